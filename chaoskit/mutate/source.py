@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from typing import TypeVar
 
 from chaoskit.alerting.config import files_named, templates_named
 from chaoskit.alerting.config_fields import Reading
@@ -24,8 +25,8 @@ from chaoskit.alerting.promql_syntax import read as read_promql
 from chaoskit.alerting.rules import rule_texts
 from chaoskit.diff.expressions import meaning
 from chaoskit.errors import BadInput
-from chaoskit.mutate.model import Edit, Mutant, Role, applied
-from chaoskit.units import parse_duration
+from chaoskit.mutate.model import Edit, Find, Mutant, Role, applied
+from chaoskit.units import format_duration, parse_duration
 from chaoskit.yaml_source import Node, read, read_text
 
 Change = tuple[int, int, str]
@@ -256,18 +257,71 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class RuleSite:
-    """One rule of a file, its group, and the expression where it can be read."""
+class Part:
+    """A mapping of a text; `among` is the list that it stands in, if any, and `at` its place there from 0."""
 
     text: Text
-    group: Node
+    site: str
     node: Node
-    name: str
-    is_alert: bool
-    interval_s: float
+    among: Node | None = None
+    at: int = 0
+    about: str = ""
 
     def spot(self, part: str, *changes: Change) -> Spot:
-        return Spot(self.text, f"{self.name}.{part}" if part else self.name, changes, self.name)
+        """The changes as one of this part of it, or of all of it for ""."""
+        return Spot(self.text, ".".join(filter(None, (self.site, part))), changes, self.about)
+
+    def below(self, key: str) -> Iterator[Part]:
+        """What stands under the key, if anything does."""
+        if (node := self.node.get(key)) is not None:
+            yield Part(self.text, ".".join(filter(None, (self.site, key))), node, about=self.about)
+
+    def removed(self) -> Iterator[Spot]:
+        """Gone from its list."""
+        if self.among is not None:
+            yield self.spot("", *self.text.without_item(self.among, self.at))
+
+    def without(self, key: str) -> Iterator[Spot]:
+        """Without the key, if it is there."""
+        if self.node.get(key) is not None:
+            yield self.spot(key, *self.text.without_pair(self.node, key))
+
+    def without_each(self, key: str) -> Iterator[Spot]:
+        """Without one member of the list under the key, for each."""
+        if (node := self.node.get(key)) is not None:
+            for number, member in enumerate(node.items):
+                yield self.spot(f"{key}.{member.raw}", *self.text.without_item(node, number))
+
+    def scaled(self, key: str, factor: float) -> Iterator[Spot]:
+        """The duration under the key so many times as long, if there is one and it is not 0."""
+        if (node := self.node.get(key)) is not None and (written_s := seconds_of(node)):
+            yield self.spot(key, self.text.value(node, format_duration(written_s * factor)))
+
+    def saying(self, key: str, new: str) -> tuple[Change, ...]:
+        """The changes after which the key says this."""
+        node = self.node.get(key)
+        return (self.text.value(node, new),) if node is not None else self.text.with_pair(self.node, key, new)
+
+    def listing(self, key: str, new: str) -> tuple[Change, ...]:
+        """The changes after which the list under the key has this member too."""
+        node = self.node.get(key)
+        return self.text.with_item(node, new) if node is not None else self.text.with_pair(self.node, key, f"[{new}]")
+
+
+P = TypeVar("P")
+
+
+def of_each(parts: Callable[[Bundle], Iterable[P]], change: Callable[[P], Iterable[Spot]]) -> Find:
+    """A way to find all that the change makes of each of these parts."""
+    return lambda bundle: (spot for part in parts(bundle) for spot in change(part))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleSite(Part):
+    """One rule of a file, and its expression where it can be read."""
+
+    is_alert: bool
+    interval_s: float
 
     @cached_property
     def expr(self) -> str:
@@ -309,19 +363,13 @@ class RuleSite:
             left += reversed(node.children)
 
 
-@dataclass(frozen=True)
-class RouteSite:
-    """One route: `path` counts from 1, () for the root; `among` is the list that it stands in, None for the root."""
+@dataclass(frozen=True, kw_only=True)
+class RouteSite(Part):
+    """One route; `path` counts from 1, () for the root."""
 
-    node: Node
     path: tuple[int, ...]
-    among: Node | None
     group_by: tuple[str, ...]
     """Of its own, or inherited."""
-
-    @property
-    def site(self) -> str:
-        return f"route {'.'.join(map(str, self.path))}" if self.path else "root route"
 
 
 class Bundle:
@@ -345,22 +393,49 @@ class Bundle:
             return seconds_of(found) or 60.0
         return 15.0
 
+    def roots(self, role: Role) -> list[Part]:
+        """The top of each text of this role."""
+        return [Part(text, "", text.root) for text in self.of(role)]
+
+    def _members(self, role: Role, key: str, called: str, name: str = "") -> list[Part]:
+        """The members of a list at the top, by their names under a key, or numbers from 1."""
+        return [
+            Part(text, f"{called} {found.raw if (found := node.get(name)) else number + 1}", node, among, number)
+            for text in self.of(role)
+            for among in (text.root.get(key),)
+            for number, node in enumerate(items(among))
+        ]
+
     @cached_property
-    def groups(self) -> list[tuple[Text, Node]]:
-        """Rule groups with their texts."""
-        return [(text, group) for text in self.of("rules") for group in items(text.root.get("groups"))]
+    def groups(self) -> list[Part]:
+        """Rule groups."""
+        return self._members("rules", "groups", "group", "name")
+
+    @cached_property
+    def jobs(self) -> list[Part]:
+        """Scrape jobs."""
+        return self._members("prometheus", "scrape_configs", "job", "job_name")
+
+    @cached_property
+    def inhibitions(self) -> list[Part]:
+        """Inhibitions."""
+        return self._members("alertmanager", "inhibit_rules", "inhibition")
 
     @cached_property
     def rules(self) -> list[RuleSite]:
         """Every rule that has a name."""
         found = []
-        for text, group in self.groups:
-            every_s = seconds_of(group.get("interval")) or self.interval_s
-            for node in items(group.get("rules")):
+        for group in self.groups:
+            every_s = seconds_of(group.node.get("interval")) or self.interval_s
+            among = group.node.get("rules")
+            for at, node in enumerate(items(among)):
                 alert = node.get("alert")
                 called = alert or node.get("record")
                 if called is not None and called.raw:
-                    found.append(RuleSite(text, group, node, called.raw, alert is not None, every_s))
+                    name, is_alert = called.raw, alert is not None
+                    found.append(
+                        RuleSite(group.text, name, node, among, at, name, is_alert=is_alert, interval_s=every_s)
+                    )
         return found
 
     @property
@@ -368,14 +443,15 @@ class Bundle:
         return [each for each in self.rules if each.is_alert]
 
     @cached_property
-    def routes(self) -> list[tuple[Text, RouteSite]]:
+    def routes(self) -> list[RouteSite]:
         """The routing tree, each before its children."""
-        found: list[tuple[Text, RouteSite]] = []
+        found: list[RouteSite] = []
 
         def walk(text: Text, node: Node, path: tuple[int, ...], among: Node | None, above: tuple[str, ...]) -> None:
             own = node.get("group_by")
             group_by = tuple(each.raw for each in items(own)) if own is not None else above
-            found.append((text, RouteSite(node, path, among, group_by)))
+            site = f"route {'.'.join(map(str, path))}" if path else "root route"
+            found.append(RouteSite(text, site, node, among, path[-1] - 1 if path else 0, path=path, group_by=group_by))
             children = node.get("routes")
             for number, child in enumerate(items(children), 1):
                 walk(text, child, (*path, number), children, group_by)
@@ -386,32 +462,22 @@ class Bundle:
         return found
 
     @cached_property
-    def inhibitions(self) -> list[tuple[Text, Node, Node, int]]:
-        """Text, the list, the rule, and its place in the list from 0."""
-        return [
-            (text, rules, node, number)
-            for text in self.of("alertmanager")
-            if (rules := text.root.get("inhibit_rules")) is not None
-            for number, node in enumerate(items(rules))
-        ]
-
-    @cached_property
     def receivers(self) -> list[str]:
         """Their names."""
         found = (each.get("name") for text in self.of("alertmanager") for each in items(text.root.get("receivers")))
         return [name.raw for name in found if name is not None]
 
     @cached_property
-    def integrations(self) -> list[tuple[Text, str, Node, int]]:
-        """Text, site, the list it stands in, and its place there from 0."""
+    def integrations(self) -> list[Part]:
+        """Each of each receiver."""
         return [
-            (text, f"{name.raw if name else 'receiver'}.{key.raw.removesuffix('_configs')}", members, number)
+            Part(text, f"{name.raw if name else 'receiver'}.{key.raw.removesuffix('_configs')}", node, members, number)
             for text in self.of("alertmanager")
             for receiver in items(text.root.get("receivers"))
             for name in (receiver.get("name"),)
             for key, members in receiver.pairs
             if key.raw.endswith("_configs")
-            for number, _ in enumerate(members.items)
+            for number, node in enumerate(members.items)
         ]
 
 

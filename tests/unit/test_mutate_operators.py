@@ -259,7 +259,7 @@ def test_an_id_outlives_lines_above_it_and_changes_with_what_is_changed() -> Non
 
 def test_what_reads_the_same_is_no_mutant() -> None:
     """Level 0: another way to write the same time, the same list; and a limit that cannot be moved."""
-    rule = next(each for each in Bundle({"rules:r.yml": RULES}).rules if each.name == "job:errors:ratio5m")
+    rule = next(each for each in Bundle({"rules:r.yml": RULES}).rules if each.site == "job:errors:ratio5m")
     at = rule.expr.index("5m")
     assert rule.changed((at, at + 2, "300s")).changes == ()
     assert rule.changed((at, at + 2, "301s")).changes != ()

@@ -8,8 +8,8 @@ from functools import partial
 from math import inf, isfinite
 
 from chaoskit.alerting.promql_syntax import COMPARISONS, MIRRORED, SETS, Form, Node, Token
-from chaoskit.mutate.model import Find, operator
-from chaoskit.mutate.source import Bundle, RuleSite, Spot
+from chaoskit.mutate.model import operator
+from chaoskit.mutate.source import Bundle, RuleSite, Spot, of_each
 from chaoskit.units import format_duration, parse_duration
 
 _FLIPPED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "!=", "!=": "=="}
@@ -85,38 +85,38 @@ def _beyond(value: float, sign: str, up: bool) -> float:
     return value * 2 if not 0 < value < 1 or value * 2 < 1 else (1 + value) / 2
 
 
-def _threshold(bundle: Bundle, *, easier: bool) -> Iterator[Spot]:
-    for rule in bundle.rules:
-        for each in _comparisons(rule):
-            if each.number is not None and not each.guards:
-                # A number on the left is reached from the other side.
-                sign = each.node.name if each.number is each.node.children[1] else MIRRORED.get(each.node.name, "==")
-                new = _beyond(each.value, sign, easier is (sign in ("<", "<=", "==", "!=")))
-                yield rule.changed((each.number.start, each.number.end, f"{new:.12g}"))
+def _rules(bundle: Bundle) -> list[RuleSite]:
+    return bundle.rules
+
+
+def _threshold(rule: RuleSite, *, easier: bool) -> Iterator[Spot]:
+    for each in _comparisons(rule):
+        if each.number is not None and not each.guards:
+            # A number on the left is reached from the other side.
+            sign = each.node.name if each.number is each.node.children[1] else MIRRORED.get(each.node.name, "==")
+            new = _beyond(each.value, sign, easier is (sign in ("<", "<=", "==", "!=")))
+            yield rule.changed((each.number.start, each.number.end, f"{new:.12g}"))
 
 
 operator(
     "threshold-easier", "rules", "detect, clear",
     "The threshold is reached sooner: half, double, or one beside it.", "People are called for what is usual.",
-)(partial(_threshold, easier=True))  # fmt: skip
+)(of_each(_rules, partial(_threshold, easier=True)))  # fmt: skip
 operator(
     "threshold-harder", "rules", "detect",
     "The threshold is reached later: double, half, or one beside it.", "The alert stays silent where it is needed.",
-)(partial(_threshold, easier=False))  # fmt: skip
+)(of_each(_rules, partial(_threshold, easier=False)))  # fmt: skip
 
 
-def _comparator(bundle: Bundle, change: Callable[[RuleSite, _Comparison], Spot | None], guards: bool) -> Iterator[Spot]:
-    for rule in bundle.rules:
-        for each in _comparisons(rule):
-            if each.guards is guards and (spot := change(rule, each)) is not None:
-                yield spot
+def _comparator(rule: RuleSite, change: Callable[[RuleSite, _Comparison], Spot], guards: bool) -> Iterator[Spot]:
+    yield from (change(rule, each) for each in _comparisons(rule) if each.guards is guards)
 
 
 def _other_sign(signs: dict[str, str], rule: RuleSite, each: _Comparison) -> Spot:
     return rule.changed((each.sign.start, each.sign.end, signs[each.sign.text]))
 
 
-def _without_comparison(rule: RuleSite, each: _Comparison) -> Spot | None:
+def _without_comparison(rule: RuleSite, each: _Comparison) -> Spot:
     first, second = each.node.children
     if each.number is first:
         return rule.changed((each.node.start, second.start, ""))
@@ -135,16 +135,15 @@ for _id, _change, _guards, _hop, _what, _why in (
     ("guard-dropped", _without_comparison, True, "finding, without traffic",
      "A guard such as `> 0` is gone.", "Without traffic the value is NaN, which passes or hides every comparison."),
 ):  # fmt: skip
-    operator(_id, "rules", _hop, _what, _why)(partial(_comparator, change=_change, guards=_guards))
+    operator(_id, "rules", _hop, _what, _why)(of_each(_rules, partial(_comparator, change=_change, guards=_guards)))
 
 
-def _swap(names: dict[str, str], forms: tuple[Form, ...], bundle: Bundle) -> Iterator[Spot]:
-    for rule in bundle.rules:
-        for node in rule.nodes():
-            if node.form in forms and names.get(node.name):
-                end = node.start + len(node.name)
-                word = _sign(rule, node) if node.form is Form.BINARY else Token("name", node.name, node.start, end)
-                yield rule.changed((word.start, word.end, names[node.name]))
+def _swap(rule: RuleSite, names: dict[str, str], forms: tuple[Form, ...]) -> Iterator[Spot]:
+    for node in rule.nodes():
+        if node.form in forms and names.get(node.name):
+            end = node.start + len(node.name)
+            word = _sign(rule, node) if node.form is Form.BINARY else Token("name", node.name, node.start, end)
+            yield rule.changed((word.start, word.end, names[node.name]))
 
 
 for _id, _names, _forms, _hop, _what, _why in (
@@ -157,23 +156,22 @@ for _id, _names, _forms, _hop, _what, _why in (
     ("set-operator", _SETS, (Form.BINARY,), "detect, after a reset",
      "`unless` becomes `and`, `or` becomes `and`.", "Series that were left out are kept, and the other way round."),
 ):  # fmt: skip
-    operator(_id, "rules", _hop, _what, _why)(partial(_swap, _names, _forms))
+    operator(_id, "rules", _hop, _what, _why)(of_each(_rules, partial(_swap, names=_names, forms=_forms)))
 
 
-def _ranges(bundle: Bundle, factor: float) -> Iterator[Spot]:
-    for rule in bundle.rules:
-        for node in rule.nodes():
-            if node.form in (Form.RANGE, Form.SUBQUERY) and node.lengths[0].form == "duration":
-                word = node.lengths[0]
-                yield rule.changed((word.start, word.end, format_duration(parse_duration(word.text) * factor)))
+def _ranges(rule: RuleSite, factor: float) -> Iterator[Spot]:
+    for node in rule.nodes():
+        if node.form in (Form.RANGE, Form.SUBQUERY) and node.lengths[0].form == "duration":
+            word = node.lengths[0]
+            yield rule.changed((word.start, word.end, format_duration(parse_duration(word.text) * factor)))
 
 
 operator(
     "range-longer", "rules", "detect, clear", "`[5m]` becomes `[10m]`.", "The alert comes, and goes, later."
-)(partial(_ranges, factor=2))  # fmt: skip
+)(of_each(_rules, partial(_ranges, factor=2)))  # fmt: skip
 operator(
     "range-shorter", "rules", "detect, clear", "`[5m]` becomes `[2m30s]`.", "A single bad moment is enough."
-)(partial(_ranges, factor=0.5))  # fmt: skip
+)(of_each(_rules, partial(_ranges, factor=0.5)))  # fmt: skip
 
 
 @operator(
@@ -228,52 +226,46 @@ def metric_misspelt(bundle: Bundle) -> Iterator[Spot]:
                 yield rule.changed((end, end, "x"))
 
 
-_Matcher = tuple[Node, list[tuple[Token, Token, Token]], int]
-"""A selector, its matchers as label, sign and value, and which of them it is about."""
+_Matcher = tuple[RuleSite, Node, list[tuple[Token, Token, Token]], int]
+"""A rule, its selector, the matchers of that as label, sign and value, and which of them it is about."""
 
 
-def _matchers(rule: RuleSite) -> Iterator[_Matcher]:
-    for node in rule.nodes():
-        if node.form is Form.SELECTOR:
-            inside = [each for each in rule.words if node.start <= each.start < node.end]
-            found = [
-                three
-                for three in zip(inside, inside[1:], inside[2:], strict=False)
-                if three[1].text in _NEGATED and three[2].form == "string" and three[0].form in ("name", "string")
-            ]
-            for number in range(len(found)):
-                yield node, found, number
+def _matchers(bundle: Bundle) -> Iterator[_Matcher]:
+    for rule in bundle.rules:
+        for node in rule.nodes():
+            if node.form is Form.SELECTOR:
+                inside = [each for each in rule.words if node.start <= each.start < node.end]
+                found = [
+                    three
+                    for three in zip(inside, inside[1:], inside[2:], strict=False)
+                    if three[1].text in _NEGATED and three[2].form == "string" and three[0].form in ("name", "string")
+                ]
+                for number in range(len(found)):
+                    yield rule, node, found, number
 
 
-def _misspelt(rule: RuleSite, each: _Matcher) -> Spot | None:
-    end = each[1][each[2]][2].end - 1
-    return rule.changed((end, end, "x"))
+def _misspelt(each: _Matcher) -> Iterator[Spot]:
+    rule, _, found, number = each
+    end = found[number][2].end - 1
+    yield rule.changed((end, end, "x"))
 
 
-def _negated(rule: RuleSite, each: _Matcher) -> Spot | None:
-    sign = each[1][each[2]][1]
-    return rule.changed((sign.start, sign.end, _NEGATED[sign.text]))
+def _negated(each: _Matcher) -> Iterator[Spot]:
+    rule, _, found, number = each
+    sign = found[number][1]
+    yield rule.changed((sign.start, sign.end, _NEGATED[sign.text]))
 
 
-def _dropped(rule: RuleSite, each: _Matcher) -> Spot | None:
-    node, found, number = each
-    own = found[number]
+def _dropped(each: _Matcher) -> Iterator[Spot]:
+    rule, node, found, number = each
     if len(found) == 1:
         brace = rule.expr.index("{", node.start)
-        return rule.changed((brace, node.end, "")) if node.name and brace > node.start else None
-    if number + 1 < len(found):
-        return rule.changed((own[0].start, found[number + 1][0].start, ""))
-    return rule.changed((found[number - 1][2].end, own[2].end, ""))
-
-
-def _each_matcher(change: Callable[[RuleSite, _Matcher], Spot | None]) -> Find:
-    def find(bundle: Bundle) -> Iterator[Spot]:
-        for rule in bundle.rules:
-            for each in _matchers(rule):
-                if (spot := change(rule, each)) is not None:
-                    yield spot
-
-    return find
+        if node.name and brace > node.start:
+            yield rule.changed((brace, node.end, ""))
+    elif number + 1 < len(found):
+        yield rule.changed((found[number][0].start, found[number + 1][0].start, ""))
+    else:
+        yield rule.changed((found[number - 1][2].end, found[number][2].end, ""))
 
 
 for _id, _said, _what, _why in (
@@ -281,4 +273,4 @@ for _id, _said, _what, _why in (
     ("matcher-negated", _negated, '`status="error"` becomes `status!="error"`.', "It counts all the others."),
     ("matcher-dropped", _dropped, '`status="error"` is gone.', "Everything counts."),
 ):
-    operator(_id, "rules", "detect, steady", _what, _why)(_each_matcher(_said))
+    operator(_id, "rules", "detect, steady", _what, _why)(of_each(_matchers, _said))

@@ -8,7 +8,7 @@ from functools import partial
 
 from chaoskit.mutate.model import operator
 from chaoskit.mutate.operators.rules import shorter
-from chaoskit.mutate.source import Bundle, Change, Spot, Text
+from chaoskit.mutate.source import Bundle, Part, Spot, Text, of_each
 from chaoskit.yaml_source import Node
 
 _NO_RESOLVED = ("email", "slack")
@@ -16,14 +16,14 @@ _NO_RESOLVED = ("email", "slack")
 _TEMPLATE = re.compile(r'\btemplate\s+"([^"]+)"')
 
 
-@operator(
+def _integrations(bundle: Bundle) -> list[Part]:
+    return bundle.integrations
+
+
+operator(
     "integration-removed", "alertmanager", "notify",
     "A receiver loses one of its integrations.", "It is told in one way less, or not at all.",
-)  # fmt: skip
-def integration_removed(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each integration."""
-    for text, site, members, number in bundle.integrations:
-        yield Spot(text, site, text.without_item(members, number))
+)(of_each(_integrations, Part.removed))  # fmt: skip
 
 
 @operator(
@@ -32,42 +32,26 @@ def integration_removed(bundle: Bundle) -> Iterator[Spot]:
 )  # fmt: skip
 def send_resolved_flipped(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each integration."""
-    for text, site, members, number in bundle.integrations:
-        node = members.items[number].get("send_resolved")
-        default = site.rpartition(".")[2] not in _NO_RESOLVED
-        new = "false" if (node.raw.lower() == "true" if node is not None else default) else "true"
-        holder = members.items[number]
-        changes = (text.value(node, new),) if node is not None else text.with_pair(holder, "send_resolved", new)
-        yield Spot(text, f"{site}.send_resolved", changes)
+    for each in bundle.integrations:
+        node = each.node.get("send_resolved")
+        told = node.raw.lower() == "true" if node is not None else each.site.rpartition(".")[2] not in _NO_RESOLVED
+        yield each.spot("send_resolved", *each.saying("send_resolved", "false" if told else "true"))
 
 
-@operator(
+operator(
     "send-resolved-dropped", "alertmanager", "all-clear",
     "`send_resolved` of an integration is left to its default.", "Of mails the default is: no all-clear.",
-)  # fmt: skip
-def send_resolved_dropped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each integration that says it."""
-    return _without("send_resolved", bundle)
-
-
-def _without(key: str, bundle: Bundle) -> Iterator[Spot]:
-    for text, site, members, number in bundle.integrations:
-        if members.items[number].get(key) is not None:
-            yield Spot(text, f"{site}.{key}", text.without_pair(members.items[number], key))
-
-
-def _letters(text: Text, node: Node, start: int, end: int, new: str) -> Change:
-    return text.letters(node).change(start, end, new)
+)(of_each(_integrations, partial(Part.without, key="send_resolved")))  # fmt: skip
 
 
 def _addresses(keys: tuple[str, ...], bundle: Bundle) -> Iterator[Spot]:
-    for text, site, members, number in bundle.integrations:
+    for each in bundle.integrations:
         for key in keys:
-            node = members.items[number].get(key)
+            node = each.node.get(key)
             if node is not None and node.kind == "scalar" and node.raw and "{{" not in node.raw:
                 at = node.raw.find("@") if key == "to" else len(node.raw)
                 at = len(node.raw) if at < 0 else at
-                yield Spot(text, f"{site}.{key}", (_letters(text, node, at, at, "x"),))
+                yield each.spot(key, each.text.letters(node).change(at, at, "x"))
 
 
 operator(
@@ -78,17 +62,17 @@ operator(
 )(partial(_addresses, ("url", "api_url", "webhook_url", "channel")))  # fmt: skip
 
 
-def _written(bundle: Bundle) -> Iterator[tuple[Text, str, Node, Node, Node]]:
-    """Text, site, mapping, key and value of every text with a template in it."""
-    for text, site, members, number in bundle.integrations:
-        left = [(site, members.items[number])]
+def _written(bundle: Bundle) -> Iterator[tuple[Part, Node, Node]]:
+    """Mapping, key and value of every text with a template in it."""
+    for each in bundle.integrations:
+        left = [each]
         while left:
-            at, mapping = left.pop()
-            for key, value in mapping.pairs:
+            part = left.pop()
+            for key, value in part.node.pairs:
                 if value.kind == "mapping":
-                    left.append((f"{at}.{key.raw}", value))
+                    left += part.below(key.raw)
                 elif "{{" in value.raw:
-                    yield text, f"{at}.{key.raw}", mapping, key, value
+                    yield part, key, value
 
 
 @operator(
@@ -97,22 +81,19 @@ def _written(bundle: Bundle) -> Iterator[tuple[Text, str, Node, Node, Node]]:
 )  # fmt: skip
 def text_dropped(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each text with a template in it."""
-    for text, site, mapping, key, _ in _written(bundle):
-        yield Spot(text, site, text.without_pair(mapping, key.raw))
+    for part, key, _ in _written(bundle):
+        yield part.spot(key.raw, *part.text.without_pair(part.node, key.raw))
 
 
 @operator(
-    "text-emptied",
-    "alertmanager",
-    "content",
-    "A body or another text of a notice is empty.",
-    "The notice says nothing.",
-)
+    "text-emptied", "alertmanager", "content",
+    "A body or another text of a notice is empty.", "The notice says nothing.",
+)  # fmt: skip
 def text_emptied(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each text with a template in it, headers of mails left alone."""
-    for text, site, _, _, value in _written(bundle):
-        if ".headers." not in site:
-            yield Spot(text, site, ((value.start, text.end(value), "''"),))
+    for part, key, value in _written(bundle):
+        if not part.site.endswith(".headers"):
+            yield part.spot(key.raw, (value.start, part.text.end(value), "''"))
 
 
 @operator(
@@ -121,23 +102,15 @@ def text_emptied(bundle: Bundle) -> Iterator[Spot]:
 )  # fmt: skip
 def template_name_misspelt(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each name."""
-    for text, site, _, _, value in _written(bundle):
+    for part, key, value in _written(bundle):
         for found in _TEMPLATE.finditer(value.raw):
-            yield Spot(text, site, (_letters(text, value, *found.span(1), shorter(found[1])),))
+            yield part.spot(key.raw, part.text.letters(value).change(*found.span(1), shorter(found[1])))
 
 
-@operator(
-    "templates-unloaded",
-    "alertmanager",
-    "content",
-    "`templates` is gone.",
-    "Every template that a notice names is lost.",
-)
-def templates_unloaded(bundle: Bundle) -> Iterator[Spot]:
-    """At most one spot."""
-    for text in bundle.of("alertmanager"):
-        if text.root.get("templates") is not None:
-            yield Spot(text, "templates", text.without_pair(text.root, "templates"))
+operator(
+    "templates-unloaded", "alertmanager", "content",
+    "`templates` is gone.", "Every template that a notice names is lost.",
+)(of_each(lambda bundle: bundle.roots("alertmanager"), partial(Part.without, key="templates")))  # fmt: skip
 
 
 @operator(
@@ -146,13 +119,12 @@ def templates_unloaded(bundle: Bundle) -> Iterator[Spot]:
 )  # fmt: skip
 def global_changed(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each that is set."""
-    for text in bundle.of("alertmanager"):
-        top = text.root.get("global")
+    for top in (top for root in bundle.roots("alertmanager") for top in root.below("global")):
         for key in ("smtp_from", "smtp_smarthost", "smtp_require_tls"):
-            node = top.get(key) if top is not None else None
+            node = top.node.get(key)
             if node is not None and node.raw:
                 flipped = {"true": "false", "false": "true"}.get(node.raw.lower(), f"x{node.raw}")
-                yield Spot(text, f"global.{key}", (text.value(node, flipped),))
+                yield top.spot(key, top.text.value(node, flipped))
 
 
 _PIECE = re.compile(r"\{\{-?\s*(?P<said>/\*.*?\*/|(?:`[^`]*`|\"(?:\\.|[^\"\\])*\"|[^}`\"])*?)\s*-?\}\}", re.DOTALL)
@@ -171,25 +143,20 @@ def _pieces(bundle: Bundle) -> Iterator[tuple[Text, str, re.Match[str]]]:
             yield text, name, piece
 
 
-@operator(
-    "template-field-dropped", "template", "content", "A template no longer prints a field.", "The notice lacks it."
-)
-def template_field_dropped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each action that prints."""
+def _unprinted(calls: bool, bundle: Bundle) -> Iterator[Spot]:
     for text, name, piece in _pieces(bundle):
-        if piece["said"] and not _WORD.match(piece["said"]):
-            yield Spot(text, f"{name}: {piece['said']}", ((*piece.span(), ""),))
+        said = piece["said"]
+        if said.startswith("template") if calls else said and not _WORD.match(said):
+            yield Spot(text, f"{name}: {said}", ((*piece.span(), ""),))
 
 
-@operator(
+operator(
+    "template-field-dropped", "template", "content", "A template no longer prints a field.", "The notice lacks it."
+)(partial(_unprinted, False))  # fmt: skip
+operator(
     "template-call-dropped", "template", "content",
     "A template no longer calls another one.", "All that the other one prints is missing.",
-)  # fmt: skip
-def template_call_dropped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each call."""
-    for text, name, piece in _pieces(bundle):
-        if piece["said"].startswith("template"):
-            yield Spot(text, f"{name}: {piece['said']}", ((*piece.span(), ""),))
+)(partial(_unprinted, True))  # fmt: skip
 
 
 @operator(

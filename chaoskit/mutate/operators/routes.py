@@ -6,12 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from chaoskit.mutate.model import operator
 from chaoskit.mutate.operators.rules import shorter
-from chaoskit.mutate.source import Bundle, Change, Letters, Spot, Text, items, seconds_of
-from chaoskit.units import format_duration
+from chaoskit.mutate.source import Bundle, Change, Letters, Part, RouteSite, Spot, Text, items, of_each, seconds_of
 from chaoskit.yaml_source import Node
 
 _MATCHER = re.compile(
@@ -20,15 +18,19 @@ _MATCHER = re.compile(
 _NEGATED = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
 
 
-def _times(key: str, factor: float, bundle: Bundle) -> Iterator[Spot]:
-    for text, route in bundle.routes:
-        node = route.node.get(key)
-        if node is not None and (written_s := seconds_of(node)):
-            new = format_duration(written_s * factor) if factor else ""
-            if factor:
-                yield Spot(text, f"{route.site}.{key}", (text.value(node, new),))
-            elif route.path:
-                yield Spot(text, f"{route.site}.{key}", text.without_pair(route.node, key))
+def _routes(bundle: Bundle) -> list[RouteSite]:
+    return bundle.routes
+
+
+def _inhibitions(bundle: Bundle) -> list[Part]:
+    return bundle.inhibitions
+
+
+def _time(route: RouteSite, key: str, factor: float) -> Iterator[Spot]:
+    if factor:
+        yield from route.scaled(key, factor)
+    elif route.path and seconds_of(route.node.get(key)):
+        yield from route.without(key)
 
 
 for _key, _id, _hop in (
@@ -42,59 +44,49 @@ for _key, _id, _hop in (
         operator(
             f"{_id}-{_how}", "alertmanager", _hop,
             f"`{_key}` of a route is {_what}.", "People hear of it sooner, later, or more often than they were told.",
-        )(partial(_times, _key, _factor))  # fmt: skip
+        )(of_each(_routes, partial(_time, key=_key, factor=_factor)))  # fmt: skip
 
 
-@operator(
+operator(
     "group-by-dropped", "alertmanager", "grouped",
     "A label in `group_by` of a route is gone.", "Several alerts come as one notice, late.",
-)  # fmt: skip
-def group_by_dropped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each label."""
-    for text, route in bundle.routes:
-        node = route.node.get("group_by")
-        if node is not None:
-            for number, label in enumerate(node.items):
-                yield Spot(text, f"{route.site}.group_by.{label.raw}", text.without_item(node, number))
+)(of_each(_routes, partial(Part.without_each, key="group_by")))  # fmt: skip
 
 
-def _grouped(everything: bool, bundle: Bundle) -> Iterator[Spot]:
-    for text, route in bundle.routes:
-        node = route.node.get("group_by")
-        label = next(each for each in ("instance", "job", "pod") if each not in route.group_by)
-        if "..." in route.group_by:
-            continue
-        labels = "['...']" if everything else f"[{', '.join((*route.group_by, label))}]"
-        if node is None:
-            changes = text.with_pair(route.node, "group_by", labels)
-        elif everything:
-            changes = ((node.start, text.end(node), labels),)
-        else:
-            changes = text.with_item(node, label)
-        yield Spot(text, f"{route.site}.group_by", changes)
+def _grouped(route: RouteSite, everything: bool) -> Iterator[Spot]:
+    text, node = route.text, route.node.get("group_by")
+    label = next(each for each in ("instance", "job", "pod") if each not in route.group_by)
+    if "..." in route.group_by:
+        return
+    labels = "['...']" if everything else f"[{', '.join((*route.group_by, label))}]"
+    if node is None:
+        changes = text.with_pair(route.node, "group_by", labels)
+    elif everything:
+        changes = ((node.start, text.end(node), labels),)
+    else:
+        changes = text.with_item(node, label)
+    yield route.spot("group_by", *changes)
 
 
 operator(
     "group-by-added", "alertmanager", "grouped",
     "`group_by` of a route names one label more.", "One incident comes as many notices.",
-)(partial(_grouped, False))  # fmt: skip
+)(of_each(_routes, partial(_grouped, everything=False)))  # fmt: skip
 operator(
     "group-by-everything", "alertmanager", "grouped",
     "`group_by` of a route is `['...']`.", "Each alert comes as a notice of its own.",
-)(partial(_grouped, True))  # fmt: skip
+)(of_each(_routes, partial(_grouped, everything=True)))  # fmt: skip
 
 
-def _moved(how: Literal["removed", "swapped", "to-front"], bundle: Bundle) -> Iterator[Spot]:
-    for text, route in bundle.routes:
-        if route.among is None:
-            continue
-        at, members = route.path[-1] - 1, route.among.items
-        if how == "removed":
-            yield Spot(text, route.site, text.without_item(route.among, at))
-        elif how == "swapped" and at + 1 < len(members):
-            yield Spot(text, f"{route.site} and the next", text.swapped(members[at], members[at + 1]))
-        elif how == "to-front" and at > 1:
-            yield Spot(text, f"{route.site} first", _rotated(text, members[: at + 1]))
+def _swapped(route: RouteSite) -> Iterator[Spot]:
+    members = items(route.among)
+    for one, other in zip(members[route.at :], members[route.at + 1 : route.at + 2], strict=False):
+        yield Spot(route.text, f"{route.site} and the next", route.text.swapped(one, other))
+
+
+def _to_front(route: RouteSite) -> Iterator[Spot]:
+    if route.at > 1:
+        yield Spot(route.text, f"{route.site} first", _rotated(route.text, items(route.among)[: route.at + 1]))
 
 
 def _rotated(text: Text, members: tuple[Node, ...]) -> tuple[Change, ...]:
@@ -102,31 +94,28 @@ def _rotated(text: Text, members: tuple[Node, ...]) -> tuple[Change, ...]:
     return tuple((each.start, text.end(each), new) for each, new in zip(members, [told[-1], *told[:-1]], strict=True))
 
 
-for _how, _what, _why in (
-    ("removed", "A route is gone.", "Its alerts go to other people, or are told otherwise."),
-    ("swapped", "A route and the next one change places.", "The first that matches decides: it may be the wrong one."),
-    ("to-front", "A route comes first.", "It takes what was another one's."),
-):
-    operator(f"route-{_how}", "alertmanager", "notify", _what, _why)(
-        partial(_moved, _how)  # type: ignore[arg-type]
-    )
+_ROUTES: tuple[tuple[str, Callable[[RouteSite], Iterator[Spot]], str, str], ...] = (
+    ("removed", Part.removed, "A route is gone.", "Its alerts go to other people, or are told otherwise."),
+    ("swapped", _swapped, "A route and the next one change places.",
+     "The first that matches decides: it may be the wrong one."),
+    ("to-front", _to_front, "A route comes first.", "It takes what was another one's."),
+)  # fmt: skip
+for _how, _change, _what, _why in _ROUTES:
+    operator(f"route-{_how}", "alertmanager", "notify", _what, _why)(of_each(_routes, _change))
 
 
 @operator(
-    "route-receiver-swapped",
-    "alertmanager",
-    "notify",
-    "A route tells another receiver.",
-    "The wrong people are called.",
-)
+    "route-receiver-swapped", "alertmanager", "notify",
+    "A route tells another receiver.", "The wrong people are called.",
+)  # fmt: skip
 def route_receiver_swapped(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each receiver that a route names: the next one in the file."""
     names = bundle.receivers
-    for text, route in bundle.routes:
+    for route in bundle.routes:
         node = route.node.get("receiver")
         if node is not None and node.raw in names and len(names) > 1:
             new = names[(names.index(node.raw) + 1) % len(names)]
-            yield Spot(text, f"{route.site}.receiver", (text.value(node, new),))
+            yield route.spot("receiver", route.text.value(node, new))
 
 
 @operator(
@@ -135,12 +124,11 @@ def route_receiver_swapped(bundle: Bundle) -> Iterator[Spot]:
 )  # fmt: skip
 def continue_toggled(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each route but the root."""
-    for text, route in bundle.routes:
+    for route in bundle.routes:
         node = route.node.get("continue")
         if route.path:
             new = "false" if node is not None and node.raw.lower() == "true" else "true"
-            changes = (text.value(node, new),) if node is not None else text.with_pair(route.node, "continue", new)
-            yield Spot(text, f"{route.site}.continue", changes)
+            yield route.spot("continue", *route.saying("continue", new))
 
 
 _Part = tuple[Letters, int, int]
@@ -161,23 +149,24 @@ class _Match:
     """Sign and value together; None where the key says the sign."""
 
     def valued(self, new: str) -> tuple[Change, ...]:
-        letters, start, end = self.value_at
-        return (letters.change(start, end, new),)
+        return _written(self.value_at, new)
 
     def labelled(self, new: str) -> tuple[Change, ...]:
-        letters, start, end = self.label_at
-        return (letters.change(start, end, new),)
+        return _written(self.label_at, new)
 
     def signed(self, op: str, value: str) -> tuple[Change, ...]:
-        if self.sign_at is None:
-            return ()
-        letters, start, end = self.sign_at
-        return (letters.change(start, end, f'{op}"{value}"'),)
+        return _written(self.sign_at, f'{op}"{value}"') if self.sign_at is not None else ()
 
 
-def _matchers(text: Text, holder: Node, site: str, prefix: str = "") -> Iterator[_Match]:
+def _written(part: _Part, new: str) -> tuple[Change, ...]:
+    letters, start, end = part
+    return (letters.change(start, end, new),)
+
+
+def _matchers(part: Part, prefix: str) -> Iterator[_Match]:
     """The matchers under `matchers`, `match` and `match_re` of a mapping, with a prefix those of a side."""
-    written = holder.get(f"{prefix}matchers")
+    text, site = part.text, part.site
+    written = part.node.get(f"{prefix}matchers")
     for node in items(written) or ((written,) if written is not None and written.raw else ()):
         letters = text.letters(node)
         for each in _MATCHER.finditer(node.raw):
@@ -188,7 +177,7 @@ def _matchers(text: Text, holder: Node, site: str, prefix: str = "") -> Iterator
                 (letters, each.start("op"), each.end()),
             )  # fmt: skip
     for key, op in ((f"{prefix}match", "="), (f"{prefix}match_re", "=~")):
-        mapping = holder.get(key)
+        mapping = part.node.get(key)
         for label, value in mapping.pairs if mapping is not None else ():
             whole = (text.letters(label), 0, len(label.raw)), (text.letters(value), 0, len(value.raw))
             yield _Match(f"{site}.{prefix}{label.raw}", label.raw, op, value.raw, *whole, None)
@@ -211,17 +200,9 @@ _HOWS: dict[str, Callable[[_Match], Iterator[tuple[Change, ...]]]] = {
 }
 
 
-def _route_matchers(how: str, bundle: Bundle) -> Iterator[Spot]:
-    for text, route in bundle.routes:
-        for each in _matchers(text, route.node, route.site):
-            yield from (Spot(text, each.site, changes) for changes in _HOWS[how](each))
-
-
-def _inhibition_matchers(how: str, bundle: Bundle) -> Iterator[Spot]:
-    for text, _, node, number in bundle.inhibitions:
-        for prefix in ("source_", "target_"):
-            for each in _matchers(text, node, f"inhibition {number + 1}", prefix):
-                yield from (Spot(text, each.site, changes) for changes in _HOWS[how](each))
+def _spoilt_matchers(part: Part, how: str, prefixes: tuple[str, ...]) -> Iterator[Spot]:
+    for each in (each for prefix in prefixes for each in _matchers(part, prefix)):
+        yield from (Spot(part.text, each.site, changes) for changes in _HOWS[how](each))
 
 
 for _how, _what in (
@@ -235,23 +216,17 @@ for _how, _what in (
         operator(
             f"route-matcher-{_how}", "alertmanager", "notify",
             f"In a route {_what}.", "Alerts go to others than they should.",
-        )(partial(_route_matchers, _how))  # fmt: skip
+        )(of_each(_routes, partial(_spoilt_matchers, how=_how, prefixes=("",))))  # fmt: skip
     operator(
         f"inhibition-matcher-{_how}", "alertmanager", "suppressed, notify",
         f"In an inhibition {_what}.", "It holds back other alerts than it should, or none.",
-    )(partial(_inhibition_matchers, _how))  # fmt: skip
+    )(of_each(_inhibitions, partial(_spoilt_matchers, how=_how, prefixes=("source_", "target_"))))  # fmt: skip
 
 
-@operator(
+operator(
     "inhibition-removed", "alertmanager", "suppressed",
     "An inhibition is gone.", "Its consequences call people beside their cause.",
-)  # fmt: skip
-def inhibition_removed(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each."""
-    for text, rules, _, number in bundle.inhibitions:
-        yield Spot(text, f"inhibition {number + 1}", text.without_item(rules, number))
-
-
+)(of_each(_inhibitions, Part.removed))  # fmt: skip
 _SIDES = re.compile(r"^(source|target)_")
 
 
@@ -261,27 +236,20 @@ _SIDES = re.compile(r"^(source|target)_")
 )  # fmt: skip
 def inhibition_swapped(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each."""
-    for text, _, node, number in bundle.inhibitions:
-        changes = tuple(
-            (key.start, key.end, text.text[key.start : key.end].replace(*names))
-            for key, _ in node.pairs
+    for each in bundle.inhibitions:
+        changes = (
+            (key.start, key.end, each.text.text[key.start : key.end].replace(*names))
+            for key, _ in each.node.pairs
             if (side := _SIDES.match(key.raw))
             for names in ((side[1], {"source": "target", "target": "source"}[side[1]]),)
         )
-        yield Spot(text, f"inhibition {number + 1}", changes)
+        yield each.spot("", *changes)
 
 
-@operator(
+operator(
     "equal-dropped", "alertmanager", "suppressed, with two environments",
     "A label in `equal` of an inhibition is gone.", "A cause in one place holds alerts of another place back.",
-)  # fmt: skip
-def equal_dropped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each label."""
-    for text, _, node, number in bundle.inhibitions:
-        equal = node.get("equal")
-        if equal is not None:
-            for at, label in enumerate(equal.items):
-                yield Spot(text, f"inhibition {number + 1}.equal.{label.raw}", text.without_item(equal, at))
+)(of_each(_inhibitions, partial(Part.without_each, key="equal")))  # fmt: skip
 
 
 @operator(
@@ -290,10 +258,7 @@ def equal_dropped(bundle: Bundle) -> Iterator[Spot]:
 )  # fmt: skip
 def equal_added(bundle: Bundle) -> Iterator[Spot]:
     """Two spots for each inhibition."""
-    for text, _, node, number in bundle.inhibitions:
-        equal = node.get("equal")
+    for each in bundle.inhibitions:
         for label in ("instance", "severity"):
-            if label not in [each.raw for each in items(equal)]:
-                found = text.with_item(equal, label) if equal is not None else ()
-                changes = found if equal is not None else text.with_pair(node, "equal", f"[{label}]")
-                yield Spot(text, f"inhibition {number + 1}.equal", changes)
+            if label not in [one.raw for one in items(each.node.get("equal"))]:
+                yield each.spot("equal", *each.listing("equal", label))
