@@ -120,3 +120,9 @@ def write_named(path: Path, content: bytes) -> None:
     finally:
         if before is not None:
             os.umask(before)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file that holds a secret: for its owner alone before anything is in it; raises OSError."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)

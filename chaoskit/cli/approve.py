@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -20,7 +19,7 @@ from chaoskit.cli.sources import (
     config_options,
     known_alerts,
     or_shipped,
-    versions_of,
+    programs_of,
     yours_option,
 )
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
@@ -29,7 +28,7 @@ from chaoskit.probes.levels import Levels
 from chaoskit.probes.text import text_of
 from chaoskit.report.text import clean
 from chaoskit.stack.binaries import Tool
-from chaoskit.stack.original import checkers, understood
+from chaoskit.stack.original import understood
 from chaoskit.yaml_source import read_text
 
 
@@ -51,12 +50,7 @@ def approve_command(
     or a notice cannot be rendered.
     """
     config = understood(or_shipped(files).load())
-    tools = checkers(versions_of(yours))
-    needed = ["promtool", *(["amtool"] if config.shows("alertmanager") else [])]
-    if missing := [name for name in needed if name not in tools]:
-        raise BadInput(
-            Problem(None, f"{name} was not found", "chaoskit doctor --install fetches it") for name in missing
-        )
+    tools = programs_of(yours, "promtool", *(["amtool"] if config.shows("alertmanager") else []))
     folder = approved or approved_folder(files)
     known_alerts(config, alerts)
     texts, lacking = _levels(config, tools["promtool"], alerts)
@@ -75,8 +69,7 @@ def approve_command(
             continue
         if before is not None:
             differ += 1
-            _show(difflib.unified_diff(before.splitlines(), text.splitlines(), f"{folder / name} (approved)",
-                                       str(folder / name), lineterm=""))  # fmt: skip
+            _show(before, text, str(folder / name))
         if before is None or update:
             _write(folder / name, text)
             click.echo(f"{'wrote' if before is None else 'replaced' if text else 'removed'} {folder / name}")
@@ -101,9 +94,10 @@ def _levels(config: AlertConfig, tool: Tool, alerts: tuple[str, ...]) -> tuple[d
     return found, lacking
 
 
-def _show(lines: Iterator[str]) -> None:
+def _show(before: str, now: str, name: str) -> None:
     styles = {"+": "green", "-": "red", "@": "cyan"}
-    for line in lines:
+    lines = before.splitlines(), now.splitlines()
+    for line in difflib.unified_diff(*lines, f"{name} (approved)", name, lineterm=""):
         console().print(Text(clean(line), style=styles.get(line[:1], "")), soft_wrap=True)
 
 

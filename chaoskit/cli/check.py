@@ -29,6 +29,7 @@ from chaoskit.cli.sources import (
     approved_option,
     config_options,
     or_shipped,
+    unknown,
     versions_of,
     yours_option,
 )
@@ -46,7 +47,7 @@ from chaoskit.sla.targets import TARGETS, load_targets
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.check_programs import ask_programs
 from chaoskit.stack.original import Answer, ask, checkers
-from chaoskit.yaml_source import nearest, read_text
+from chaoskit.yaml_source import read_text
 
 T = TypeVar("T")
 
@@ -176,12 +177,8 @@ def _in_doubt(config: AlertConfig, scenarios: list[Scenario], answer: Answer) ->
 
 
 def _known(ids: tuple[str, ...]) -> None:
-    wrong = [each for each in ids if each not in LINTS]
-    if wrong:
-        hint = "docs/checks.md lists them"
-        raise BadInput(
-            Problem(None, f"--ignore: no lint is called '{id_}'", nearest(id_, LINTS) or hint) for id_ in wrong
-        )
+    if problems := unknown("--ignore: no lint", ids, LINTS, "docs/checks.md lists them"):
+        raise BadInput(problems)
 
 
 def _read(load: Callable[[Path], T], paths: Iterable[Path], problems: list[Problem]) -> list[T]:

@@ -29,6 +29,8 @@ from chaoskit.cli.sources import (
     approved_option,
     config_options,
     or_shipped,
+    unknown,
+    unknown_alerts,
     versions_of,
     yours_option,
 )
@@ -47,7 +49,6 @@ from chaoskit.report.text import clean
 from chaoskit.run.planning import Asked, ask_faults, ask_plans, plan_for
 from chaoskit.stack.check_programs import ask_programs
 from chaoskit.stack.original import checkers
-from chaoskit.yaml_source import nearest
 
 _SAID = {"execute": "to execute"}
 _LEAST_ID = 4
@@ -146,21 +147,12 @@ def mutate_command(
 
 def _chosen(config: AlertConfig, mutants: list[Mutant], only: tuple[str, ...], alerts: tuple[str, ...]) -> list[Mutant]:
     """Those of these operators, and of these alerts with the records that they read; raises BadInput for unknown."""
-    there = {rule.alert for rule in config.rules if rule.alert}
-    problems = [
-        Problem(None, f"{option}: {what} is called '{name}'", nearest(name, known))
-        for option, what, names, known in (
-            ("--only", "no operator", only, OPERATORS.keys()), ("--alert", "no alerting rule", alerts, there),
-        )
-        for name in names
-        if name not in known
-    ]  # fmt: skip
+    problems = [*unknown("--only: no operator", only, OPERATORS), *unknown_alerts(config, alerts)]
     if problems:
         raise BadInput(problems)
     recorded = Recorded(config)
-    rules = [rule for name in alerts for rule in config.alert_rules(name)]
-    about = {*alerts, *(name for rule in rules for name in recorded.below(rule.expr))}
-    about |= {name for rule in rules for name in recorded.mentioned(list(rule.annotations.values()))}
+    rules = (rule for name in alerts for rule in config.alert_rules(name))
+    about = {*alerts, *(name for rule in rules for name in recorded.behind(rule))}
     return [each for each in mutants if (not only or each.operator in only) and (not alerts or each.about in about)]
 
 

@@ -16,14 +16,14 @@ from chaoskit.cli.sources import (
     config_options,
     known_alerts,
     or_shipped,
-    versions_of,
+    programs_of,
     yours_option,
 )
-from chaoskit.errors import BadInput, ExitCode, Problem
+from chaoskit.errors import ExitCode
 from chaoskit.explain.promise import computed_promise
 from chaoskit.probes.levels import Levels
 from chaoskit.probes.unit_tests import write_tests
-from chaoskit.stack.original import checkers, understood
+from chaoskit.stack.original import understood
 
 
 @click.group("promise", cls=Commands)
@@ -68,10 +68,7 @@ def tests_command(
     Exit codes: 0 written, 2 bad input, or the folder is not empty, 3 an alert has no probes, and why is said.
     """
     config = understood(or_shipped(files).load())
-    tool = checkers(versions_of(yours)).get("promtool")
-    if tool is None:
-        raise BadInput(Problem(None, "promtool was not found", "chaoskit doctor --install fetches it"))
-    levels = Levels(config, tool, approved or approved_folder(files))
+    levels = Levels(config, programs_of(yours, "promtool")["promtool"], approved or approved_folder(files))
     written, lacking = write_tests(levels, levels.subjects(known_alerts(config, alerts)), out)
     click.echo(f"{out}: {written} test files; try them: promtool test rules {out}/*.test.yml")
     for reason in lacking:

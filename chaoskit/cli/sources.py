@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,8 @@ from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.run.planning import Asked
-from chaoskit.stack.binaries import numbers
+from chaoskit.stack.binaries import Tool, numbers
+from chaoskit.stack.original import checkers
 from chaoskit.yaml_source import nearest
 
 R = TypeVar("R")
@@ -67,17 +68,32 @@ def or_shipped(files: ConfigFiles) -> ConfigFiles:
     return files or ConfigFiles(shipped.folder())
 
 
+def unknown(what: str, names: Iterable[str], known: Collection[str], hint: str = "") -> list[Problem]:
+    """A problem for each unknown name, with the nearest one or the hint; `what` as in `--only: no operator`."""
+    return [
+        Problem(None, f"{what} is called '{name}'", nearest(name, known) or hint) for name in names if name not in known
+    ]
+
+
+def unknown_alerts(config: AlertConfig, names: Iterable[str]) -> list[Problem]:
+    """A problem for each name that no alerting rule has."""
+    return unknown("--alert: no alerting rule", names, {rule.alert for rule in config.rules if rule.alert})
+
+
 def known_alerts(config: AlertConfig, names: tuple[str, ...]) -> tuple[str, ...]:
     """The names as they are; raises BadInput for each that no alerting rule has."""
-    there = {rule.alert for rule in config.rules if rule.alert}
-    problems = [
-        Problem(None, f"--alert: no alerting rule is called '{name}'", nearest(name, there))
-        for name in names
-        if name not in there
-    ]
-    if problems:
+    if problems := unknown_alerts(config, names):
         raise BadInput(problems)
     return names
+
+
+def programs_of(yours: Iterable[str], *needed: str) -> dict[str, Tool]:
+    """promtool and amtool, as far as installed, for these versions; raises BadInput for each needed one that is not."""
+    tools = checkers(versions_of(yours))
+    if missing := [name for name in needed if name not in tools]:
+        hint = "chaoskit doctor --install fetches it"
+        raise BadInput(Problem(None, f"{name} was not found", hint) for name in missing)
+    return tools
 
 
 def versions_of(yours: Iterable[str]) -> dict[str, str]:

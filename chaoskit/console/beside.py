@@ -20,6 +20,7 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console.door import ENTER, new_token
 from chaoskit.console.server import Settings, listen, serve
 from chaoskit.errors import ExitCode
+from chaoskit.files import write_private
 from chaoskit.host.process import tied
 from chaoskit.safety.run_registry import me
 
@@ -56,8 +57,7 @@ def announce(port: int, wanted: int, token: str, scratch: Path, say: Callable[[s
         say(f"port {wanted} is taken, so the page is at {port}")
     link = f"http://127.0.0.1:{port}{ENTER}?token={token}"
     file = scratch / LINK
-    file.touch(mode=0o600)
-    file.write_text(link + "\n")
+    write_private(file, f"{link}\n".encode())
     say(f"page: {link}" if terminal else f"page: http://127.0.0.1:{port}/ (the link with its token is in {file})")
 
 
@@ -87,8 +87,7 @@ def beside(
         token = new_token()
         told = Told(token, port, str(out), files, msgspec.to_builtins(me()), scenario)
         about = scratch / ABOUT
-        about.touch(mode=0o600)
-        about.write_bytes(msgspec.json.encode(told, enc_hook=str))
+        write_private(about, msgspec.json.encode(told, enc_hook=str))
         announce(port, wanted, token, scratch, say, terminal=terminal)
         fds = [one.fileno() for one in sockets]
         with (scratch / "console.log").open("ab") as log:

@@ -55,6 +55,10 @@ class Recorded:
             found |= self.below(name)
         return found
 
+    def behind(self, rule: Rule) -> set[str]:
+        """All recorded names that the rule's expression or the queries in its annotations read, at any depth."""
+        return {*self.below(rule.expr), *self.mentioned(tuple(rule.annotations.values()))}
+
     def rules(self, name: str) -> Sequence[Rule]:
         """The rules that record this name."""
         return self._config.recorded.get(name, ())

@@ -5,6 +5,7 @@ A time interval or a silence holds a notice back; what still fires when it ends 
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from chaoskit.errors import BadInput, Problem
 from chaoskit.explain.recipients import Recipients
 from chaoskit.explain.subject import Subject
 
-_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WEEKDAYS = [name.lower() for name in calendar.day_name]
 _CLOCK = re.compile(r"(?:(?P<day>[a-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})")
 
 
@@ -41,10 +42,10 @@ def instant_of(text: str, zone: tzinfo, now: datetime) -> datetime:
 
 def _weekday(text: str) -> int:
     """The number of a weekday from Monday, 0, by the beginning of its name."""
-    full = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-    if text[:3] not in _WEEKDAYS or not full[_WEEKDAYS.index(text[:3])].startswith(text):
+    found = [number for number, name in enumerate(_WEEKDAYS) if len(text) > 2 and name.startswith(text)]
+    if not found:
         raise ValueError(text)
-    return _WEEKDAYS.index(text[:3])
+    return found[0]
 
 
 @dataclass(frozen=True, slots=True)

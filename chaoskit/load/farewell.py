@@ -139,7 +139,7 @@ class Farewell:
         if gevent.getcurrent() in self._runner.user_greenlets:
             raise GreenletExit
         while self._runner.state == STATE_CLEANUP:
-            gevent.sleep(_LOOK_S)
+            gevent.sleep(_LOOK_S)  # Locust assigns its state, and fires nothing when it does
 
     def _stop_users(self, counts: dict[str, int]) -> None:
         """In place of the runner's own. At a lower level it returns at once, and who must go counts no more; at

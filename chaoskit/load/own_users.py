@@ -20,6 +20,7 @@ from typing import Any
 
 import gevent
 import zmq.green as zmq
+from gevent.event import Event
 from locust import FastHttpUser, runners
 from locust.rpc import zmqrpc
 from locust.rpc.protocol import Message
@@ -148,6 +149,8 @@ class MasterRunner(runners.MasterRunner):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.done: set[str] = set()
         """Workers whose last report has come."""
+        self.heard = Event()
+        """Set by each message of a worker."""
         super().__init__(*args, **kwargs)
 
     def handle_message(self, client_id: str, msg: Message) -> None:
@@ -155,6 +158,7 @@ class MasterRunner(runners.MasterRunner):
             self.done.add(client_id)
         else:
             super().handle_message(client_id, msg)
+        self.heard.set()
 
     def stop(self, send_stop_to_client: bool = False) -> None:
         super().stop(send_stop_to_client=False)
@@ -194,7 +198,8 @@ class Master(OwnUsers):
         self._workers = workers = together.workers
         super().__init__(at, MasterRunner, processes=workers, master=True, expect_workers=workers)
         while len(self._runner.clients) < workers:
-            gevent.sleep(_LOOK_S)
+            self._runner.heard.wait()
+            self._runner.heard.clear()
 
     def _ask(self, users: int, spawn_rate: float) -> None:
         # A master's start returns when the last user is there; a level that changes meanwhile takes its place.
@@ -204,7 +209,8 @@ class Master(OwnUsers):
 
     def settle(self) -> None:
         while len(self._runner.done) < self._workers and self._at.left_s > -_LAST_WORDS_S:
-            gevent.sleep(_LOOK_S)
+            self._runner.heard.wait(_LOOK_S)  # no longer: the time that is left may be cut short meanwhile
+            self._runner.heard.clear()
 
 
 def _meet_in(folder: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from chaoskit.alerting.config import ConfigFiles
+from chaoskit.files import write_private
 from chaoskit.mutate.model import Mutant, applied
 from chaoskit.mutate.source import file_of, mutated
 from chaoskit.mutate.static import Outcome
@@ -18,8 +19,7 @@ from chaoskit.verify.verdict import Result, Verdict
 def lay_out(files: Mapping[tuple[str, str], str], given: Collection[str], mutant: Mutant, folder: Path) -> ConfigFiles:
     """The configuration with the mutant in it: its file anew in `folder`, the others where they are."""
     new = folder / Path(mutant.file).name
-    new.touch(mode=0o600)  # there may be secrets in it
-    new.write_text(applied(files[mutant.role, mutant.file], mutant.edits), encoding="utf-8")
+    write_private(new, applied(files[mutant.role, mutant.file], mutant.edits).encode())
     named: dict[str, list[str]] = {}
     for role, file in dict.fromkeys((key.partition(":")[0], file_of(key)) for key in mutated(files, given, mutant)):
         named.setdefault(role, []).append(str(new) if (role, file) == (mutant.role, mutant.file) else file)

@@ -36,12 +36,7 @@ class Exercised:
     def _part(self, mutant: Mutant) -> tuple[str, Set[object]]:
         alerts = [rule for rule in self._config.rules if rule.alert]
         if mutant.about:
-            readers = (
-                rule.alert
-                for rule in alerts
-                if mutant.about in self._recorded.below(rule.expr)
-                or mutant.about in self._recorded.mentioned(tuple(rule.annotations.values()))
-            )
+            readers = (rule.alert for rule in alerts if mutant.about in self._recorded.behind(rule))
             return "alerts", {mutant.about, *readers}
         if mutant.site.startswith("group "):
             group = mutant.site.removeprefix("group ").removesuffix(".labels")

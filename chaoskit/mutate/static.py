@@ -22,6 +22,7 @@ from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import without_places
+from chaoskit.files import write_private
 from chaoskit.mutate.equivalence import equivalent
 from chaoskit.mutate.model import Mutant
 from chaoskit.mutate.source import Text, file_of, mutated, texts_of
@@ -270,8 +271,7 @@ def _laid_out(texts: Mapping[str, str], folder: Path) -> dict[str, str]:
         if role in ("alertmanager", "template"):
             file = folder / (name.relative_to(home) if name.is_relative_to(home) else Path("elsewhere") / name.name)
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)  # there may be secrets in it
-            file.write_text(text, encoding="utf-8")
+            write_private(file, text.encode())
             key = f"{role}:{file}"
         laid[key] = text
     return laid

@@ -61,10 +61,14 @@ class Play:
         return self.inside is not self.mutes
 
     @property
+    def key(self) -> str:
+        """The route's key that names the interval."""
+        return "mute_time_intervals" if self.mutes else "active_time_intervals"
+
+    @property
     def about(self) -> str:
-        key = "mute_time_intervals" if self.mutes else "active_time_intervals"
         where = "inside" if self.inside else "outside"
-        return f"{key} {self.interval.name}, {where}: {called(self.route)} at {self.route.place}"
+        return f"{self.key} {self.interval.name}, {where}: {called(self.route)} at {self.route.place}"
 
 
 def plays(config: AlertConfig) -> list[Play]:
@@ -183,7 +187,6 @@ def _configuration(moved: Mapping[Play, Shifted], urls: Mapping[str, str]) -> di
 
 
 def _routes(number: int, play: Play) -> Iterator[dict[str, Any]]:
-    key = "mute_time_intervals" if play.mutes else "active_time_intervals"
     mine = {"matchers": [f'play="{number}"'], "continue": True}
-    yield {**mine, "receiver": f"{number} timed", key: [f"{number}"]}
+    yield {**mine, "receiver": f"{number} timed", play.key: [f"{number}"]}
     yield {**mine, "receiver": f"{number} twin"}

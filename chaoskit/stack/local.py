@@ -20,6 +20,7 @@ from typing import Any
 from chaoskit.alerting.virtual import prometheus_flags
 from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
+from chaoskit.files import write_private
 from chaoskit.handles import handle_kinds
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import Local
@@ -169,8 +170,7 @@ class LocalStack(Stack):
         for name, text in self._localized.files.items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)  # the doors' words are in one of them
-            file.write_text(text, encoding="utf-8")
+            write_private(file, text.encode())  # the doors' words are in one of them
 
     def _start_server(self, name: str) -> None:
         """Starts Prometheus or Alertmanager. The user's own files were asked about before: what is refused now says
@@ -191,8 +191,7 @@ class LocalStack(Stack):
         data = self._target_data
         data.mkdir(parents=True)
         token = data / "token"
-        token.touch(mode=0o600)
-        token.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+        write_private(token, secrets.token_urlsafe(24).encode())
         config = data / "config.json"
         settings: dict[str, Any] = {
             "data_dir": str(data),

@@ -26,6 +26,7 @@ from chaoskit.alerting.model import REFUSES, AlertConfig, NotUnderstood
 from chaoskit.alerting.promql_syntax import newer_construct
 from chaoskit.alerting.rules import rest_of, why_unread
 from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.files import write_private
 from chaoskit.localize.configuration import Localized
 from chaoskit.localize.redirect import CONFIGS, Setting
 from chaoskit.stack.binaries import Binaries, Tool, installed, is_older, nearest
@@ -372,8 +373,7 @@ def fitted(make: Callable[[frozenset[Setting]], Localized], amtool: Path) -> Loc
 def _unknown_to(amtool: Path, text: str) -> frozenset[Setting]:
     with tempfile.TemporaryDirectory(prefix="chaoskit-fit-") as folder:
         file = Path(folder) / _FILE
-        file.touch(mode=0o600)  # the doors' words are in it
-        file.write_text(text, encoding="utf-8")
+        write_private(file, text.encode())  # the doors' words are in it
         problems = check_alertmanager(amtool, file)
     named = {(p.place.line, m["key"]) for p in problems if p.place and (m := _UNKNOWN.fullmatch(p.message))}
     keys = ((key.place.line, path) for path, key, _ in read(text, _FILE).walk())
