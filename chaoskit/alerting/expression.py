@@ -119,11 +119,15 @@ def converted(node: Any, parentheses: bool = False) -> Expr:
     raise ValueError(f"{type(node).__name__} is not a construct that is known here")
 
 
+def matchers_written(selector: Any) -> tuple[Matcher, ...]:
+    """The matchers between the braces of a selector of the parser's, one of `__name__` among them."""
+    found = selector.matchers.matchers
+    return tuple(Matcher(each.name, _OPS[str(each.op).rpartition(".")[2]], each.value) for each in found)
+
+
 def _selector(node: Any, range_: timedelta | None) -> Expr:
     # Matchers joined by `or` bind nothing for certain, so they are told apart and nothing more.
-    written = tuple(
-        Matcher(each.name, _OPS[str(each.op).rpartition(".")[2]], each.value) for each in node.matchers.matchers
-    )
+    written = matchers_written(node)
     named = next((each.value for each in written if each.label == "__name__" and each.op == "="), "")
     when = _at(node) + (repr(node.matchers.or_matchers) if node.matchers.or_matchers else "")
     lengths = _millis(range_), None, _millis(node.offset)

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from chaoskit.cli.console import say
+from chaoskit.cli.numbers import seconds_of
 from chaoskit.cli.outputs import CONFIRM, OUT
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.events import Event, FaultFail, FaultOk, Interruption, StepEnd, UndoFail, UndoOk
 from chaoskit.run.inject import inject, order
 from chaoskit.run.prepare import make_folder
 from chaoskit.safety.stop_all import refuse_if_blocked
-from chaoskit.units import parse_duration
 from chaoskit.yaml_source import scalar
 
 
@@ -33,10 +33,7 @@ def inject_command(
 ) -> ExitCode:
     """Break one thing by hand for a while, with the same journal, holder and watchdog as a run has."""
     handle, _, names = target.partition("=")
-    try:
-        for_s = parse_duration(duration)
-    except ValueError as error:
-        raise BadInput(Problem(Place("--for"), str(error), "write a number and a unit, as 30s")) from None
+    for_s = seconds_of("--for", duration)
     address = _pairs("--at", at)
     settings = _pairs("--with", given)
     asked = order(kind, handle, tuple(filter(None, names.split(","))), address, settings, for_s, confirm)

@@ -1,4 +1,4 @@
-"""Numbers and shares of the command line: in their range, and numbers at all (`nan` compares with no bound)."""
+"""Numbers, shares and durations of the command line: in their range, and numbers at all (`nan` has no order)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.scenario.profile import LARGEST_TIME_SCALE
+from chaoskit.units import parse_duration
 
 
 class Number(click.FloatRange):
@@ -41,3 +43,11 @@ class Share(click.ParamType):  # type: ignore[type-arg]
         if not str(value).strip().endswith("%") or not 0 < found <= 1:
             self.fail(f"'{value}' is no percentage above 0 and up to 100 %; write 95%", param, ctx)
         return found
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Seconds of a duration that an option gives; raises BadInput with the option's name."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadInput(Problem(Place(option), str(error))) from None

@@ -9,7 +9,7 @@ import click
 
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.console import console
-from chaoskit.cli.numbers import TIME_SCALE
+from chaoskit.cli.numbers import TIME_SCALE, seconds_of
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import config_options, versions_of, yours_option
@@ -32,7 +32,6 @@ from chaoskit.run.prepare import make_folder
 from chaoskit.stack.binaries import require
 from chaoskit.stack.original import able, ask
 from chaoskit.surroundings import leave
-from chaoskit.units import parse_duration
 
 
 @click.command("rehearse")
@@ -70,6 +69,7 @@ def rehearse_command(
 
     Without --promise the computed windows are what is judged.
     """
+    longest_s = seconds_of("--longest", longest)
     rules, given_scenarios = sorted_inputs(inputs)
     files = replace(files, rules=(*files.rules, *rules))
     if not (files.bundle or (files.rules and files.alertmanager)):
@@ -110,7 +110,7 @@ def rehearse_command(
         folder=folder,
         promise_given=config.shows("promise"),
         time_scale=time_scale,
-        longest_real_s=parse_duration(longest),
+        longest_real_s=longest_s,
         only=only,
         notes=tuple(notes),
         given=tuple(given_scenarios),

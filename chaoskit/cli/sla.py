@@ -26,7 +26,7 @@ from chaoskit.check.service_levels import Level as Watched
 from chaoskit.check.service_levels import watches
 from chaoskit.cli.check import known_metrics, print_findings
 from chaoskit.cli.console import Commands, console, say
-from chaoskit.cli.numbers import Share
+from chaoskit.cli.numbers import Share, seconds_of
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import config_options, versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
@@ -42,7 +42,6 @@ from chaoskit.sla.targets import Level, load_targets
 from chaoskit.sla.windows import between, instant, month, month_of, months_of, quarter, rolling
 from chaoskit.stack.original import checkers
 from chaoskit.surroundings import leave
-from chaoskit.units import parse_duration
 from chaoskit.verify.verdict import Verdict
 from chaoskit.zones import zone_named
 
@@ -439,7 +438,7 @@ def cost_command(
     targets = load_targets(file)
     config = config_of(files)
     levels = watched(targets)
-    repair_s = _duration(repair, "--repair")
+    repair_s = seconds_of("--repair", repair)
     print_to(
         console(),
         cost_view(
@@ -458,13 +457,6 @@ def _verdicts(out: Path) -> Iterator[tuple[str, Verdict]]:
                 yield path.parent.name, msgspec.json.decode(path.read_bytes(), type=Verdict)
             except (OSError, msgspec.DecodeError) as error:
                 click.echo(f"{path}: left out: {error}", err=True)
-
-
-def _duration(text: str, option: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise BadInput(Problem(None, f"{option}: {error}", "write 15m")) from None
 
 
 @sla_group.command("incidents")

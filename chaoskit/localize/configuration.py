@@ -22,6 +22,7 @@ from chaoskit.errors import Place, Problem, Refused
 from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.localize.mail_header import GROUP_NAME, GROUP_TEMPLATE, HEADER_NAME, HEADER_TEMPLATE
 from chaoskit.localize.redirect import Setting, redirect
+from chaoskit.units import parse_duration
 from chaoskit.yaml_source import read
 
 DOCUMENTED = {9090: "prometheus", 9091: "metrics", 9093: "alertmanager"}
@@ -121,8 +122,6 @@ def _rules(
     set_aside: Mapping[str, str],
     notes: list[str],
 ) -> dict[str, dict[str, Any]]:
-    from chaoskit.units import parse_duration
-
     every_s = parse_duration(str((prometheus.get("global") or {}).get("evaluation_interval") or "1m"))
     documents = {name: rule_document(text, name, set_aside) for name, text in texts}
     instants = instant_records([document for document, _ in documents.values()])

@@ -16,13 +16,13 @@ from typing import Any
 
 import promql_parser as promql
 
+from chaoskit.alerting.expression import matchers_written
 from chaoskit.alerting.model import Matcher
 from chaoskit.alerting.promql_meaning import names_an_instant
 from chaoskit.alerting.promql_syntax import COMPARISONS
 from chaoskit.alerting.routing import matches
 from chaoskit.rehearse.script import CannotDerive
 
-OPS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 COUNTS = frozenset({"count", "group"})
 THROUGH = frozenset({"sum", "avg", "min", "max", "topk", "bottomk", "quantile", "limitk"})
 """Aggregations that give a lone series its own value back."""
@@ -45,11 +45,7 @@ BASE, _FEW = 100.0, 4.0
 
 def matchers_of(selector: Any) -> tuple[Matcher, ...]:
     """The matchers of a selector, without its name."""
-    return tuple(
-        Matcher(m.name, OPS[str(m.op).rpartition(".")[2]], m.value)
-        for m in selector.matchers.matchers
-        if m.name != "__name__"
-    )
+    return tuple(each for each in matchers_written(selector) if each.label != "__name__")
 
 
 def promql_text(node: Any) -> str:
@@ -61,11 +57,11 @@ def promql_text(node: Any) -> str:
 def metric_of(selector: Any) -> str:
     if selector.name:
         return str(selector.name)
-    for matcher in selector.matchers.matchers:
-        if matcher.name == "__name__":
-            values = label_values([Matcher("n", OPS[str(matcher.op).rpartition(".")[2]], matcher.value)], {}, "any")
-            if values and values.get("n"):
-                return values["n"]
+    for matcher in matchers_written(selector):
+        if matcher.label == "__name__":
+            values = label_values([matcher], {}, "any")
+            if values and values.get("__name__"):
+                return values["__name__"]
     raise CannotDerive("a selector names no metric")
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import promql_parser as promql
+
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows_expression import range_of
@@ -27,6 +29,7 @@ from chaoskit.rehearse.drill import Given
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.promtool import answered, asking, dumped, results_of, run_tests
+from chaoskit.rehearse.tree import CALENDAR, calls
 from chaoskit.rehearse.unit_tests import GivenTest, GroupRow, UnitTest, Way, ways
 from chaoskit.rehearse.waves import SCALES, muted_by, scale_for_length
 from chaoskit.rehearse.written import STEP, described, scenario_of
@@ -45,8 +48,6 @@ _FAILED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _MOST = 300
-_TIME_OF_DAY = re.compile(r"\b(hour|minute|month|year|day_of_\w+|days_in_month)\s*\(")
-_BY_CLOCK = re.compile(r"\btime\s*\(\s*\)")
 _OTHER_ALERTS = re.compile(r"\bALERTS(_FOR_STATE)?\b")
 _GLOBALS = re.compile(r"\$?external(Labels|URL)|\bpathPrefix\b")
 
@@ -97,7 +98,7 @@ class Chooser:
         if not test.series:
             return [], replace(row, reason="it has no input_series")
         loaded = self._loaded(rules)
-        if any(_TIME_OF_DAY.search(rule.expr) for rule in loaded):
+        if any(calls(promql.parse(rule.expr), CALENDAR) for rule in loaded):
             why = "its rules ask for the time of day, which promtool sets to 1970 and a rehearsal does not set"
             return [], replace(row, reason=why)
         name = f"{Path(test.place.file).stem}-{number:03d}"
@@ -192,7 +193,7 @@ class _Trial:
         self, rules: list[Rule], at_s: float, said: list[str]
     ) -> Iterator[tuple[list[Rule], Way, dict[str, tuple[Labels, ...]], bool]]:
         """For groups of rules that disturb each other in nothing, a way that promtool confirms; whether it is hasty."""
-        by_clock = any(_BY_CLOCK.search(rule.expr) for rule in self.loaded)
+        by_clock = any(calls(promql.parse(rule.expr), {"time"}) for rule in self.loaded)
         tried = [way for way in ways(self.test, at_s, by_clock) if self._scale(rules, at_s - way.begins_s)]
         if not tried:
             said.append(

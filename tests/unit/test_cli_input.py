@@ -130,6 +130,8 @@ def test_a_scale_that_the_limits_forbid_is_refused_with_the_way_out(refused) -> 
         (["plan", "worker-unhealthy", "--time-scale", "nan"], "nan is no number of 1<=x<=1000"),
         (["plan", "worker-unhealthy", "--time-scale", "inf"], "not in the range"),
         (["gate", "--require-coverage", "nan"], "nan is no number of 0<=x<=100"),
+        (["inject", "freeze", "--for", "soon"], "--for: 'soon' is not a duration"),
+        (["rehearse", "--longest", "soon"], "--longest: 'soon' is not a duration"),
     ],
 )
 def test_a_wrong_command_line_is_told(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
