@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaoskit.alerting.expression import Expr, expression, selectors
+from chaoskit.alerting.expression import Expr
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import matches_all
 from chaoskit.check.service_levels import MONTH_S, Condition, Level, Watch
+from chaoskit.diff.expressions import Recorded
 from chaoskit.errors import EquipmentError
 from chaoskit.rehearse.promtool import UNENDED, dumped, run_tests
 from chaoskit.units import format_duration
@@ -291,15 +292,12 @@ def _values(series: str, kind: Kind, steps: Sequence[int], per: int) -> str:
 
 def rules_of(config: AlertConfig, watches: Sequence[Watch]) -> dict[str, Any]:
     """The alerts as they are written, with the recording rules that they read, as a rule file; without annotations."""
-    wanted = {id(one.rule) for one in watches}
-    names: set[str] = set()
-    for rule in reversed(config.rules):
-        if id(rule) in wanted or rule.record in names:
-            wanted.add(id(rule))
-            names |= {each.name for each in selectors(expression(rule.expr))}
+    recorded = Recorded(config)
+    alerts = {id(one.rule) for one in watches}
+    read = {name for one in watches for name in recorded.below(one.rule.expr)}
     groups: dict[str, dict[str, Any]] = {}
     for rule in config.rules:
-        if id(rule) in wanted:
+        if id(rule) in alerts or rule.record in read:
             group = groups.setdefault(rule.group, {"name": rule.group, "rules": []})
             group["rules"].append(_written_rule(rule))
     return {"groups": list(groups.values())}

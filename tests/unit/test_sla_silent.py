@@ -97,6 +97,16 @@ def test_errors_may_have_a_name_that_an_alert_does_not_read(config: AlertConfig)
     ]
 
 
+def test_the_rules_put_to_promtool_have_their_records_wherever_these_stand(config: AlertConfig) -> None:
+    mine = watches(config, [UP])
+    turned = replace(config, rules=config.rules[::-1])
+    names = [
+        {rule.get("record", rule.get("alert")) for group in rules_of(each, mine)["groups"] for rule in group["rules"]}
+        for each in (config, turned)
+    ]
+    assert names[0] == names[1] > {one.rule.alert for one in mine}
+
+
 @pytest.mark.stack
 @pytest.mark.sla
 @pytest.mark.timeout(900)

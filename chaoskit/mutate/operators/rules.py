@@ -147,7 +147,7 @@ def _template_value(annotations: Part, key: Node, value: Node) -> Iterator[Spot]
             yield annotations.spot(key.raw, annotations.text.letters(value).change(*found.span(), ""))
 
 
-for _id, _spoil, _what, _why in (
+for _id, _change, _what, _why in (
     ("annotation-dropped", _dropped, "An annotation is gone.", "The notice lacks what people read first."),
     ("runbook-wrong", _runbook, "A runbook's address is another.", "At night the link leads nowhere."),
     ("template-label-misspelt", _template_label, "`$labels.worker_name` becomes `$labels.worker_nam`.",
@@ -155,4 +155,4 @@ for _id, _spoil, _what, _why in (
     ("template-value-dropped", _template_value, "`{{ $value }}` is gone from an annotation.",
      "The notice does not say how bad it is."),
 ):  # fmt: skip
-    operator(_id, "rules", "content", _what, _why)(of_each(_annotations, partial(_scalars, how=_spoil)))
+    operator(_id, "rules", "content", _what, _why)(of_each(_annotations, partial(_scalars, how=_change)))
