@@ -272,7 +272,7 @@ class Part:
         return Spot(self.text, ".".join(filter(None, (self.site, part))), changes, self.about)
 
     def below(self, key: str) -> Iterator[Part]:
-        """What stands under the key, if anything does."""
+        """The part under the key; nothing where the key is not there."""
         if (node := self.node.get(key)) is not None:
             yield Part(self.text, ".".join(filter(None, (self.site, key))), node, about=self.about)
 
