@@ -10,7 +10,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.hop import Hop
 from chaoskit.report.html_causes import Cause
 from chaoskit.report.html_why import Fact
-from chaoskit.report.text import allowed, in_words, observed, seconds, shortened, shown
+from chaoskit.report.text import allowed, in_words, margin, observed, seconds, shortened, shown, uncertainty, ways
 from chaoskit.verify.verdict import ORDER, Figure, Result, Row, Verdict
 
 _MOST_ROWS = 400
@@ -148,8 +148,8 @@ def _line(number: int, row: Row, first: bool, alone: bool, why: Sequence[Fact]) 
         shortened(row.to),
         shortened(shown(row)),
         allowed(row.allowed),
-        "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
-        "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",
+        margin(row),
+        uncertainty(row),
         shortened(in_words(row.reason), _LONGEST),
         _picture(row),
         why,
@@ -178,10 +178,7 @@ def phones(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Phone]:
         Phone(
             shortened(one.about),
             shortened(one.to),
-            observed(one.fault_to_notice),
-            f"within {seconds(one.allowed[1])}",
-            observed(one.undo_to_all_clear) if one.allowed_all_clear else "none promised",
-            f"within {seconds(one.allowed_all_clear[1])}" if one.allowed_all_clear else "",
+            *ways(one),
             results.get((one.about, Hop.NOTIFY, one.to), ""),
             results.get((one.about, Hop.ALL_CLEAR, one.to), ""),
         )

@@ -6,7 +6,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.markdown import document, folded, plain, table
 from chaoskit.report.changes import compared
 from chaoskit.report.html_causes import Cause, causes
-from chaoskit.report.text import allowed, in_words, observed, seconds, shown
+from chaoskit.report.text import FIGURES, allowed, in_words, margin, shown, ways
 from chaoskit.verify.verdict import Result, Verdict
 
 
@@ -21,14 +21,8 @@ def to_markdown(verdict: Verdict, before: Verdict | None = None) -> str:
     if verdict.exit_code == ExitCode.NOT_HEALED:
         head += ["**NOT HEALED**: something may still be broken. Run `chaoskit heal --all` there.", ""]
     parts = [_cause(one) for one in causes(verdict.rows)]
-    figures = [
-        (plain(one.about), plain(one.to), observed(one.fault_to_notice), f"within {seconds(one.allowed[1])}",
-         observed(one.undo_to_all_clear) if one.allowed_all_clear else "none promised",
-         f"within {seconds(one.allowed_all_clear[1])}" if one.allowed_all_clear else "")
-        for one in verdict.figures
-    ]  # fmt: skip
-    columns = ("alert", "receiver", "fault → notice", "promised", "undo → all-clear", "promised")
-    parts.append(["", *table(columns, figures)])
+    figures = [(plain(one.about), plain(one.to), *ways(one)) for one in verdict.figures]
+    parts.append(["", *table(FIGURES, figures)])
     if before is not None:
         rows = [(one.direction, *map(plain, (one.what, one.old, one.new))) for one in compared(before, verdict)]
         parts.append(
@@ -45,7 +39,7 @@ def to_markdown(verdict: Verdict, before: Verdict | None = None) -> str:
             plain(row.to),
             plain(shown(row)),
             allowed(row.allowed),
-            "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
+            margin(row),
         )
         for row in verdict.rows
     ]

@@ -17,7 +17,19 @@ from chaoskit.plan.paged import paged
 from chaoskit.report.load import load_line
 from chaoskit.report.requests import WORST, by_name, requests_table
 from chaoskit.report.table import table
-from chaoskit.report.text import allowed, clean, observed, paragraph, real, seconds, settings_words, telling
+from chaoskit.report.text import (
+    FIGURES,
+    allowed,
+    clean,
+    margin,
+    paragraph,
+    real,
+    seconds,
+    settings_words,
+    telling,
+    uncertainty,
+    ways,
+)
 from chaoskit.report.text import shown as shown_of
 from chaoskit.scenario.model import Change, Do, Inject, Step, Undo, Wait
 from chaoskit.units import format_duration
@@ -47,16 +59,10 @@ def verdict_view(verdict: Verdict) -> RenderableType:
 
 
 def _figures(figures: list[Figure]) -> Table:
-    shown = table("alert", "receiver", "fault → notice", "promised", "undo → all-clear", "promised")
+    shown = table(*FIGURES)
     for figure in figures:
-        shown.add_row(
-            clean(figure.about),
-            clean(figure.to),
-            Text(observed(figure.fault_to_notice), style="bold"),
-            f"within {seconds(figure.allowed[1])}",
-            observed(figure.undo_to_all_clear) if figure.allowed_all_clear else "none promised",
-            f"within {seconds(figure.allowed_all_clear[1])}" if figure.allowed_all_clear else "",
-        )
+        notice, *others = ways(figure)
+        shown.add_row(clean(figure.about), clean(figure.to), Text(notice, style="bold"), *others)
     return shown
 
 
@@ -72,8 +78,8 @@ def _rows(rows: list[Row]) -> Table:
             clean(row.to),
             clean(shown_of(row)),
             allowed(row.allowed),
-            "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s",
-            "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s",
+            margin(row),
+            uncertainty(row),
         )
         before = row.about
     return shown

@@ -10,7 +10,7 @@ from chaoskit.events import Interval
 from chaoskit.printable import clean as clean
 from chaoskit.printable import clean_lines as clean_lines
 from chaoskit.units import seconds as seconds
-from chaoskit.verify.verdict import ORDER, Result, Row
+from chaoskit.verify.verdict import ORDER, Figure, Result, Row
 
 
 def paragraph(text: str) -> str:
@@ -81,6 +81,29 @@ def allowed(interval: Interval | None) -> str:
         return ""
     lo, hi = interval
     return f"exactly {lo:g} s" if hi - lo < 0.05 else f"{lo:g}–{hi:g} s"
+
+
+def margin(row: Row) -> str:
+    """By how much a row lies inside of its window, negative outside; empty for one without a window."""
+    return "" if row.margin_vs is None else f"{row.margin_vs:+.1f} s"
+
+
+def uncertainty(row: Row) -> str:
+    """How exactly a row is known; empty for one that was not measured."""
+    return "" if row.uncertainty_vs is None else f"{row.uncertainty_vs:.2f} s"
+
+
+FIGURES = ("alert", "receiver", "fault → notice", "promised", "undo → all-clear", "promised")
+"""The columns of a table of figures."""
+
+
+def ways(figure: Figure) -> tuple[str, str, str, str]:
+    """The cells of a figure after its alert and its receiver: each way as observed, and as promised."""
+    cleared, promised = "none promised", ""
+    if figure.allowed_all_clear:
+        cleared = observed(figure.undo_to_all_clear)
+        promised = f"within {seconds(figure.allowed_all_clear[1])}"
+    return observed(figure.fault_to_notice), f"within {seconds(figure.allowed[1])}", cleared, promised
 
 
 def real(value_s: float) -> str:
