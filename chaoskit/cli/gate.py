@@ -24,7 +24,7 @@ from chaoskit.gate.choose import Wanted, candidates, left, scheduled, select, st
 from chaoskit.gate.coverage import KINDS, covered, proven_by
 from chaoskit.gate.earlier import Earlier, read_gate
 from chaoskit.gate.gate import Gate, Outcome
-from chaoskit.gate.index import write_index
+from chaoskit.gate.index import Ended, write_index
 from chaoskit.gate.record import AtScale, Record, load_record, save_record
 from chaoskit.gate.schedule import Schedule
 from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, reasons_of, schedule_view
@@ -186,7 +186,7 @@ def _play(
         codes.append(ExitCode.FAIL)
     codes += [ExitCode.USAGE for one in not_chosen if one.wrong]
     ending = worst(codes)
-    index = write_index(where, outcomes, coverage, left_out, ending, took_s, old)
+    index = write_index(Ended(where, outcomes, coverage, left_out, ending, took_s, old))
     screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
     return ending, index

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,8 +27,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     result: str
-    run: str
+    exit_code: int = 0
     took_s: float = 0.0
+    attempt: int = 0
+    """0 for one that was not played."""
+    run: str
+    """The name of its folder."""
+    reasons: list[str] = []
+    smallest_margin: Mapping[str, Any] | None = None
 
 
 class _Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,8 +96,6 @@ class Gate:
         self._outcomes: list[Outcome] = []
         self._interrupted = threading.Event()
         self._count = 0
-        self._fewer = 0
-        """By how many stacks fewer than the schedule says: one for each stack that ended with an UNKNOWN."""
 
     def run(self, schedule: Schedule) -> list[Outcome]:
         """Every scenario's last outcome. Scenarios that were not begun (after -x, or Ctrl-C) have none."""
@@ -112,7 +110,7 @@ class Gate:
                     self._running.remove(one)
                     again = self._end(one)
                     if again:
-                        self._fewer += 1
+                        schedule = schedule.calmer()
                         waiting.append((_again(one.plan, again), 2))
         finally:
             for one in self._running:
@@ -128,10 +126,10 @@ class Gate:
         if not self._running:
             return True
         busy = self._busy()  # asked at every look, for it needs to have been asked before
-        now, most = time.monotonic(), max(1, schedule.side_by_side - self._fewer)
+        now, most = time.monotonic(), schedule.side_by_side
         settled = now - self._begun_at >= _SETTLE_S
         ending = any(now - one.begun_at >= one.plan.length_s - schedule.lead_s for one in self._running)
-        most += schedule.lead_s > 0 and ending and not self._fewer
+        most += schedule.lead_s > 0 and ending
         return attempt == 1 and len(self._running) < most and settled and not busy
 
     def interrupt(self, reason: str) -> None:

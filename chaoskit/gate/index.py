@@ -4,6 +4,7 @@ the same as Markdown for a job's summary, and for machines."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.events import Header, decode
 from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.coverage import KINDS, Coverage
-from chaoskit.gate.earlier import SUMMARY, Earlier, differences
+from chaoskit.gate.earlier import SUMMARY, Earlier, Scenario, differences
 from chaoskit.gate.figures import Cell, by_hop, by_receiver, href_of, notices_and_alerts, promises, smallest
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.view import reasons_of
@@ -33,53 +34,74 @@ _MOST_CHANGES = 200
 _WORST_FIRST = ("FAIL", "ERROR", "UNKNOWN", "PASS")
 
 
-def write_index(
-    folder: Path,
-    outcomes: Sequence[Outcome],
-    coverage: Coverage,
-    left_out: Sequence[LeftOut],
-    ending: ExitCode,
-    took_s: float = 0.0,
-    old: Earlier | None = None,
-) -> Path:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A gate that has ended."""
+
+    folder: Path
+    outcomes: Sequence[Outcome]
+    coverage: Coverage
+    left_out: Sequence[LeftOut]
+    ending: ExitCode
+    took_s: float = 0.0
+    """Real seconds of the whole gate."""
+    old: Earlier | None = None
+    """An earlier one to compare it with."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One scenario on the page."""
+
+    result: str
+    name: str
+    title: str
+    alerts: str
+    reasons: Sequence[str]
+    more: int = 0
+    """Reasons that are not shown."""
+    took: str = ""
+    before: Sequence[str] = ()
+    """Why the first attempt said nothing."""
+    first: str = ""
+    """The link to the first attempt."""
+    href: str = ""
+    margin: Cell | None = None
+    volume: str = ""
+
+
+def write_index(gate: Ended) -> Path:
     """Writes the page, what did not pass first, and the same for jobs and machines, beside the scenarios' folders.
 
-    `took_s` are the real seconds of the whole gate, `old` is an earlier one to compare it with. Returns the page.
+    Returns the page.
     """
-    leave(folder / SUMMARY, _summary(folder, outcomes, coverage, left_out, ending, took_s))
-    shown = _shown(folder, outcomes, coverage, left_out, ending, took_s, old)
-    leave(folder / INDEX, render("gate.html", **shown))
-    leave(folder / MARKDOWN, _markdown(shown).encode())
-    return folder / INDEX
+    leave(gate.folder / SUMMARY, _summary(gate))
+    shown = _shown(gate)
+    leave(gate.folder / INDEX, render("gate.html", **shown))
+    leave(gate.folder / MARKDOWN, _markdown(shown).encode())
+    return gate.folder / INDEX
 
 
-def _shown(
-    folder: Path,
-    outcomes: Sequence[Outcome],
-    coverage: Coverage,
-    left_out: Sequence[LeftOut],
-    ending: ExitCode,
-    took_s: float,
-    old: Earlier | None,
-) -> dict[str, Any]:
+def _shown(gate: Ended) -> dict[str, Any]:
     """Everything that the page and the Markdown say."""
+    folder, outcomes, coverage = gate.folder, gate.outcomes, gate.coverage
     listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(_result(one)), one.candidate.name))
-    lines = [*(_not_played(one) for one in left_out if one.wrong), *(_line(folder, one) for one in listed)]
-    results = [line["result"] for line in lines]
+    lines = [*(_not_played(one) for one in gate.left_out if one.wrong), *(_line(folder, one) for one in listed)]
+    results = [line.result for line in lines]
     told, fired = notices_and_alerts(outcomes)
     least = min((c for one in outcomes if (c := smallest(folder, one))), key=lambda c: c.margin_vs or 0.0, default=None)
     counts = promises(outcomes)
     hops, receivers = by_hop(folder, outcomes), by_receiver(folder, outcomes)
     return {
-        "released": ending == ExitCode.PASS,
-        "exit_code": int(ending),
+        "released": gate.ending == ExitCode.PASS,
+        "exit_code": int(gate.ending),
         "name": folder.name,
         "passed": sum(one.exit_code == ExitCode.PASS for one in outcomes),
         "outcomes": lines,
         "results": [(name, results.count(name)) for name in _WORST_FIRST if name in results],
         "unhealed": [one.candidate.name for one in listed if one.exit_code == ExitCode.NOT_HEALED],
-        "again": [line for line in lines if line["first"]],
-        "left_out": [one for one in left_out if not one.wrong],
+        "again": [line for line in lines if line.first],
+        "left_out": [one for one in gate.left_out if not one.wrong],
         "percent": f"{coverage.percent:.0f}",
         "coverage": [
             (kind, len(coverage.all[kind] & coverage.proven[kind]), len(coverage.all[kind]), coverage.missing(kind))
@@ -95,7 +117,7 @@ def _shown(
             ),
         ],
         "totals": [
-            ("took", f"{real(took_s)} min (real)" if took_s else "not known"),
+            ("took", f"{real(gate.took_s)} min (real)" if gate.took_s else "not known"),
             ("scenarios one after the other", f"{real(sum(one.took_s for one in outcomes))} min (real)"),
             ("promises", f"{counts[Result.PASS]} kept, {counts[Result.FAIL]} broken, {counts[Result.UNKNOWN]} unknown"),
             ("notices", f"{told}, the all-clears included, for {fired} alerts that fired"),
@@ -104,51 +126,37 @@ def _shown(
         ],
         "least": least,
         "facts": _facts(outcomes),
-        "before": old.folder.name if old else "",
-        "changes": differences(old, outcomes, coverage)[:_MOST_CHANGES] if old else None,
+        "before": gate.old.folder.name if gate.old else "",
+        "changes": differences(gate.old, outcomes, coverage)[:_MOST_CHANGES] if gate.old else None,
     }
 
 
-def _summary(
-    folder: Path,
-    outcomes: Sequence[Outcome],
-    coverage: Coverage,
-    left_out: Sequence[LeftOut],
-    ending: ExitCode,
-    took_s: float,
-) -> bytes:
+def _summary(gate: Ended) -> bytes:
     found = {
-        "exit_code": int(ending),
-        "took_s": round(took_s, 1),
+        "exit_code": int(gate.ending),
+        "took_s": round(gate.took_s, 1),
         "scenarios": [
-            {
-                "name": one.candidate.name,
-                "result": _result(one),
-                "exit_code": one.exit_code,
-                "took_s": one.took_s,
-                "attempt": one.attempt,
-                "run": one.folder.name,
-                "reasons": reasons_of(one),
-                "smallest_margin": _as_json(smallest(folder, one)),
-            }
-            for one in outcomes
-        ]
-        + [
-            {
-                "name": one.name,
-                "result": "UNKNOWN",
-                "exit_code": int(ExitCode.USAGE),
-                "took_s": 0.0,
-                "attempt": 0,
-                "run": "",
-                "reasons": [one.why],
-                "smallest_margin": None,
-            }
-            for one in left_out
-            if one.wrong
+            *(
+                Scenario(
+                    name=one.candidate.name,
+                    result=_result(one),
+                    exit_code=one.exit_code,
+                    took_s=one.took_s,
+                    attempt=one.attempt,
+                    run=one.folder.name,
+                    reasons=reasons_of(one),
+                    smallest_margin=_as_json(smallest(gate.folder, one)),
+                )
+                for one in gate.outcomes
+            ),
+            *(
+                Scenario(name=one.name, result="UNKNOWN", exit_code=int(ExitCode.USAGE), run="", reasons=[one.why])
+                for one in gate.left_out
+                if one.wrong
+            ),
         ],
-        "left_out": [one for one in left_out if not one.wrong],
-        "unproven": {kind: coverage.missing(kind) for kind in KINDS},
+        "left_out": [one for one in gate.left_out if not one.wrong],
+        "unproven": {kind: gate.coverage.missing(kind) for kind in KINDS},
     }
     return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
 
@@ -182,44 +190,31 @@ def _result(outcome: Outcome) -> str:
     return str(outcome.verdict.result) if outcome.verdict else "ERROR"
 
 
-def _not_played(one: LeftOut) -> dict[str, Any]:
-    return {
-        "result": "UNKNOWN",
-        "name": one.name,
-        "title": "not played",
-        "alerts": one.proves,
-        "took": "",
-        "before": [],
-        "first": "",
-        "href": "",
-        "margin": None,
-        "volume": "",
-        "reasons": [shortened(one.why, 600)],
-        "more": 0,
-    }
+def _not_played(one: LeftOut) -> _Line:
+    return _Line("UNKNOWN", one.name, "not played", one.proves, [shortened(one.why, 600)])
 
 
-def _line(folder: Path, outcome: Outcome) -> dict[str, Any]:
+def _line(folder: Path, outcome: Outcome) -> _Line:
     verdict = outcome.verdict
     reasons = [_because(one) for one in causes(verdict.rows)] if verdict else reasons_of(outcome)
     told, fired = notices_and_alerts([outcome])
     before = outcome.folder.with_name(outcome.candidate.name) / PAGE
     there = before.is_file() and before.parent != outcome.folder
     first = read_verdict(before.parent) if there and outcome.attempt > 1 else None
-    return {
-        "result": _result(outcome),
-        "name": outcome.candidate.name,
-        "title": outcome.candidate.plan.scenario.title,
-        "alerts": ", ".join(sorted(outcome.candidate.expects)) or "nothing may fire",
-        "took": f"{outcome.took_s:.0f} s",
-        "before": [_because(one) for one in causes(first.rows)[:2]] if first else [],
-        "first": (quote(f"{before.parent.name}/{PAGE}") if there else "#scenarios") if outcome.attempt > 1 else "",
-        "href": href_of(folder, outcome),
-        "margin": smallest(folder, outcome),
-        "volume": f"{told} for {fired}" if fired else "",
-        "reasons": [shortened(reason, 600) for reason in reasons[:_MOST_REASONS]],
-        "more": max(0, len(reasons) - _MOST_REASONS),
-    }
+    return _Line(
+        result=_result(outcome),
+        name=outcome.candidate.name,
+        title=outcome.candidate.plan.scenario.title,
+        alerts=", ".join(sorted(outcome.candidate.expects)) or "nothing may fire",
+        took=f"{outcome.took_s:.0f} s",
+        before=[_because(one) for one in causes(first.rows)[:2]] if first else [],
+        first=(quote(f"{before.parent.name}/{PAGE}") if there else "#scenarios") if outcome.attempt > 1 else "",
+        href=href_of(folder, outcome),
+        margin=smallest(folder, outcome),
+        volume=f"{told} for {fired}" if fired else "",
+        reasons=[shortened(reason, 600) for reason in reasons[:_MOST_REASONS]],
+        more=max(0, len(reasons) - _MOST_REASONS),
+    )
 
 
 def _because(one: Cause) -> str:
@@ -243,8 +238,8 @@ def _markdown(shown: Mapping[str, Any]) -> str:
     ]
     if shown["unhealed"]:
         head += [f"**NOT HEALED**: {', '.join(map(plain, shown['unhealed']))}. Run `chaoskit heal --all` there.", ""]
-    bad = [line for line in lines if line["result"] != "PASS"]
-    parts = [[f"- **{line['result']}** {plain(line['name'])}", *_reasons(line)] for line in bad]
+    bad = [line for line in lines if line.result != "PASS"]
+    parts = [[f"- **{line.result}** {plain(line.name)}", *_reasons(line)] for line in bad]
     parts.append([""])
     if shown["changes"] is not None:
         rows = [
@@ -256,13 +251,7 @@ def _markdown(shown: Mapping[str, Any]) -> str:
             folded(f"{amount(len(rows), 'differences')} from {plain(shown['before'])}", changed or ["none", ""])
         )
     all_ = [
-        (
-            line["result"],
-            plain(line["name"]),
-            line["margin"].text if line["margin"] else "",
-            line["volume"],
-            line["took"],
-        )
+        (line.result, plain(line.name), line.margin.text if line.margin else "", line.volume, line.took)
         for line in lines
     ]
     head_ = ("", "scenario", "smallest margin", "notices for alerts", "took")
@@ -279,9 +268,9 @@ def _markdown(shown: Mapping[str, Any]) -> str:
     return document(head, parts)
 
 
-def _reasons(line: Mapping[str, Any]) -> list[str]:
-    more = [f"  - and {line['more']} more"] if line["more"] else []
-    return [*(f"  - {plain(reason)}" for reason in line["reasons"]), *more]
+def _reasons(line: _Line) -> list[str]:
+    more = [f"  - and {line.more} more"] if line.more else []
+    return [*(f"  - {plain(reason)}" for reason in line.reasons), *more]
 
 
 def _grid(what: str, matrix: Any) -> list[str]:

@@ -94,6 +94,12 @@ class Schedule:
     stacks: tuple[StackPlan, ...]
     side_by_side: int
     why: tuple[str, ...]
+    overlaps: bool = True
+    """Whether a stack may start while another one ends."""
+
+    def calmer(self) -> Schedule:
+        """The same with one stack fewer at a time, each started only after another one has ended."""
+        return replace(self, side_by_side=max(1, self.side_by_side - 1), overlaps=False)
 
     @property
     def bound_s(self) -> float:
@@ -107,7 +113,7 @@ class Schedule:
     @property
     def lead_s(self) -> float:
         """How long before a stack's end the next one in its slot may start; no time where one at a time is asked."""
-        return START_S if self.side_by_side > 1 else 0.0
+        return START_S if self.overlaps and self.side_by_side > 1 else 0.0
 
 
 def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_side: int, tries: int = 1) -> Schedule:

@@ -11,7 +11,7 @@ from chaoskit.gate.candidate import LeftOut, candidate
 from chaoskit.gate.coverage import covered
 from chaoskit.gate.earlier import Earlier
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.index import write_index
+from chaoskit.gate.index import Ended, write_index
 from chaoskit.report.html import page
 from chaoskit.verify.verify import judge_all, plan_of, verify
 from tests.browser.conftest import Look
@@ -57,7 +57,8 @@ def gate(folder: Path) -> str:
     (folder / "c" / "report.html").write_text("its first page")
     coverage = covered(plan.config, [], ())
     for old in (None, Earlier(folder, {}, {})):
-        file = write_index(folder, outcomes, coverage, (LeftOut("d", "not selected", "X"),), ExitCode.FAIL, 61.0, old)
+        left_out = (LeftOut("d", "not selected", "X"),)
+        file = write_index(Ended(folder, outcomes, coverage, left_out, ExitCode.FAIL, 61.0, old))
     return file.as_uri()
 
 

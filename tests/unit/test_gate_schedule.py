@@ -212,11 +212,13 @@ def test_after_each_stack_with_an_unknown_one_fewer_runs_at_a_time_and_a_second_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unknown: int, attempt: int, begins: bool
 ) -> None:
     gate = Gate(tmp_path, Asked("", "local", tmp_path), lambda outcome: None, busy=lambda: False)
-    monkeypatch.setattr(gate, "_fewer", unknown)
-    assert gate._room(make_schedule([], clash, 3), attempt)
+    schedule = make_schedule([], clash, 3)
+    for _ in range(unknown):
+        schedule = schedule.calmer()
+    assert gate._room(schedule, attempt)
     monkeypatch.setattr(gate, "_begun_at", time.monotonic() - 60.0)
     monkeypatch.setattr(gate, "_running", [_running(60.0)])
-    assert gate._room(make_schedule([], clash, 3), attempt) is begins
+    assert gate._room(schedule, attempt) is begins
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

@@ -24,7 +24,7 @@ from chaoskit.gate.coverage import could_prove, covered
 from chaoskit.gate.earlier import SUMMARY, Earlier, read_gate
 from chaoskit.gate.figures import by_hop, by_receiver, smallest
 from chaoskit.gate.gate import Gate, Outcome
-from chaoskit.gate.index import INDEX, write_index
+from chaoskit.gate.index import INDEX, Ended, write_index
 from chaoskit.gate.schedule import Schedule
 from chaoskit.hop import Hop
 from chaoskit.rehearse.hours import plays
@@ -57,7 +57,7 @@ def index(
     old: Earlier | None = None,
 ) -> Page:
     coverage = covered(PLAN.config, [could_prove(PLAN)], ())
-    file = write_index(folder, outcomes, coverage, left_out, ending, 146.0, old)
+    file = write_index(Ended(folder, outcomes, coverage, left_out, ending, 146.0, old))
     assert file == folder / INDEX
     return read_page(file.read_bytes())
 
