@@ -85,14 +85,18 @@ class PlannedNotice:
 
     @property
     def sinks(self) -> tuple[str, ...]:
-        """The equipment that sees its notices: most come through the web."""
-        own = {"email": "mail-sink", "witness": "witness"}.get(self.integration, "webhook-sink")
-        return (*(self.by[:1] or (own,)), *self.through)
+        """The equipment that sees its notices."""
+        return (*(self.by[:1] or (sink_of(self.integration),)), *self.through)
 
     @property
     def to(self) -> str:
         """For people: `critical-alerts (webhook)`."""
         return called(self.receiver, self.integration, self.index)
+
+
+def sink_of(integration: str) -> str:
+    """The equipment that sees the notices of this integration: most come through the web."""
+    return {"email": "mail-sink", "witness": "witness"}.get(integration, "webhook-sink")
 
 
 def called(receiver: str, kind: str, index: int) -> str:

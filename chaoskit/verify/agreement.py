@@ -19,7 +19,8 @@ from chaoskit.events import Interval, Notice
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import format_duration, seconds
 from chaoskit.verify.case import Instance
-from chaoskit.verify.check import Strict
+from chaoskit.verify.check import Need, Strict
+from chaoskit.verify.excuses import unseen
 from chaoskit.verify.verdict import Result
 
 
@@ -59,13 +60,13 @@ def agreed(
 
 
 def _differing(one: Instance, planned: PlannedNotice, status: str, start: Interval) -> str:
-    far, heard, evidence, scale = planned.by[0], one.heard(planned, status), one.case.evidence, one.case.scale
+    far, heard, scale = planned.by[0], one.heard(planned, status), one.case.scale
 
     def after(at: float) -> str:
         return seconds(max(0.0, at - start[0]) * scale)
 
     def looked(by: str, end: float) -> bool:
-        return not evidence.outage((by,), start[0], end) and evidence.blind_from(by, start[0], end) is None
+        return not unseen(Need((start[0], end), str, start[0], observers=(by,), equipment=(by,)), one.case)
 
     for near in planned.by[1:]:
         other = one.heard(planned, status, near)

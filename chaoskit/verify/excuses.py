@@ -22,6 +22,7 @@ import msgspec
 
 from chaoskit.events import Interval, Processor, Scrapes
 from chaoskit.hop import Hop, Lane
+from chaoskit.plan.model import sink_of
 from chaoskit.units import seconds
 from chaoskit.verify.case import Case
 from chaoskit.verify.check import Need, Strict
@@ -32,11 +33,6 @@ FLAP_REAL_S = 2.0
 """Real seconds before an alert resolved in which the scrapes lie whose samples it then lacks."""
 _RETRY_REAL_S = 10.0
 """Real seconds for which Alertmanager at least tries one delivery again."""
-
-
-def sink_of(integration: str) -> str:
-    """The equipment that sees the notices of this integration: most come through the web."""
-    return {"email": "mail-sink", "witness": "witness"}.get(integration, "webhook-sink")
 
 
 def excuse(one: Strict, case: Case) -> Row:

@@ -21,7 +21,7 @@ from chaoskit.events import Notice, Stranger
 from chaoskit.fold import Door
 from chaoskit.history import History
 from chaoskit.hop import Hop
-from chaoskit.plan.model import Plan, PlannedAlert
+from chaoskit.plan.model import Plan, PlannedAlert, sink_of
 from chaoskit.plan.silences import silences
 from chaoskit.plan.witnesses import hears_all_receivers
 from chaoskit.units import format_duration
@@ -29,7 +29,6 @@ from chaoskit.verify.anchors import lapses, silence_of
 from chaoskit.verify.case import Case, describe
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, outside_span, unknown
 from chaoskit.verify.evidence import Episode, Evidence
-from chaoskit.verify.excuses import sink_of
 from chaoskit.verify.volume import tells_only
 
 NOTHING_ELSE = "nothing else"

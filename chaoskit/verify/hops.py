@@ -23,7 +23,7 @@ from chaoskit.verify.agreement import agreed, bearable, told_at
 from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check, Need, Owed, Strict, between, judge, margin_vs, outside
 from chaoskit.verify.excuses import FLAP_REAL_S
-from chaoskit.verify.scripted import UNLIKE, is_restored, muted_by
+from chaoskit.verify.scripted import is_restored, muted_by, unlike
 from chaoskit.verify.verdict import Result, Row
 
 _RULES = ("prometheus", "target")
@@ -169,10 +169,7 @@ def _detect(one: Instance) -> Iterator[Strict]:
     promise = TimedHop(one, Hop.DETECT, one.alert.detect)
     standing = _standing(promise) if one.episode is None else None
     found = standing or promise.timed(one.anchors.fault, one.begun)
-    if one.case.rehearsal is not None:
-        why = Need((0.0, 0.0), lambda _: f"{one.about}: {UNLIKE}: {found.row.reason}", known=UNLIKE)
-        found = Strict(found.row, (*found.needs, why))
-    yield found
+    yield found if one.case.rehearsal is None else unlike(found, f"{one.about}: ")
 
 
 def _standing(promise: TimedHop) -> Strict | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaoskit.events import Equipment
 from chaoskit.hop import Hop
 from chaoskit.scenario.model import Attached
 from chaoskit.verify.case import Case
@@ -21,15 +20,9 @@ def _members(case: Case) -> Iterator[Strict]:
         return
     names = [*(f"prometheus {url}" for url in target.replicas), *(f"alertmanager {url}" for url in target.peers)]
     for name in names:
-        spans, since = list[tuple[float, float]](), None
-        for event in case.history.of(Equipment):
-            if event.name == name and event.state == "down" and since is None:
-                since = event.t
-            elif event.name == name and event.state == "up" and since is not None:
-                spans.append((since, event.t))
-                since = None
-        spans += [(since, case.until)] if since is not None else []
-        down = [(max(0.0, low - case.since), high - case.since) for low, high in spans if high > case.since]
+        mine = [one for one in case.evidence.outages if one.equipment == name]
+        spans = [(one.begin - case.since, (case.until if one.end is None else one.end) - case.since) for one in mine]
+        down = [(max(0.0, low), high) for low, high in spans if high > 0]
         if down:
             when = ", ".join(f"{low:.0f} to {high:.0f} s" for low, high in down)
             reason = (

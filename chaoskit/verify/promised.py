@@ -25,7 +25,7 @@ from chaoskit.verify.case import Instance
 from chaoskit.verify.check import DUST_VS, Check, Need, Owed, Strict, between, broken, but, kept, unknown
 from chaoskit.verify.evidence import Episode
 from chaoskit.verify.hops import SENDERS, TimedHop, kept_from
-from chaoskit.verify.scripted import UNLIKE
+from chaoskit.verify.scripted import unlike
 from chaoskit.verify.verdict import Result
 
 _UNFIRED = "it was not seen firing"
@@ -149,8 +149,7 @@ def _phone(one: Instance) -> Iterator[Strict]:
         found = agreed(one, planned, "firing", found, way.says, start)
         late = heard is not None or one.firing is None  # then the series may have moved otherwise than for promtool
         if one.case.rehearsal is not None and late and found.row.result is Result.FAIL:
-            unlike = Need((0.0, 0.0), lambda _, why=found.row.reason: f"{UNLIKE}: {why}", known=UNLIKE)  # type: ignore[misc]
-            found = Strict(found.row, (*found.needs, unlike))
+            found = unlike(found)
         yield found
 
 

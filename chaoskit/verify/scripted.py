@@ -11,10 +11,16 @@ from collections.abc import Iterator
 
 from chaoskit.hop import Hop
 from chaoskit.verify.case import Case
-from chaoskit.verify.check import Check, Strict, broken, kept
+from chaoskit.verify.check import Check, Need, Strict, broken, kept
 from chaoskit.verify.evidence import Episode, Evidence
 
 UNLIKE = "the scripted series did not make it fire as they did for promtool"
+
+
+def unlike(found: Strict, about: str = "") -> Strict:
+    """The row, which no FAIL of the rule is where the series moved otherwise than for promtool."""
+    says = f"{about}{UNLIKE}: {found.row.reason}"
+    return Strict(found.row, (*found.needs, Need((0.0, 0.0), lambda _: says, known=UNLIKE)))
 
 
 def _templates(case: Case) -> Iterator[Strict]:

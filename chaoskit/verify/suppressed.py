@@ -51,15 +51,7 @@ def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) 
         reason = f"{about}: {later[0].receiver} heard of it after {source} ended"
         return broken(Hop.SUPPRESSED, about, reason, *_lapsed(one, source, later, reason))
     known_to = evidence.known_to(until)
-    silent = Need(
-        (firing[0], known_to),
-        but(f"{about}: no notice was seen"),
-        firing[0],
-        "firing",
-        evidence.witnesses,
-        evidence.witnesses,
-    )
-    needs = () if later else (silent,)
+    needs = () if later else (_silent(one, firing, known_to),)
 
     def missing(what: str, observers: tuple[str, ...], end: float) -> Strict:
         reason = f"{about}: {what}"
@@ -101,10 +93,7 @@ def _silenced(one: Instance) -> Iterator[Strict]:
         receivers = ", ".join(sorted({notice.receiver for notice in early}))
         yield broken(Hop.SUPPRESSED, about, f"{about}: {receivers} heard of it although {named} should mute it")
         return
-    silent = Need(
-        (firing[0], end), but(f"{about}: no notice was seen"), firing[0], "firing",
-        evidence.witnesses, evidence.witnesses,
-    )  # fmt: skip
+    silent = _silent(one, firing, end)
     shown = (event for event in evidence.suppressions if event.state == "suppressed" and episode.is_in(event.labels))
     if any(silence.ids & {*event.silenced_by} for event in shown):
         yield kept(Hop.SUPPRESSED, about, f"shown suppressed by {named}", silent)
@@ -112,6 +101,12 @@ def _silenced(one: Instance) -> Iterator[Strict]:
     reason = f"{about}: Alertmanager never showed it suppressed by {named}"
     looked = Need((firing[1], end), but(reason), firing[1], "firing", ("alertmanager",), ("alertmanager",))
     yield broken(Hop.SUPPRESSED, about, reason, silent, looked, _running(firing[0], end, f"{reason}, but"))
+
+
+def _silent(one: Instance, firing: Interval, end: float) -> Need:
+    """Every sink had to look from firing to `end`."""
+    sinks = one.case.evidence.witnesses
+    return Need((firing[0], end), but(f"{one.about}: no notice was seen"), firing[0], "firing", sinks, sinks)
 
 
 def _running(begin: float, end: float, said: str) -> Need:

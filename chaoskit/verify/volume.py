@@ -27,20 +27,17 @@ _CHAIN = ("alertmanager", "prometheus", "target")
 
 def _volumes(case: Case) -> Iterator[Strict]:
     """One row for each of the scenario's `notices`."""
-    evidence, since, until = case.evidence, case.since, case.until
     notices = counted(case)
     counts = Counter(notice.receiver for notice in notices)
     counts["total"] = len(notices)
     for name, bounds in case.plan.scenario.notices.items():
-        need = Need((since, until), str, since, equipment=("target",), busy=("target",))
-        watched = Need((since, evidence.known_to(until)), str, since, observers=evidence.witnesses)
         row = Row(about=f"notices {name}", hop=Hop.FINDING, result=Result.PASS)
-        yield _judged(row, counts[name], bounds, f"{name} got", "", watched, need)
+        yield _judged(row, counts[name], bounds, f"{name} got", "", *_whole(case))
 
 
 def _day(case: Case) -> Iterator[Strict]:
     """One row where the scenario stands for a kind of day: the run's notices against those that are promised."""
-    evidence, day = case.evidence, case.plan.scenario.volume
+    day = case.plan.scenario.volume
     if not day:
         return
     promised = case.plan.config.promise.volume.get(day)
@@ -50,16 +47,22 @@ def _day(case: Case) -> Iterator[Strict]:
         return
     kinds = by_kind(counted(case))
     apart = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS)
-    until, since = case.until, case.since
-    need = Need((since, until), str, since, equipment=("target",), busy=("target",))
-    watched = Need((since, evidence.known_to(until)), str, since, observers=evidence.witnesses)
     row = Row(about=f"volume {day}", hop=Hop.FINDING, result=Result.PASS)
     governed = f" ({apart}); promised at {promised.place}"
     bounds = (promised.least, promised.most)
-    found = _judged(row, kinds.total(), bounds, "people got", governed, watched, need, f"{promised} is promised")
+    found = _judged(row, kinds.total(), bounds, "people got", governed, *_whole(case), f"{promised} is promised")
     if found.row.rests_on:
         found = Strict(msgspec.structs.replace(found.row, rests_on=f"{found.row.rests_on}: {apart}"), found.needs)
     yield found
+
+
+def _whole(case: Case) -> tuple[Need, Need]:
+    """That the sinks looked, and that the target ran, from the first step to the end of looking on."""
+    evidence, since, until = case.evidence, case.since, case.until
+    return (
+        Need((since, evidence.known_to(until)), str, since, observers=evidence.witnesses),
+        Need((since, until), str, since, equipment=("target",), busy=("target",)),
+    )
 
 
 KINDS = ("first", "repeated", "resolved")
