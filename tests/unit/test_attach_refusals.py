@@ -121,6 +121,8 @@ def test_a_silence_may_mute_the_expected_alert_alone(case: Case) -> None:
     assert "may mute alerts that are not expected to be" in case.complaints()[0]
     case.scenario = silencing("alertname=WorkerUnhealthy", "")
     assert "(expect an alert with silenced_by: hush)" in case.complaints()[0]
+    case.scenario = SCENARIO.replace("    from: kill\n", "    from: kill\n    silenced_by: kill\n")
+    assert "silenced by 'kill', which makes no silence" in case.complaints()[0]
     case.scenario = silencing("alertname=WorkerUnhealthy").replace(
         "{equipment: alertmanager}", "{equipment: prometheus}"
     )

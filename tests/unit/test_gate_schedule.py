@@ -81,6 +81,16 @@ def test_what_may_bring_an_alert_about_never_runs_beside_what_promises_it(
     )
 
 
+@pytest.mark.parametrize("b", [one("b", expects="A"), one("b", allows="A")])
+def test_what_must_stay_quiet_never_runs_beside_what_may_raise_it(
+    monkeypatch: pytest.MonkeyPatch, b: Candidate
+) -> None:
+    monkeypatch.setattr("chaoskit.gate.candidate._mutes", lambda *_: "")
+    quiet = dataclasses.replace(one("a"), controls=frozenset({"A"}))
+    said = "a expects that A stays quiet, and b may raise it"
+    assert [conflict(cast(Any, None), *pair) for pair in ((quiet, b), (b, quiet))] == [said, said]
+
+
 def test_two_that_may_bring_about_each_others_alerts_never_share_a_stack() -> None:
     a, b = one("a", expects="A", allows="B"), one("b", expects="B", allows="A")
     assert [stack.members for stack in make_schedule([a, b], clash, 1).stacks] == [[a], [b]]

@@ -168,6 +168,14 @@ def access(value: str) -> str:
     return attached(f", access: {{prometheus: {value}}}")
 
 
+def mailbox(value: str, name: str = "a/email") -> str:
+    return attached(f", mailboxes: {{{name}: {value}}}")
+
+
+def chat(value: str, name: str = "a/slack") -> str:
+    return attached(f", chats: {{{name}: {value}}}")
+
+
 def load(value: str) -> str:
     return f"{LOCAL}load: {value}\n"
 
@@ -177,6 +185,11 @@ def role(value: str) -> str:
 
 
 USES = "(write local, or attached: {prometheus: URL, alertmanager: URL, metrics: URL, environment: NAME})"
+MAILBOX = "(write {imap: imaps://HOST, username: USER, password_file: FILE} or {maildir: PATH})"
+CHAT = "(write {channel: ID, token_file: FILE}, {service: ID, token_file: FILE} or {http: {url: URL, find: REGEX}})"
+IMAP = "{imap: 'imaps://m', username: u, password_file: f}"
+EXAMPLE = r"such as (?P<time>\S+) (?P<status>FIRING|RESOLVED) (?P<text>.*)"
+PAGE = "{http: {url: 'https://c', find: '(?P<time>.)(?P<status>.)(?P<text>.)'}}"
 LOADS = "(write {rate: 40/s, mix: {leads: 3, reports: 1}}, {users: 20}, or {locustfile: PATH})"
 OK = LOCAL + LOAD
 RULES = [
@@ -233,6 +246,21 @@ RULES = [
     (load("{users: 2}"), load("{mix: {leads: 1}}"), f"p.yml:3: 'load' says neither 'rate' nor 'users' nor 'locustfile' {LOADS}"),
     (load("{locustfile: a.py, users: 3}"), load("{locustfile: a.py, mix: {leads: 1}}"),
      "p.yml:3: 'mix' stands beside 'locustfile', which has tasks of its own (remove one)"),
+    (attached(", witness: 'http://w', recorder: witness"), attached(", recorder: witness"),
+     "p.yml:2: the recorder's output is the witness, and none is named (add witness: URL)"),
+    (mailbox(IMAP), mailbox("{imap: 'imaps://m', username: u}"), f"p.yml:2: the mailbox 'a/email' lacks 'username' or 'password_file' {MAILBOX}"),
+    (mailbox(IMAP), mailbox("{folder: f}"), f"p.yml:2: the mailbox 'a/email' needs 'imap' or 'maildir' {MAILBOX}"),
+    (mailbox(IMAP), mailbox(IMAP.replace("imaps://", "imaps://u:geheim@")),
+     "p.yml:2: 'imap' is no address of imaps or imap (write imaps://HOST[:PORT]; users and passwords have keys of their own)"),
+    (mailbox("{maildir: m}"), mailbox("{maildir: m}", "a/slack"),
+     "p.yml:2: the mailbox 'a/slack' is not that of an email integration (chats have a key of their own)"),
+    (mailbox("{maildir: m}"), attached(", mailboxes: []"), f"p.yml:2: 'mailboxes' must be a mapping by integration, found a list {MAILBOX}"),
+    (chat("{channel: C, token_file: f}"), chat("{channel: C}"), f"p.yml:2: the chat 'a/slack' lacks 'token_file' {CHAT}"),
+    (chat("{channel: C, token_file: f}"), chat("{service: S, token_file: f}"), f"p.yml:2: the chat 'a/slack' needs 'channel' or 'http' {CHAT}"),
+    (chat(PAGE), chat(PAGE.replace("(?P<text>.)", "")), f"p.yml:2: 'find' of the chat 'a/slack' lacks (?P<text>...) ({EXAMPLE})"),
+    (chat(PAGE), chat(PAGE.replace("(?P<text>.)", "(")),
+     "p.yml:2: 'find' of the chat 'a/slack' is no regular expression: missing ), unterminated subpattern at position 24 "
+     f"({EXAMPLE})"),
     (load("{users: 2, mix: {leads: 0, b: 1}}"), load("{users: 2, mix: {leads: 0}}"),
      "p.yml:3: 'mix' has only weights of 0 (give one request a weight)"),
     (load("{users: 2, mix: {leads: 3}}"), load("{users: 2, mix: {leads: 30%}}"),
