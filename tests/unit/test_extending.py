@@ -75,6 +75,6 @@ def test_what_the_page_shows_works_where_it_says(tmp_path: Path) -> None:
         (tmp_path / f"test_{place.replace('.', '_')}.py").write_text(its_test)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
     done = subprocess.run(
-        [*command, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT.parent
+        [*command, str(tmp_path)], capture_output=True, text=True, timeout=150, check=False, cwd=ROOT.parent
     )
     assert "5 passed" in done.stdout, done.stdout + done.stderr
