@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import xmlrpc.client
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from chaoskit.adapters.base import Adapter, carries_password, secret
 from chaoskit.adapters.managers import Manager, State, local_process, managed
 from chaoskit.faults.base import FaultError, Kind
+from chaoskit.host.unix_http import UnixConnection
 
 _ANSWER_S = 5.0
 _SOCKET = "unix:///var/run/supervisor.sock"
@@ -62,17 +62,6 @@ class Supervisor(Adapter):
         return tuple(sorted(Supervisord(self.keys()).names()))
 
 
-class _Unix(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_ANSWER_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_ANSWER_S)
-        self.sock.connect(self._path)
-
-
 class _Transport(xmlrpc.client.Transport):
     def __init__(self, parts: Any, headers: list[tuple[str, str]]) -> None:
         super().__init__(headers=headers)
@@ -80,7 +69,7 @@ class _Transport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         if self._parts.scheme == "unix":
-            return _Unix(self._parts.path)
+            return UnixConnection(self._parts.path, _ANSWER_S)
         return http.client.HTTPConnection(self._parts.hostname, self._parts.port or 9001, timeout=_ANSWER_S)
 
 

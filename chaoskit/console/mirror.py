@@ -278,7 +278,7 @@ def web_ui(folder: Path) -> tuple[Any, Followed]:
 
 
 def main(folder: Path) -> None:
-    """Serves until standard input ends."""
+    """Serves until standard input ends; says a line when it listens, and nothing else there."""
     niceness.give_way()
     os.chdir(folder)  # no locust.conf of anybody's is read
     sys.argv = ["locust"]
@@ -292,6 +292,8 @@ def main(folder: Path) -> None:
     listener.bind(str(folder / SOCKET))
     os.umask(before)
     listener.listen(64)
+    os.write(1, b"listens\n")
+    os.dup2(2, 1)
 
     def follow() -> None:
         while True:

@@ -1,6 +1,7 @@
 """The way to the mirror: it is started when Locust's pages are first asked for, and asked over a Unix socket.
 
-It is a child of this process that the kernel ends with it; a pipe tells it so where the kernel does not.
+It is a child of this process that the kernel ends with it; a pipe tells it so where the kernel does not, and by its
+first line it says that it listens.
 """
 
 from __future__ import annotations
@@ -9,18 +10,16 @@ import contextlib
 import http.client
 import json
 import re
-import socket
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from starlette.responses import PlainTextResponse, Response
 
-from chaoskit.host.process import tied
+from chaoskit.host.process import Child, spawn
+from chaoskit.host.unix_http import UnixConnection
 
 SOCKET = "locust.sock"
 FOLLOWED = "followed.json"
@@ -36,13 +35,14 @@ class Mirror:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._child: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._greeted = threading.Event()
+        """It listens, or has ended without."""
         self._told: Mapping[str, Any] = {}
         self.tell({"folder": "", "alive": False, "starting": False, "scenarios": []})
 
     @property
-    def child(self) -> subprocess.Popen[bytes] | None:
+    def child(self) -> Child | None:
         """Its process, while there is one."""
         return self._child
 
@@ -57,31 +57,32 @@ class Mirror:
 
     def start(self) -> None:
         """Starts it where it is not there; in the thread that outlives it."""
-        if self._child is not None and self._child.poll() is None:
+        if self._child is not None and self._child.alive:
             return
-        self._release()
+        self.end()
         words = [sys.executable, "-m", "chaoskit.console.mirror", str(self._scratch)]
-        with (self._scratch / "locust.log").open("ab") as log:
-            self._child = subprocess.Popen(
-                tied(words), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, close_fds=True
-            )
+        log, greeted = self._scratch / "locust.log", threading.Event()
+        child = spawn(words, name="mirror", log=log, talks=True, any_thread=True)
+        self._child, self._greeted = child, greeted
 
-    def answer(self, method: str, path: str, query: str, nonce: str, body: bytes = b"") -> Response:
+        def greet() -> None:
+            child.lines.hear()
+            greeted.set()
+
+        threading.Thread(target=greet, name="mirror", daemon=True).start()
+
+    def answer(self, method: str, path: str, query: str, nonce: str) -> Response:
         """Its answer to a request; says so where it does not come up or does not answer."""
-        file = self._scratch / SOCKET
-        end = time.monotonic() + _UP_WITHIN_S
-        while True:
-            try:
-                return self._asked(file, method, path, query, nonce)
-            except (FileNotFoundError, ConnectionRefusedError):
-                if time.monotonic() > end or self._child is None or self._child.poll() is not None:
-                    return PlainTextResponse("503: Locust's page does not come up; see locust.log\n", 503)
-                time.sleep(0.05)  # a socket that is not there yet announces nothing
-            except (OSError, http.client.HTTPException) as error:
-                return PlainTextResponse(f"502: Locust's page does not answer: {error}\n", 502)
+        self._greeted.wait(_UP_WITHIN_S)
+        try:
+            return self._asked(method, path, query, nonce)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return PlainTextResponse("503: Locust's page does not come up; see locust.log\n", 503)
+        except (OSError, http.client.HTTPException) as error:
+            return PlainTextResponse(f"502: Locust's page does not answer: {error}\n", 502)
 
-    def _asked(self, file: Path, method: str, path: str, query: str, nonce: str) -> Response:
-        with contextlib.closing(_Unix(file)) as connection:
+    def _asked(self, method: str, path: str, query: str, nonce: str) -> Response:
+        with contextlib.closing(UnixConnection(self._scratch / SOCKET, _ANSWER_WITHIN_S)) as connection:
             connection.request(method, f"/locust/{path}" + (f"?{query}" if query else ""), headers={"Host": "mirror"})
             answer = connection.getresponse()
             content = answer.read()
@@ -91,31 +92,11 @@ class Mirror:
             return Response(content, answer.status, headers)
 
     def end(self) -> None:
-        """Ends it, and waits for that."""
+        """Ends it, and waits for that; idempotent."""
         child, self._child = self._child, None
         if child is not None:
-            child.kill()
-            child.wait(5)
-        self._child = child
-        self._release()
-
-    def _release(self) -> None:
-        if self._child is not None and self._child.stdin is not None:
-            self._child.stdin.close()
-        self._child = None
+            child.stop()
         (self._scratch / SOCKET).unlink(missing_ok=True)
-
-
-class _Unix(http.client.HTTPConnection):
-    def __init__(self, file: Path) -> None:
-        super().__init__("mirror", timeout=_ANSWER_WITHIN_S)
-        self._file = file
-
-    def connect(self) -> None:
-        """Over the socket's file."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._file))
 
 
 def _with_nonce(content: bytes, nonce: str, *, bands: bool) -> bytes:

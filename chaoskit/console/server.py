@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import signal
 import socket
 import time
@@ -46,7 +45,6 @@ from chaoskit.scenario.catalog import list_scenarios, scenario_names
 
 _PORTS = 50
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
-_FORM = re.compile(r"[\w ./@:+-]{0,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,7 +428,7 @@ async def _serve(settings: Settings, sockets: Sequence[socket.socket]) -> ExitCo
         if drill is not None and drill.process is not None:
             drill.stop()
             while drill.alive and not again.is_set():
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # a thread that awaits its end could not be left at a second signal
     finally:
         drawing.cancel()
         if examining is not None:

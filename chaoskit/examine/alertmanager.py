@@ -1,14 +1,17 @@
-"""An attached Alertmanager: whether its loaded configuration tells the witness, and what silences would hide."""
+"""An attached Alertmanager: its loaded configuration, what silences would hide, and alerts of ours that it is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
 from chaoskit.alerting.alert import Answer, alert_of, takes
+from chaoskit.alerting.config_alertmanager import AlertmanagerFile, read_alertmanager
+from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.scenario.model import Attached
@@ -68,6 +71,26 @@ def answers(endpoint: Endpoint) -> tuple[Checked, str]:
     version = status.version_info.version or "version unknown"
     line = Checked(endpoint.name, "ok", f"{version}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
     return line, status.config.original
+
+
+def loaded_routes(original: str) -> AlertmanagerFile:
+    """The configuration that Alertmanager shows; raises BadInput where it cannot be read.
+
+    Parts that are not understood are passed over: it shows only what it has accepted.
+    """
+    reading = Reading()
+    found = read_alertmanager(reading, original, "what is loaded")
+    reading.finish()
+    return found
+
+
+def send_alerts(
+    endpoint: Endpoint, alerts: Iterable[Mapping[str, str]], summary: str, ends: datetime | None = None
+) -> None:
+    """Sends Alertmanager an alert of each of these label sets, which ends then or is left open; raises NoAnswer."""
+    told = {"annotations": {"summary": summary}} | ({"endsAt": ends.isoformat()} if ends else {})
+    if sent := [{"labels": dict(labels), **told} for labels in alerts]:
+        endpoint.post("/api/v2/alerts", sent)
 
 
 def tells_the_witness(target: Attached, original: str, config: AlertConfig) -> Checked:

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 
 from chaoskit.alerting.routing import match_routes
 from chaoskit.errors import BadInput, Problem, Refused
-from chaoskit.examine.alertmanager import answers
+from chaoskit.examine.alertmanager import answers, loaded_routes, send_alerts
 from chaoskit.examine.endpoint import Endpoint, NoAnswer
-from chaoskit.examine.receivers import Way, loaded_routes, way_to
+from chaoskit.examine.receivers import Way, way_to
 from chaoskit.plan.model import Plan
 from chaoskit.plan.paged import announces_apart, paged
 from chaoskit.scenario.model import Attached
@@ -50,7 +50,8 @@ def announced(plans: Sequence[Plan], say: Callable[[str], None]) -> Iterator[Non
                 ways.append(way)
                 told += [one.receiver, *way.others]
         wait_s = max((one.wait_s for one in ways), default=0.0) + _SENDS_S
-        post(endpoint, ways, ends, f"drill in {target.environment}, ends at {ends.astimezone():%H:%M %Z} at the latest")
+        labels, drill = [one.labels for one in ways], f"drill in {target.environment}"
+        send_alerts(endpoint, labels, f"{drill}, ends at {ends.astimezone():%H:%M %Z} at the latest", ends)
     except NoAnswer as error:
         raise Refused(Problem(target.place, error.checked.detail, error.checked.mend)) from None
     except BadInput as error:
@@ -63,15 +64,8 @@ def announced(plans: Sequence[Plan], say: Callable[[str], None]) -> Iterator[Non
     finally:
         now = datetime.now(UTC)
         try:
-            post(endpoint, ways, now, f"drill in {target.environment}, ended at {now.astimezone():%H:%M %Z}")
+            send_alerts(endpoint, labels, f"{drill}, ended at {now.astimezone():%H:%M %Z}", now)
         except NoAnswer as error:
             say(
                 f"its end is not announced: {error.checked.detail}; the announcement ends by itself at {ends:%H:%M} UTC"
             )
-
-
-def post(endpoint: Endpoint, ways: Sequence[Way], ends: datetime, summary: str) -> None:
-    """Sends an announcement on each of these ways; raises NoAnswer."""
-    said = {"annotations": {"summary": summary}, "endsAt": ends.isoformat()}
-    if ways:
-        endpoint.post("/api/v2/alerts", [{"labels": dict(one.labels), **said} for one in ways])

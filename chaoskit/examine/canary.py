@@ -12,10 +12,9 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-from chaoskit.alerting.config_alertmanager import read_alertmanager
-from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.routing import match_routes
 from chaoskit.errors import BadInput, EquipmentError
+from chaoskit.examine.alertmanager import loaded_routes, send_alerts
 from chaoskit.examine.endpoint import Checked, Endpoint
 from chaoskit.observe.payload import read_payload
 from chaoskit.scenario.model import Attached
@@ -23,6 +22,8 @@ from chaoskit.witness.client import WitnessClient
 from chaoskit.witness.config import CANARY, RECEIVER
 
 WHAT = "canary"
+TEST = "chaoskit doctor tests the way to the {}; this alert is no incident"
+"""The summary of a test alert, by what it tests the way to."""
 WITHIN_S = 20.0
 _ASK_S = 2.0
 _ID = "canary"
@@ -34,14 +35,9 @@ def labels_of_canary(target: Attached, identity: str = "") -> dict[str, str]:
 
 
 def who_hears(target: Attached, original: str) -> tuple[str, ...]:
-    """The receivers to which a loaded configuration leads a canary; raises BadInput where its routes cannot be read.
-
-    Parts that are not understood are passed over: Alertmanager shows only what it has accepted.
-    """
-    reading = Reading()
-    file = read_alertmanager(reading, original, "what is loaded")
-    reading.finish()
-    return tuple(route.receiver for route in match_routes(file.route, labels_of_canary(target, "x")))
+    """The receivers to which a loaded configuration leads a canary; raises BadInput where its routes cannot be read."""
+    routes = match_routes(loaded_routes(original).route, labels_of_canary(target, "x"))
+    return tuple(route.receiver for route in routes)
 
 
 def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient, original: str) -> Checked:
@@ -59,11 +55,11 @@ def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient
     try:
         witness.newest()
         sent = time.monotonic()
-        alertmanager.post("/api/v2/alerts", [alert_of_test(labels)])
+        send_alerts(alertmanager, [labels], TEST.format("witness"))
         heard_s = _heard(witness, identity, "firing", sent)
         # Ended in any case, and a while ago by whichever clock: an end in the future would be no end.
         ended = time.monotonic()
-        alertmanager.post("/api/v2/alerts", [alert_of_test(labels) | {"endsAt": datetime.now(UTC).isoformat()}])
+        send_alerts(alertmanager, [labels], TEST.format("witness"), datetime.now(UTC))
         if heard_s is None:
             said = f"sent, and not heard by the witness within {WITHIN_S:g} s"
             mend = f"can Alertmanager reach {target.witness}, and does it give the token? See its log and the witness's"
@@ -87,9 +83,3 @@ def _heard(witness: WitnessClient, identity: str, status: str, since: float) -> 
             if any(one.labels.get(_ID) == identity and one.status == status for one in alerts):
                 return time.monotonic() - since
     return None
-
-
-def alert_of_test(labels: dict[str, str], way: str = "witness") -> dict[str, object]:
-    """A test alert as Alertmanager takes it; `way` is what it tests the way to."""
-    annotations = {"summary": f"chaoskit doctor tests the way to the {way}; this alert is no incident"}
-    return {"labels": labels, "annotations": annotations}

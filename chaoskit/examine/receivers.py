@@ -12,21 +12,20 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from chaoskit.alerting.config_alertmanager import AlertmanagerFile, read_alertmanager
-from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.config_alertmanager import AlertmanagerFile
 from chaoskit.alerting.model import AlertConfig, Integration, Receiver
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
 from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
 from chaoskit.events import Deliveries, Event, Notice
-from chaoskit.examine.alertmanager import answers
-from chaoskit.examine.canary import alert_of_test
+from chaoskit.examine.alertmanager import answers, loaded_routes, send_alerts
+from chaoskit.examine.canary import TEST
 from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
 from chaoskit.plan.model import called
-from chaoskit.plan.witnesses import WITNESS, delay_of, own, seen_by
+from chaoskit.plan.witnesses import WITNESS, beside, delay_of, own, seen_by
 from chaoskit.scenario.model import Attached
 from chaoskit.units import amount, format_duration, listed
 from chaoskit.witness.config import RECEIVER
@@ -120,19 +119,16 @@ def examine_receivers(target: Attached, config: AlertConfig, confirm: str) -> It
     except NoAnswer as error:
         yield error.checked
         return
-    sent = list[dict[str, str]]()
-    begun = time.monotonic()
+    begun, labels = time.monotonic(), [one.labels for one in asked]
     try:
-        for one in asked:
-            sent.append(dict(one.labels))
-            endpoint.post("/api/v2/alerts", [alert_of_test(sent[-1], "receiver")])
-        _await(arrivals, asked, target, begun)
+        try:
+            send_alerts(endpoint, labels, TEST.format("receiver"))
+            _await(arrivals, asked, target, begun)
+        finally:
+            send_alerts(endpoint, labels, TEST.format("receiver"), datetime.now(UTC))
     except NoAnswer as error:
         yield error.checked
     finally:
-        ended = datetime.now(UTC).isoformat()
-        for labels in sent:
-            endpoint.post("/api/v2/alerts", [alert_of_test(labels, "receiver") | {"endsAt": ended}])
         witnesses.end()
     for one in asked:
         yield from _lines(target, one, arrivals, begun)
@@ -144,14 +140,6 @@ def refuse_unnamed(target: Attached, receivers: list[str], confirm: str) -> None
         told = f"{amount(len(receivers), 'receivers')} of {target.environment}: {listed(receivers)}"
         said = f"this sends a test alert to {told}"
         raise Refused(Problem(target.place, said, f"add --confirm {target.environment}"))
-
-
-def loaded_routes(original: str) -> AlertmanagerFile:
-    """The configuration that Alertmanager shows; raises BadInput where it cannot be read."""
-    reading = Reading()
-    found = read_alertmanager(reading, original, "what is loaded")
-    reading.finish()
-    return found
 
 
 def way_to(
@@ -193,8 +181,7 @@ def _await(arrivals: Arrivals, asked: list[Way], target: Attached, begun: float)
 
 
 def _doors(target: Attached, one: Way) -> list[Integration]:
-    beside = [Integration(WITNESS, 0, send_resolved=True)] if target.witness and not target.recorder else []
-    return [*beside, *own(one.receiver)]
+    return [*beside(target), *own(one.receiver)]
 
 
 def _door(one: Way, integration: Integration) -> tuple[str, str, int]:
@@ -208,7 +195,7 @@ def _by(by: str) -> str:
 
 def _lines(target: Attached, one: Way, arrivals: Arrivals, begun: float) -> Iterator[Checked]:
     """One line for each integration."""
-    beside = f"; told as well: {listed(one.others)}" if one.others else ""
+    others = f"; told as well: {listed(one.others)}" if one.others else ""
     for integration in _doors(target, one):
         what = called(one.receiver.name, integration.kind, integration.index)
         witnesses = seen_by(target, one.receiver, integration)
@@ -216,18 +203,15 @@ def _lines(target: Attached, one: Way, arrivals: Arrivals, begun: float) -> Iter
         failed = f"Alertmanager gave up {amount(given_up, 'notifications')} by {integration.kind}" if given_up else ""
         came = {by: at - begun for by in witnesses if (at := arrivals.at(_door(one, integration), _by(by))) is not None}
         seen = listed([f"the {by} after {after_s:.1f} s" for by, after_s in came.items()], between=", ")
-        within = format_duration(round(one.wait_s + _WITHIN_S + max(map(_delay(target), witnesses), default=0.0)))
+        late_s = max((delay_of(target, by) for by in witnesses), default=0.0)
+        within = format_duration(round(one.wait_s + _WITHIN_S + late_s))
         if not witnesses:
             state = "missing" if failed else "warning"
             said = failed or "sent, and no witness sees whether it arrived"
-            yield Checked(what, state, f"{said}{beside}", "recorder:, mailboxes: or chats: of the profile")  # type: ignore[arg-type]
+            yield Checked(what, state, f"{said}{others}", "recorder:, mailboxes: or chats: of the profile")  # type: ignore[arg-type]
         elif witnesses[0] in came:
-            yield Checked(what, "ok", f"seen by {seen}{beside}")
+            yield Checked(what, "ok", f"seen by {seen}{others}")
         else:
             nearer = f", though seen by {seen}" if came else ""
             said = f"not seen by the {witnesses[0]} within {within}{nearer}{f'; {failed}' if failed else ''}"
             yield Checked(what, "missing", said, "its address, token or webhook; see Alertmanager's log")
-
-
-def _delay(target: Attached) -> Callable[[str], float]:
-    return lambda by: delay_of(target, by)

@@ -7,7 +7,7 @@ state is that of the question's instant; whether something was sent is the sinks
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
@@ -114,30 +114,29 @@ class AlertmanagerObserver(Poller):
         every_s: float,
         on_event: Callable[[Event], None],
         session: requests.Session | None = None,
-        peers: Sequence[str] = (),
-        sessions: Sequence[requests.Session] = (),
+        peers: Mapping[str, requests.Session] | None = None,
     ) -> None:
-        """Of a cluster each member is looked at, and the first that answers is believed: they know the same."""
+        """Of a cluster each of the `peers` is looked at, itself one of them, and the first that answers is believed:
+        they know the same."""
         super().__init__(url, every_s, on_event, session)
-        self._sessions = list(sessions) or [self._session]
         self._silences: dict[str, str] = {}
         self._states = SuppressionStates()
-        self._peers = [url.rstrip("/") for url in peers] or [self._url]
+        self._peers = peers or {}
         self._down: set[str] = set()
 
     def look(self, asked: float) -> tuple[Poll, bool]:
         """Asks once for the alerts; gives the Poll and whether an event was reported. Raises LookFailed."""
         found_one = False
-        for number, url in enumerate(self._peers if len(self._peers) > 1 else ()):
+        for url, session in self._peers.items():
             try:
-                up = self._sessions[number].get(f"{url}/-/ready", timeout=READY_LIMIT_S).ok
+                up = session.get(f"{url}/-/ready", timeout=READY_LIMIT_S).ok
             except requests.RequestException:
                 up = False
             if up is (url in self._down):
                 (self._down.discard if up else self._down.add)(url)
                 self._on_event(Equipment(name=f"alertmanager {url}", state="up" if up else "down"))
             if up and not found_one:
-                found_one, self._url, self._session = True, url, self._sessions[number]
+                found_one, self._url, self._session = True, url, session
         response = self._session.get(self._url + "/api/v2/alerts", params=ALL, timeout=ANSWER_LIMIT_S)
         answered = time.time()
         if response.status_code != requests.codes.ok:

@@ -13,14 +13,13 @@ counts no longer.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from chaoskit.events import AlertState, Equipment, Event, Interval, Poll
 from chaoskit.observe.alert_states import Labels, labels_of
-from chaoskit.observe.poller import Looking
 from chaoskit.observe.prometheus import PrometheusObserver
 
 _RANK = {"inactive": 0, "pending": 1, "firing": 2}
@@ -98,36 +97,14 @@ class Merged:
         return [event if rises else msgspec.structs.replace(event, state="inactive")]
 
 
-class ReplicasObserver(Looking):
-    """Looks at each replica from a thread of its own, and emits what `Merged` makes of it."""
+def merge(replicas: Mapping[str, PrometheusObserver], on_event: Callable[[Event], None]) -> None:
+    """Leads the events of each replica's observer, by its URL, to `on_event` as `Merged` makes one of them."""
+    merged, one_at_a_time = Merged([f"prometheus {url}" for url in replicas]), threading.Lock()
 
-    def __init__(self, replicas: Sequence[tuple[str, PrometheusObserver]], on_event: Callable[[Event], None]) -> None:
-        super().__init__("replicas", 1.0)
-        self._merged = Merged([f"prometheus {url}" for url, _ in replicas])
-        self._observers = [observer for _, observer in replicas]
-        self._on_event = on_event
-        self._one_at_a_time = threading.Lock()
-        for number, observer in enumerate(self._observers):
-            observer.tell(self._taking(number))
+    def take(number: int, event: Event) -> None:
+        with one_at_a_time:
+            for each in merged.take(number, event):
+                on_event(each)
 
-    def look_once(self) -> None:
-        """Nothing of its own: each replica's observer looks."""
-
-    def start(self) -> None:
-        """Begins to look at each."""
-        for observer in self._observers:
-            observer.start()
-
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Looks at none any more; idempotent."""
-        end = time.monotonic() + timeout_s
-        for observer in self._observers:
-            observer.stop(max(0.1, end - time.monotonic()))
-
-    def _taking(self, number: int) -> Callable[[Event], None]:
-        def take(event: Event) -> None:
-            with self._one_at_a_time:
-                for each in self._merged.take(number, event):
-                    self._on_event(each)
-
-        return take
+    for number, observer in enumerate(replicas.values()):
+        observer.tell(partial(take, number))

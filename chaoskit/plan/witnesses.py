@@ -57,6 +57,20 @@ def chat(name: str) -> str:
     return f"chat {name}"
 
 
+def door_of(by: str) -> tuple[str, str, int]:
+    """Receiver, kind and index of the integration that a mailbox or chat sees; a receiver's name may have slashes."""
+    rest, _, last = by.partition(" ")[2].rpartition("/")
+    if not last.isdigit():
+        return rest, last, 0
+    receiver, _, kind = rest.rpartition("/")
+    return receiver, kind, int(last)
+
+
+def beside(target: Attached) -> tuple[Integration, ...]:
+    """The witness's own entry at each receiver: it asks for resolved notices, even where the receiver's do not."""
+    return (Integration(WITNESS, 0, send_resolved=True),) if target.witness and not target.recorder else ()
+
+
 def seen_by(target: Attached, receiver: Receiver, integration: Integration) -> tuple[str, ...]:
     """The witnesses that see this integration deliver, the farthest from Alertmanager first; empty where none does."""
     if integration.kind == WITNESS:
@@ -84,9 +98,7 @@ def doors_of(profile: Profile, receiver: Receiver) -> tuple[Integration, ...]:
     target = profile.target
     if not isinstance(target, Attached):
         return receiver.integrations
-    # The witness's entry asks for resolved notices, even where the receiver's own integrations do not.
-    beside = (Integration(WITNESS, 0, send_resolved=True),) if target.witness and not target.recorder else ()
-    return beside + tuple(one for one in own(receiver) if seen_by(target, receiver, one))
+    return beside(target) + tuple(one for one in own(receiver) if seen_by(target, receiver, one))
 
 
 def unwitnessed(target: Attached, receiver: Receiver) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.poller import Looking
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
-from chaoskit.observe.replicas import ReplicasObserver
+from chaoskit.observe.replicas import merge
 from chaoskit.plan.model import Plan
 from chaoskit.run.held_fault import warm_up
 from chaoskit.run.progress import Progress
@@ -63,29 +63,28 @@ class Live:
         if not stack.prometheus_url:
             return
         every_s = look_every_s(plan.config.evaluation_interval_s / plan.time_scale)
-        looking = [
-            (
+        replicas = {
+            url: PrometheusObserver(
                 url,
-                PrometheusObserver(
-                    url,
-                    every_s=every_s,
-                    on_event=say,
-                    session=stack.session("prometheus", url),
-                    alerts=plan.own_alerts,
-                ),
-            )
-            for url in stack.replicas
-        ]
-        sessions = [stack.session("alertmanager", url) for url in stack.peers]
-        self._observers = [
-            ReplicasObserver(looking, say) if len(looking) > 1 else looking[0][1],
-            AlertmanagerObserver(
-                stack.peers[0],
                 every_s=every_s,
                 on_event=say,
-                session=sessions[0],
-                peers=stack.peers,
-                sessions=sessions,
+                session=stack.session("prometheus", url),
+                alerts=plan.own_alerts,
+            )
+            for url in stack.replicas
+        }
+        if len(replicas) > 1:
+            merge(replicas, say)
+        peers = {url: stack.session("alertmanager", url) for url in stack.peers}
+        first = stack.peers[0]
+        self._observers = [
+            *replicas.values(),
+            AlertmanagerObserver(
+                first,
+                every_s=every_s,
+                on_event=say,
+                session=peers[first],
+                peers=peers if len(peers) > 1 else None,
             ),
             ProcessorObserver(leaders, say),
         ]

@@ -13,21 +13,20 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import msgspec
-import requests
 
-from chaoskit.access import session_bearing, trouble
+from chaoskit.access import session_bearing
 from chaoskit.events import Event, Interval, Notice
 from chaoskit.observe.payload import TEXT_LIMIT, instant
+from chaoskit.plan.witnesses import door_of
 from chaoskit.scenario.model import Chat
-from chaoskit.witness.follower import Follower, OtherClock, Unseen
+from chaoskit.witness.asking import Server
+from chaoskit.witness.follower import Follower, Unseen
 
-ANSWER_S = 10.0
 _EVERY_S = 2.0
 _PAGES = 50
 _STATUS = re.compile(r"\b(firing|resolved)\b", re.IGNORECASE)
@@ -46,46 +45,20 @@ class Said:
 
 
 @dataclass(slots=True)
-class Service(ABC):
-    """A chat or paging service to ask, and the difference of its clock to ours."""
-
-    url: str
-    session: requests.Session
-    clock: OtherClock = field(default_factory=OtherClock)
-    not_before: float = 0.0
-    """Until then it does not want to be asked."""
+class Service(Server, ABC):
+    """A chat or paging service to ask."""
 
     @abstractmethod
     def messages(self, since: float) -> Iterator[Said]:
         """The messages since that instant of its clock; raises Unseen."""
 
     def get(self, path: str, **query: Any) -> Any:
-        """An answer as JSON; raises Unseen, in words without the secret."""
+        """An answer as JSON; raises Unseen."""
         response = self.ask(path, **query)
         try:
             return msgspec.json.decode(response.content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Unseen(f"{self.url}{path} does not answer with JSON") from None
-
-    def ask(self, path: str, **query: Any) -> requests.Response:
-        """An answer; raises Unseen."""
-        asked = time.time()
-        if asked < self.not_before:
-            raise Unseen(f"{self.url} wants not to be asked for {self.not_before - asked:.0f} s more (429)")
-        try:
-            response = self.session.get(self.url + path, params=query, timeout=ANSWER_S)
-        except requests.RequestException as error:
-            raise Unseen(f"{self.url}: {trouble(error)}") from None
-        if response.status_code == requests.codes.too_many_requests:
-            after = response.headers.get("Retry-After", "")
-            self.not_before = time.time() + (int(after) if after.isdigit() else 30)
-        if not response.ok:
-            raise Unseen(f"{self.url}{path} answers {response.status_code}")
-        try:
-            self.clock.take(parsedate_to_datetime(response.headers["Date"]).timestamp(), asked, time.time())
-        except (KeyError, ValueError, TypeError):
-            return response
-        return response
 
 
 @dataclass(slots=True)
@@ -211,9 +184,7 @@ class ChatFollower(Follower):
 
     def __init__(self, by: str, service: Service, on_event: Callable[[Event], None], every_s: float = _EVERY_S) -> None:
         super().__init__(by, every_s, on_event)
-        self._receiver, _, kind = by.partition(" ")[2].partition("/")
-        self._kind, _, index = kind.partition("/")
-        self._index = int(index or 0)
+        self._receiver, self._kind, self._index = door_of(by)
         self._service = service
         self._begun = 0.0
         self._known: set[str] | None = None

@@ -17,6 +17,7 @@ a configuration that has them already is brought up to date, and otherwise left 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.utils import getaddresses
@@ -150,15 +151,22 @@ class Led:
     """Those with a webhook that may lead to it, but whose address Alertmanager does not show."""
 
 
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turns any trouble with reading inside into a ValueError: the text is no configuration."""
+    try:
+        yield
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"no Alertmanager configuration: {type(error).__name__}") from None
+
+
+@_reading()
 def led(text: str, receivers: list[str]) -> Led:
     """Looks for the witness's entries in a configuration as Alertmanager tells it, with its secrets taken out.
 
     From 0.26 on a webhook's address counts as one. ValueError where the text is no configuration.
     """
-    try:
-        webhooks = {one["name"]: one.get(_WEBHOOKS) or [] for one in yaml.safe_load(text)["receivers"]}
-    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"no Alertmanager configuration: {type(error).__name__}") from None
+    webhooks = {one["name"]: one.get(_WEBHOOKS) or [] for one in yaml.safe_load(text)["receivers"]}
     unsure = [
         n for n in receivers if not any(leads_to_witness(str(each.get("url")), n) for each in webhooks.get(n, []))
     ]
@@ -166,29 +174,24 @@ def led(text: str, receivers: list[str]) -> Led:
     return Led(tuple(name for name in unsure if name not in hidden), tuple(hidden))
 
 
+@_reading()
 def recorder_outputs(text: str) -> frozenset[str]:
     """To what the event recorder of a loaded configuration gives its events, as file and webhook; nothing without one.
 
     Versions name their outputs in several ways. ValueError where the text is no configuration.
     """
-    try:
-        block = yaml.safe_load(text).get("event_recorder") or {}
-        outputs = [(key, one) for key, found in block.items() if isinstance(found, list | dict) for one in _each(found)]
-        kinds = [str(one.get("type") or key.removesuffix("_outputs")) for key, one in outputs]
-    except (yaml.YAMLError, TypeError, AttributeError) as error:
-        raise ValueError(f"no Alertmanager configuration: {type(error).__name__}") from None
-    return frozenset(kinds)
+    block = yaml.safe_load(text).get("event_recorder") or {}
+    outputs = [(key, one) for key, found in block.items() if isinstance(found, list | dict) for one in _each(found)]
+    return frozenset(str(one.get("type") or key.removesuffix("_outputs")) for key, one in outputs)
 
 
+@_reading()
 def senders_of(text: str) -> frozenset[str]:
     """The addresses that a loaded configuration's mails come from; ValueError where the text is no configuration."""
-    try:
-        whole = yaml.safe_load(text)
-        mails = [mail for receiver in whole["receivers"] for mail in receiver.get("email_configs") or ()]
-        written = [(whole.get("global") or {}).get("smtp_from")]
-        written += [found for mail in mails for found in (mail.get("from"), (mail.get("headers") or {}).get("From"))]
-    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"no Alertmanager configuration: {type(error).__name__}") from None
+    whole = yaml.safe_load(text)
+    mails = [mail for receiver in whole["receivers"] for mail in receiver.get("email_configs") or ()]
+    written = [(whole.get("global") or {}).get("smtp_from")]
+    written += [found for mail in mails for found in (mail.get("from"), (mail.get("headers") or {}).get("From"))]
     return frozenset(address.lower() for _, address in getaddresses([str(one) for one in written if one]) if address)
 
 

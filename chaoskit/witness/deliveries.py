@@ -13,24 +13,22 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaoskit.access import file_of, trouble
+from chaoskit.access import file_of
 from chaoskit.events import Deliveries, Event, Interval
 from chaoskit.observe.poller import Looking
 from chaoskit.plan.witnesses import RECORDER, WITNESS
 from chaoskit.scenario.model import Attached
+from chaoskit.witness.asking import Server
 from chaoskit.witness.config import recorder_outputs
-from chaoskit.witness.follower import Follower, OtherClock, Unseen
+from chaoskit.witness.follower import Follower, Unseen
 from chaoskit.witness.recorder import SAME, Tail, read_event
 
-ANSWER_S = 5.0
 HINT = "start Alertmanager 0.33 or later with --enable-feature=event-recorder, and see `chaoskit witness config`"
 _RECORDER_S = 0.5
 _FAILURES_S = 2.0
@@ -65,31 +63,28 @@ class Counters:
     """When it was started, and when its configuration was loaded."""
 
 
-class Alertmanager:
-    """Asks an Alertmanager, and measures its clock."""
+@dataclass(slots=True)
+class Alertmanager(Server):
+    """Asks an Alertmanager."""
 
-    def __init__(self, url: str, session: requests.Session) -> None:
-        self._url = url
-        self._session = session
-        self._clock = OtherClock()
-        self._here = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    within_s: float = 5.0
 
     @property
     def skew(self) -> Interval:
         """Its clock minus ours; the same clock on this machine."""
-        return SAME if self._here else self._clock.skew
+        return SAME if urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1") else self.clock.skew
 
     def counters(self) -> Counters:
         """Raises Unseen."""
-        asked, response = self._ask("/metrics")
-        lines = [line for line in response.text.splitlines() if _READ.match(line)]
+        asked = time.time()
+        lines = [line for line in self.ask("/metrics").text.splitlines() if _READ.match(line)]
         try:
             families = text_string_to_metric_families("\n".join(lines) + "\n")
             samples = [one for family in families for one in family.samples]
         except (ValueError, KeyError, IndexError):
-            raise Unseen(f"{self._url}/metrics is no page of metrics") from None
+            raise Unseen(f"{self.url}/metrics is no page of metrics") from None
         if not samples:
-            raise Unseen(f"{self._url}/metrics shows none of Alertmanager's counters")
+            raise Unseen(f"{self.url}/metrics shows none of Alertmanager's counters")
         failed, queue, lost = dict[str, float](), None, 0.0
         begun = {"process_start_time_seconds": 0.0, "alertmanager_config_last_reload_success_timestamp_seconds": 0.0}
         for one in samples:
@@ -109,26 +104,11 @@ class Alertmanager:
 
     def configuration(self) -> str:
         """The configuration that it has loaded, as text; raises Unseen."""
-        _, response = self._ask("/api/v2/status")
+        response = self.ask("/api/v2/status")
         try:
             return msgspec.json.decode(response.content, type=_Status).config.original
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise Unseen(f"{self._url} answers, but not as Alertmanager does") from None
-
-    def _ask(self, path: str) -> tuple[float, requests.Response]:
-        asked = time.time()
-        try:
-            response = self._session.get(self._url + path, timeout=ANSWER_S)
-        except requests.RequestException as error:
-            raise Unseen(f"{self._url}{path}: {trouble(error)}") from None
-        if not response.ok:
-            raise Unseen(f"{self._url}{path} answers {response.status_code}")
-        try:
-            date = parsedate_to_datetime(response.headers["Date"]).timestamp()
-        except (KeyError, ValueError, TypeError):
-            return asked, response
-        self._clock.take(date, asked, time.time())
-        return asked, response
+            raise Unseen(f"{self.url} answers, but not as Alertmanager does") from None
 
 
 class RecorderFollower(Follower):

@@ -11,9 +11,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
 from chaoskit.errors import EquipmentError
-from chaoskit.events import Equipment, Event, Interval, Watch
+from chaoskit.events import Equipment, Event, Watch
 from chaoskit.observe.poller import Looking
-from chaoskit.witness.recorder import SAME
 
 _SAID_S = 0.5
 
@@ -106,30 +105,3 @@ class Follower(Looking):
         if at_once or self._since - self._said_to >= _SAID_S:
             self._on_event(Watch(sink=self.by, seen=(self._said_to, self._since), lag_s=0.0))
             self._said_to = self._since
-
-
-class OtherClock:
-    """Another machine's clock minus ours, from the whole seconds that its answers' `Date` tells.
-
-        asked            answered        date - answered <= skew <= date + 1 - asked
-          |--------------|               for their second began at `date`, and had not ended
-             date |--------|
-
-    Looks at different parts of a second narrow it down.
-    """
-
-    def __init__(self) -> None:
-        self._known: Interval | None = None
-
-    def take(self, date: float, asked: float, answered: float) -> None:
-        """One answer."""
-        said = (date - answered, date + 1.0 - asked)
-        known = self._known or said
-        both = (max(known[0], said[0]), min(known[1], said[1]))
-        # Clocks that were set in the meantime agree with no interval of before.
-        self._known = both if both[0] <= both[1] else said
-
-    @property
-    def skew(self) -> Interval:
-        """As narrow as the answers make it; none before the first."""
-        return self._known or SAME

@@ -16,6 +16,7 @@ import email.policy
 import mailbox
 import re
 import ssl
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from chaoskit.access import file_of, secret_in
 from chaoskit.errors import BadInput, Problem
 from chaoskit.events import Event, Interval
 from chaoskit.observe.mail_sink import MailDoor, mail_notice
+from chaoskit.plan.witnesses import door_of
 from chaoskit.scenario.model import Mailbox
 from chaoskit.witness.follower import Follower, Unseen
 
@@ -46,9 +48,9 @@ class Box(ABC):
     def new(self) -> Iterator[bytes]:
         """The mails that came since the last time, none at the first; raises Unseen."""
 
-    def wait(self, most_s: float) -> None:
-        """Returns when a mail may have come, or after so many seconds."""
-        time.sleep(most_s)
+    def wait(self, most_s: float, over: threading.Event) -> None:
+        """Returns when a mail may have come, after so many seconds, or soon after the end of the looking."""
+        over.wait(most_s)
 
     @abstractmethod
     def close(self) -> None:
@@ -133,12 +135,12 @@ class ImapBox(Box):
         if lost:
             raise Unseen(f"{lost} mails were gone before they were looked at", lost=True)
 
-    def wait(self, most_s: float) -> None:
+    def wait(self, most_s: float, over: threading.Event) -> None:
         """IDLE, where the server has it."""
         server = self._server
         try:
             if server is None or not server.has_capability("IDLE"):
-                super().wait(most_s)
+                super().wait(most_s, over)
                 return
             server.idle()
             server.idle_check(timeout=most_s)
@@ -214,8 +216,8 @@ class MailboxFollower(Follower):
         """`senders` are Alertmanager's addresses, empty where they are not known; then there is `alertmanager`'s clock
         minus ours."""
         super().__init__(by, 0.0, on_event)
-        receiver, _, kind = by.partition(" ")[2].partition("/")
-        self._door = MailDoor(receiver=receiver, index=int(kind.partition("/")[2] or 0), port=0)
+        receiver, _, index = door_of(by)
+        self._door = MailDoor(receiver=receiver, index=index, port=0)
         self._box = box
         self._senders = senders
         self._alertmanager = alertmanager
@@ -237,10 +239,7 @@ class MailboxFollower(Follower):
         """One look, and the wait for what comes next."""
         super().look_once()
         if not self._over.is_set():
-            if self._down:
-                self._over.wait(_EVERY_S)
-            else:
-                self._box.wait(_EVERY_S)
+            self._box.wait(_EVERY_S, self._over)
 
     def close(self) -> None:
         """Ends the connection; idempotent."""

@@ -300,7 +300,7 @@ class WitnessServer:
 async def _emptied(places: Places, end: float) -> None:
     """Waits until all of them have ended, or for the end (on the loop's clock)."""
     while places.guests and asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(TICK_S)
+        await asyncio.sleep(TICK_S)  # each connection is told of its own end alone
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import pytest
 from chaoskit import bundle
 from chaoskit.alerting.config import load_config
 from chaoskit.examine import canary as canary_module
+from chaoskit.examine import receivers
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
 from chaoskit.examine.prometheus import skewed
@@ -55,7 +57,7 @@ def played() -> Iterator[Fake]:
         def do_POST(self) -> None:
             (alert,) = json.loads(self.read())
             fake.posted.append(alert)
-            self.answer()
+            self.answer(status=fake.status)
             fake.on_post(alert)
 
     with serving(Pages) as server:
@@ -158,6 +160,21 @@ def test_a_canary_finds_its_way_through_a_newer_configuration(
     text = shown(fake).replace(*newer)
     assert text != shown(fake)
     assert canary_module.who_hears(target, text) == canary_module.who_hears(target, shown(fake)) == (RECEIVER,)
+
+
+def test_an_alertmanager_that_fails_when_the_tests_of_receivers_are_to_end_is_a_line(
+    system: tuple[Fake, Attached], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each receiver has its own line all the same, and the witnesses are let go."""
+    fake, target = system
+    monkeypatch.setattr(receivers, "_WITHIN_S", 0.1)
+    receiver = '{name: crew, webhook_configs: [{url: "http://a.example/"}]}'
+    fake.pages["/api/v2/status"]["config"]["original"] = f"{{route: {{receiver: crew}}, receivers: [{receiver}]}}"
+    fake.on_post = lambda alert: setattr(fake, "status", 503)
+    failed, *lines = receivers.examine_receivers(replace(target, witness=""), CONFIG, "staging")
+    assert (failed.what, failed.state) == ("alertmanager", "missing")
+    assert [(one.what, one.state) for one in lines] == [("crew (webhook)", "warning")]
+    assert "witness" not in {thread.name.partition("-")[0] for thread in threading.enumerate()}
 
 
 def test_of_routes_that_cannot_be_read_it_is_not_said_that_one_is_missing(system: tuple[Fake, Attached]) -> None:

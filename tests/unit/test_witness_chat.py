@@ -16,10 +16,11 @@ import pytest
 
 from chaoskit.errors import BadInput, EquipmentError, Place
 from chaoskit.events import Equipment, Notice, Watch
+from chaoskit.plan.witnesses import chat, door_of, mailbox
 from chaoskit.scenario.model import Chat, Secret
 from chaoskit.verify.verify import verify
+from chaoskit.witness.asking import OtherClock
 from chaoskit.witness.chat import ChatFollower, open_chat
-from chaoskit.witness.follower import OtherClock
 from tests import http_stub
 from tests.golden.doctored import Truth, results, told
 from tests.receivers_examples import Seen
@@ -256,3 +257,16 @@ def put(api: Api, kind: str, status: str, at: float) -> None:
         return
     entry = pagerduty(f"R{at}", {"firing": "trigger", "resolved": "resolve"}[status] + "_log_entry", at)
     api.entries["Q1"].append(entry | {"created_at": datetime.fromtimestamp(at, UTC).isoformat()})
+
+
+@pytest.mark.parametrize(
+    ("by", "door"),
+    [
+        (mailbox("crew/email"), ("crew", "email", 0)),
+        (chat("crew/slack/2"), ("crew", "slack", 2)),
+        (chat("team/night 1/slack"), ("team/night 1", "slack", 0)),
+        (mailbox("team/2/email/1"), ("team/2", "email", 1)),
+    ],
+)
+def test_a_receiver_may_have_slashes_in_its_name(by: str, door: tuple[str, str, int]) -> None:
+    assert door_of(by) == door

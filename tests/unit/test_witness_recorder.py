@@ -203,7 +203,7 @@ class Pages:
         self.metrics = PAGE
         self.config = f"receivers: []\nevent_recorder: {{file_outputs: [{{path: {file}}}]}}\n"
 
-    def get(self, url: str, timeout: float) -> requests.Response:
+    def get(self, url: str, params: object, timeout: float) -> requests.Response:
         response = requests.Response()
         status = {"config": {"original": self.config}}
         text = self.metrics % self.values if url.endswith("/metrics") else json.dumps(status)
