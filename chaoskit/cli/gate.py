@@ -3,52 +3,85 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
+from msgspec import structs
 from rich.console import Console, Group
 
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import Number
 from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, OUT, ResultFile, form
-from chaoskit.cli.sources import asking
-from chaoskit.errors import BadInput, ExitCode, Problem, worst
+from chaoskit.cli.sources import FILE, asking
+from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
-from chaoskit.gate.candidate import LeftOut
-from chaoskit.gate.choose import Wanted, candidates, left, scheduled, select, stacks_side_by_side, suited
-from chaoskit.gate.coverage import KINDS, covered, proven_by
+from chaoskit.gate.answer import cases_of, ending_of, gap_of, proofs_of
+from chaoskit.gate.candidate import Candidate, LeftOut
+from chaoskit.gate.choose import Wanted, apart_in, candidates, left, scheduled, select, stacks_side_by_side, suited
+from chaoskit.gate.coverage import covered
 from chaoskit.gate.earlier import Earlier, read_gate
 from chaoskit.gate.gate import Gate, Outcome
 from chaoskit.gate.index import Ended, write_index
-from chaoskit.gate.record import AtScale, Record, load_record, save_record
-from chaoskit.gate.schedule import Schedule
-from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, reasons_of, schedule_view
+from chaoskit.gate.part import HOURS_PART, Part, Shard, choose_part, describe_part, write_part
+from chaoskit.gate.record import AtScale, Record, load_record, read_record, save_record
+from chaoskit.gate.schedule import Schedule, shared_out
+from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, schedule_view
 from chaoskit.observe.pressure import idle_cores
-from chaoskit.rehearse.hours import play_hours
-from chaoskit.rehearse.output import CODES
-from chaoskit.report.checklist import lines
+from chaoskit.rehearse.hours import play_hours, plays
 from chaoskit.report.judge_run import MARKDOWN
 from chaoskit.report.junit import Case, junit
 from chaoskit.report.terminal import print_to, told_view
 from chaoskit.report.text import clean, paragraph
 from chaoskit.run.planning import Asked
-from chaoskit.run.prepare import make_folder
+from chaoskit.run.prepare import make_folder, versions
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require as programs
 from chaoskit.surroundings import leave
-from chaoskit.units import amount
 from chaoskit.verify.verdict import Row
 
 _TRIES = 64
 """Orders in which the scenarios are offered to the schedule: a quarter of a second for thirty of them."""
 
 
-@click.command("gate")
+COMPARE_GATE = click.option("--compare", type=FILE, metavar="OLD", help="Show changes since this gate.")
+REQUIRE = click.option("--require-coverage", type=Number(0, 100), metavar="PERCENT", help="Fail below this coverage.")
+
+
+class _Shard(click.ParamType):  # type: ignore[type-arg]
+    """The part of a gate that is asked for, as 2/5."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
+        """The part; a usage error for what is none."""
+        found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", str(value))
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"'{value}' is no part: write 2/5 for the second of five", param, ctx)
+        return Shard(int(found[1]), int(found[2]))
+
+
+class _GateOrMerge(click.Command):
+    """The gate, whose first word may be `merge`; a scenario of that name is `./merge.yml`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click's: the context of the command that the words are for."""
+        if args[:1] == ["merge"]:
+            from chaoskit.cli.gate_merge import merge_command  # it needs what stands below
+
+            return merge_command.make_context(f"{info_name} merge", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command("gate", cls=_GateOrMerge)
 @click.argument("scenarios", nargs=-1)
 @asking
 @OUT
@@ -59,12 +92,16 @@ _TRIES = 64
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="Run the gate N times.")
 @click.option("--lf", "failed", is_flag=True, help="Only scenarios that did not pass last time.")
 @click.option("--budget", metavar="TIME", help="Pick the scenarios that prove most within this time (20m).")
-@click.option("--require-coverage", type=Number(0, 100), metavar="PERCENT", help="Fail below this coverage.")
+@REQUIRE
 @click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 @CONFIRM
 @ANNOUNCE
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and start nothing.")
-@click.option("--compare", type=click.Path(path_type=Path), metavar="OLD", help="Show changes since this gate.")
+@click.option(
+    "--shard", type=_Shard(), metavar="I/N", help="Play this part of N; `gate merge` makes one answer of all."
+)
+@click.option("--times", type=FILE, metavar="FILE", help="Plan by the times in this gates.json, the same everywhere.")
+@COMPARE_GATE
 @form("text", "markdown")
 def gate_command(
     scenarios: tuple[str, ...],
@@ -82,21 +119,30 @@ def gate_command(
     confirm: str,
     announce: bool,
     dry_run: bool,
+    shard: Shard | None,
+    times: Path | None,
     compare: Path | None,
     format_: str,
 ) -> ExitCode:
-    """Run many scenarios and answer whether to release; without SCENARIOS, all that are known."""
+    """Run many scenarios and answer whether to release; without SCENARIOS, all that are known.
+
+    `chaoskit gate merge DIR…` makes one answer of the parts that --shard played.
+    """
+    _refuse_beside_shard(shard, failed and times is None, budget, require_coverage, count)
     record = load_record(out)
+    # Machines remember other times: parts are the same everywhere by what all of them are given, or by the plans alone.
+    planned_by = read_record(times) if times else Record() if shard else record
     old = read_gate(compare) if compare is not None else None
     shared = replace(asked, confirm=confirm)
     wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
-    everyone, left_out = candidates(wanted, shared, record)
+    everyone, left_out = candidates(wanted, shared, planned_by)
     if dry_run or confirm:
         everyone, unfit = suited(everyone, wanted)
         left_out += unfit
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
     side_by_side = jobs or stacks_side_by_side(os.cpu_count() or 1, idle_cores())
-    chosen, more = select(everyone, wanted, known, side_by_side)
+    planned = planned_by.at(everyone[0].plan.time_scale) if everyone else AtScale()
+    chosen, more = select(everyone, wanted, planned, side_by_side)
     left_out = sorted([*left_out, *more], key=lambda one: one.name)
     screen = console(stderr=format_ != "text")
     if not chosen:
@@ -104,6 +150,10 @@ def gate_command(
         raise BadInput(
             Problem(None, "no scenario is selected", "see `chaoskit list`, or loosen -k, -m, --lf, --budget")
         )
+    part = None
+    if shard is not None:
+        chosen, others, part = _shared(chosen, shard, left_out, asked, dry_run)
+        left_out = sorted([*left_out, *others], key=lambda one: one.name)
     schedule = scheduled(chosen, side_by_side, tries=_TRIES)
     print_to(screen, schedule_view(schedule, why=dry_run))
     print_to(screen, told_view([one.plan for one in chosen]))
@@ -115,26 +165,55 @@ def gate_command(
     codes: list[ExitCode] = []
     cases: list[Case] = []
 
-    def keep(outcomes: Sequence[Outcome], hours: Sequence[Row]) -> None:
+    def keep(outcomes: Sequence[Outcome], hours: Sequence[Row], left_out: Sequence[LeftOut]) -> None:
         again = f", {len(codes) + 1} of {count}" if count > 1 else ""
-        found = [
-            *map(_case, outcomes),
-            *(Case(row.about, "", 0.0, str(row.result), (row.reason,) if row.reason else ()) for row in hours),
-            *(Case(one.name, one.proves, 0.0, "UNKNOWN", (one.why,)) for one in left_out if one.wrong),
-        ]
-        cases.extend(replace(case, name=case.name + again) for case in found)
+        cases.extend(replace(case, name=case.name + again) for case in cases_of(outcomes, hours, left_out))
         if junitxml is not None:
             leave(junitxml, junit("chaoskit gate", cases), named=True)
 
     while len(codes) < count:
         with announced(plans, screen.print) if announce else nullcontext():
-            code, index = _play(schedule, shared, first, out, record, require_coverage, keep, left_out, old, screen)
+            code, index = _play(
+                schedule, shared, first, out, record, require_coverage, keep, left_out, old, screen, part
+            )
         codes.append(code)
         if format_ == "markdown":
             click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)
         if codes[-1] == ExitCode.ABORTED or (first and codes[-1] != ExitCode.PASS):
             break
     return worst(codes)
+
+
+def _refuse_beside_shard(
+    shard: Shard | None, failed: bool, budget: str | None, require: float | None, count: int
+) -> None:
+    """Raises Refused with each option that one part of a gate cannot keep."""
+    merged = "give it to `chaoskit gate merge`"
+    wrong = [
+        ("--require-coverage", require is not None, "one part cannot prove everything", merged),
+        ("--budget", budget is not None, "what fits depends on the machine", "select with -m or -k"),
+        ("--lf", failed, "each machine remembers other ends", "name a record that all parts share with --times"),
+        ("--count", count > 1, "a part is one answer", "play all parts once more"),
+    ]
+    if shard and (
+        problems := [Problem(None, f"--shard with {name}: {why}", do) for name, bad, why, do in wrong if bad]
+    ):
+        raise Refused(problems)
+
+
+def _shared(
+    chosen: list[Candidate], shard: Shard, left_out: Sequence[LeftOut], asked: Asked, dry_run: bool
+) -> tuple[list[Candidate], list[LeftOut], Part | None]:
+    """The scenarios of a part and of the others, and the part's record; none for a dry run."""
+    if any(one.plan.attached for one in chosen):
+        why = "--shard: a running system bears one scenario at a time, and each machine's lock is its own"
+        raise Refused(Problem(None, why, "leave --shard out"))
+    parts = shared_out(chosen, apart_in(chosen), shard.of)
+    mine, others = choose_part(parts, shard)
+    if dry_run:
+        return mine, others, None
+    hours = [one.about for one in plays(chosen[0].plan.config)]
+    return mine, others, describe_part(shard, parts, left_out, asked, versions(programs()), hours)
 
 
 def _play(
@@ -144,56 +223,57 @@ def _play(
     out: Path,
     record: Record,
     require: float | None,
-    keep: Callable[[Sequence[Outcome], Sequence[Row]], None],
+    keep: Callable[[Sequence[Outcome], Sequence[Row], Sequence[LeftOut]], None],
     not_chosen: Sequence[LeftOut],
     old: Earlier | None,
     screen: Console,
+    part: Part | None,
 ) -> tuple[ExitCode, Path]:
-    where = make_folder(out, "gate", latest=False)
+    name = f"gate-{part.shard.number}of{part.shard.of}" if part else "gate"
+    where = make_folder(out, name, latest=False)
+    if part is not None:
+        write_part(where, part)
 
     def hear(outcome: Outcome) -> None:
         print_to(screen, outcome_line(outcome))
 
     gate, begun_at = Gate(where, shared, hear, stop_at_first=first), time.monotonic()
     with signals_end(gate.interrupt):
-        outcomes = gate.run(schedule)
+        outcomes = sorted(gate.run(schedule), key=lambda one: one.candidate.name)
     took_s = time.monotonic() - begun_at
-    known = record.at(schedule.stacks[0].members[0].plan.time_scale)
-    for one in outcomes:
-        at = one.folder.stat().st_mtime
-        known.note(one.candidate.name, one.exit_code, at, one.took_s, f"{where.name}/{one.folder.name}")
-    save_record(out, record)
-    config = schedule.stacks[0].members[0].plan.config
-    standing = schedule.stacks[0].members[0].plan.profile.standing
-    proofs = [proven_by(one.candidate.plan, one.verdict) for one in outcomes if one.verdict is not None]
-    coverage = covered(config, proofs, standing)
+    plan = schedule.stacks[0].members[0].plan
+    coverage = covered(plan.config, proofs_of(outcomes), plan.profile.standing)
     ran = {one.candidate.name for one in outcomes}
     members = [one for stack in schedule.stacks for one in stack.members]
-    left_out = [*not_chosen, *(left(one, "the gate ended before that") for one in members if one.name not in ran)]
-    print_to(screen, gate_view(outcomes, coverage, known, left_out))
-    attached, ended = schedule.stacks[0].members[0].plan.attached, len(ran) < len(members)
+    unplayed = [left(one, "the gate ended before that") for one in members if one.name not in ran]
     # Drills take no route as muted, so the time intervals are played once for all of them.
-    hours = [] if attached or ended or not config.intervals else play_hours(config, programs(), where / "hours")
+    others_do = part is not None and part.shard.number != HOURS_PART
+    no_hours = plan.attached or unplayed or others_do or not plan.config.intervals
+    hours = [] if no_hours else play_hours(plan.config, programs(), where / "hours")
+    if part is not None:
+        write_part(where, structs.replace(part, played=hours))
+    keep(outcomes, hours, not_chosen)
+    ending = ending_of(outcomes, hours, not_chosen, broken_off=bool(unplayed), gap=gap_of(coverage, require))
+    left_out = sorted([*not_chosen, *unplayed], key=lambda one: one.name)
+    ended = Ended(where, outcomes, coverage, left_out, ending, took_s, old, str(part.shard) if part else "")
+    return ending, tell(ended, hours, gap_of(coverage, require), out, record, plan.time_scale, screen)
+
+
+def tell(
+    ended: Ended, hours: Sequence[Row], gap: str, out: Path, record: Record, time_scale: float, screen: Console
+) -> Path:
+    """Prints what a gate or a merge came to, and leaves its page and its record; the page."""
+    known = record.at(time_scale)
+    for one in ended.outcomes:
+        run = f"{ended.folder.name}/{one.folder.name}"
+        known.note(one.candidate.name, one.exit_code, one.folder.stat().st_mtime, one.took_s, run)
+    save_record(out, record)
+    print_to(screen, gate_view(ended.outcomes, ended.coverage, known, ended.left_out))
     for row in hours:
         screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason or row.rests_on)}", highlight=False)
-    keep(outcomes, hours)
-    codes = [*(ExitCode(one.exit_code) for one in outcomes), *(CODES[row.result] for row in hours)]
-    if len(outcomes) < sum(len(stack.members) for stack in schedule.stacks) and all(c == ExitCode.PASS for c in codes):
-        codes.append(ExitCode.ABORTED)
-    if require is not None and coverage.percent < require:
-        gaps = ", ".join(amount(len(coverage.missing(kind)), kind) for kind in KINDS if coverage.missing(kind))
-        screen.print(f"coverage is {coverage.percent:.0f} %, {require:g} % is required: {gaps} without proof")
-        codes.append(ExitCode.FAIL)
-    codes += [ExitCode.USAGE for one in not_chosen if one.wrong]
-    ending = worst(codes)
-    index = write_index(Ended(where, outcomes, coverage, left_out, ending, took_s, old))
+    if gap:
+        screen.print(gap)
+    index = write_index(ended)
     screen.print(f"report: {index}", highlight=False, markup=False)
-    screen.print(f"{'release' if ending == ExitCode.PASS else 'do not release'} (exit {int(ending)})", highlight=False)
-    return ending, index
-
-
-def _case(outcome: Outcome) -> Case:
-    result = str(outcome.verdict.result) if outcome.verdict else "ERROR"
-    reasons = () if result == "PASS" else tuple(reasons_of(outcome))
-    title = outcome.candidate.plan.scenario.title
-    return Case(outcome.candidate.name, title, outcome.took_s, result, reasons, said=tuple(lines(outcome.checklists)))
+    screen.print(f"{ended.answer} (exit {int(ended.ending)})", highlight=False)
+    return index

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from chaoskit.alerting.inhibition import conditions
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.coverage import alerts_of
+from chaoskit.errors import ExitCode
 from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Plan
 from chaoskit.plan.silences import SILENCE, wrong_silences
@@ -45,6 +47,13 @@ class Candidate:
     """Alerts that must not fire in it."""
     harm: int = 0
     """How many things its faults hit, one after the other or at once."""
+    texts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """What it was planned from, by role and file: a digest of each text."""
+
+    @property
+    def title(self) -> str:
+        """The scenario's title."""
+        return self.plan.scenario.title
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -62,14 +71,58 @@ class LeftOut:
     wrong: bool = False
     """Whether it was selected and cannot be run, so that its promises stay unknown."""
 
+    @property
+    def word(self) -> str:
+        """What became of it."""
+        return "not played" if self.wrong else "left out"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How a gate ends that lacks it."""
+        return ExitCode.USAGE if self.wrong else ExitCode.PASS
+
+
+@dataclass(frozen=True, slots=True)
+class Missing(LeftOut):
+    """One that another machine should have played, and of which nothing is known here."""
+
+    wrong: bool = True
+
+    @property
+    def word(self) -> str:
+        """What became of it."""
+        return "missing"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How a gate ends that lacks it."""
+        return ExitCode.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A scenario that another machine played and that left no history: what is known of it without a plan."""
+
+    name: str
+    title: str
+    expects: frozenset[str]
+    plan: None = None
+
 
 def proves(scenario: Scenario) -> str:
     """The alerts that a scenario expects, for a sentence."""
     return ", ".join(sorted({one.alert for one in scenario.expect})) or "that nothing fires"
 
 
-def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> Candidate:
-    """The scenario of a plan; `took_s` is what it took last time, if that is known."""
+def digests(sources: Mapping[str, str]) -> dict[str, str]:
+    """A digest of each text, to tell whether two machines had the same."""
+    return {key: sha256(text.encode(errors="surrogateescape")).hexdigest()[:12] for key, text in sources.items()}
+
+
+def candidate(
+    name: str, file: str, plan: Plan, took_s: float | None = None, sources: Mapping[str, str] | None = None
+) -> Candidate:
+    """The scenario of a plan, made from `sources`; `took_s` is what it took last time, if that is known."""
     scenario = plan.scenario
     tail_s, quiet_s = plan.tail_vs / plan.time_scale, plan.steady_vs / plan.time_scale
     return Candidate(
@@ -85,6 +138,7 @@ def candidate(name: str, file: str, plan: Plan, took_s: float | None = None) -> 
         tail_s=tail_s,
         quiet_s=quiet_s,
         harm=sum(max(1, len(fault.targets)) for step in plan.steps for fault in step.faults),
+        texts=digests(sources or {}),
     )
 
 

@@ -16,7 +16,7 @@ from chaoskit.gate.candidate import Candidate, LeftOut, candidate, conflict, pro
 from chaoskit.gate.coverage import could_prove
 from chaoskit.gate.record import AtScale, Record
 from chaoskit.gate.schedule import Conflict, Schedule, gentlest_first, make_schedule
-from chaoskit.run.planning import Asked, plan_for
+from chaoskit.run.planning import Asked, by_name, plan_for
 from chaoskit.scenario.catalog import find_scenario, is_shipped, scenario_names
 from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Scenario
@@ -72,8 +72,9 @@ def candidates(wanted: Wanted, shared: Asked, record: Record) -> tuple[list[Cand
             if why := selected(name, scenario):
                 left_out.append(LeftOut(name, why, proves(scenario)))
                 continue
-            plan = plan_for(replace(shared, scenario=str(path)))[0]
-            found.append(candidate(name, str(path), plan, record.at(plan.time_scale).took_s(name)))
+            plan, sources, *_ = plan_for(replace(shared, scenario=str(path)))
+            took_s = record.at(plan.time_scale).took_s(name)
+            found.append(candidate(name, str(path), plan, took_s, by_name(sources)))
         except BadInput as error:
             its_own = all(problem.place and Path(problem.place.file).name == path.name for problem in error.problems)
             foreign = its_own and shared.files != ConfigFiles(bundle.folder()) and is_shipped(path, "scenarios")
@@ -129,7 +130,7 @@ def select(
         one.name: frozenset(f"{kind}/{name}" for kind, names in could_prove(one.plan).items() for name in names)
         for one in chosen
     }
-    apart = _apart(chosen)
+    apart = apart_in(chosen)
     picked = within_budget(
         proven, lambda names: scheduled([by_name[n] for n in names], side_by_side, apart).bound_s, budget_s
     )
@@ -156,10 +157,10 @@ def scheduled(chosen: list[Candidate], side_by_side: int, apart: Conflict | None
     if any(one.plan.attached for one in chosen):
         found = make_schedule(chosen, lambda one, other: "an attached target bears one scenario at a time", 1)
         return gentlest_first(found)
-    return make_schedule(chosen, apart or _apart(chosen), side_by_side, tries)
+    return make_schedule(chosen, apart or apart_in(chosen), side_by_side, tries)
 
 
-def _apart(chosen: list[Candidate]) -> Conflict:
+def apart_in(chosen: list[Candidate]) -> Conflict:
     """Why two scenarios cannot run together; each pair is compared once."""
     config = chosen[0].plan.config
     found: dict[tuple[str, str], str] = {}

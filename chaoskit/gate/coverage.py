@@ -64,10 +64,13 @@ def proven_by(plan: Plan, verdict: Verdict) -> dict[str, frozenset[str]]:
 
 def covered(config: AlertConfig, proofs: Iterable[Mapping[str, frozenset[str]]], standing: Iterable[str]) -> Coverage:
     """The coverage of several proofs together."""
-    proven: dict[str, frozenset[str]] = {kind: frozenset() for kind in KINDS}
-    for proof in proofs:
-        proven = {kind: proven[kind] | proof[kind] for kind in KINDS}
-    return Coverage(everything(config, standing), proven)
+    return Coverage(everything(config, standing), together(proofs))
+
+
+def together(proofs: Iterable[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    """Everything that any of the proofs proves, by kind."""
+    listed = list(proofs)
+    return {kind: frozenset().union(*(proof[kind] for proof in listed)) for kind in KINDS}
 
 
 def _proven(plan: Plan, heard: Mapping[int, Collection[str] | None]) -> dict[str, frozenset[str]]:

@@ -11,6 +11,7 @@ import msgspec
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import SMALL, read_regular
+from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
 from chaoskit.report.changes import Changed, changes
@@ -37,8 +38,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     smallest_margin: Mapping[str, Any] | None = None
 
 
-class _Summary(msgspec.Struct, frozen=True, kw_only=True):
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate's summary, as far as it is read again."""
+
     scenarios: list[Scenario]
+    took_s: float = 0.0
+    left_out: list[LeftOut] = []
     unproven: dict[str, list[str]] = {}
 
 
@@ -59,7 +64,7 @@ class Earlier:
 def read_gate(folder: Path) -> Earlier:
     """The gate of this folder; raises BadInput where it is none."""
     try:
-        read = msgspec.json.decode(read_regular(folder / SUMMARY, 16 * SMALL), type=_Summary)
+        read = msgspec.json.decode(read_regular(folder / SUMMARY, 16 * SMALL), type=Summary)
     except (OSError, msgspec.DecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         hint = f"give the folder of an earlier gate, which holds a {SUMMARY}"

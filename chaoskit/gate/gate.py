@@ -19,7 +19,7 @@ import msgspec
 from chaoskit import niceness
 from chaoskit.errors import ExitCode
 from chaoskit.files import HISTORY, read_regular
-from chaoskit.gate.candidate import Candidate
+from chaoskit.gate.candidate import Candidate, Unread
 from chaoskit.gate.job import Job, Part, Said
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave
 from chaoskit.hop import Hop
@@ -42,7 +42,7 @@ _END_S = 40.0
 class Outcome:
     """How one scenario ended."""
 
-    candidate: Candidate
+    candidate: Candidate | Unread
     exit_code: int
     took_s: float
     folder: Path

@@ -47,6 +47,16 @@ class Ended:
     """Real seconds of the whole gate."""
     old: Earlier | None = None
     """An earlier one to compare it with."""
+    part: str = ""
+    """Which part of a gate it is; empty for a whole one."""
+
+    @property
+    def answer(self) -> str:
+        """The answer in words; a part alone does not say whether to release."""
+        passed = self.ending == ExitCode.PASS
+        if self.part:
+            return f"{self.part} {'passed' if passed else 'did not pass'}"
+        return "release" if passed else "do not release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ def _shown(gate: Ended) -> dict[str, Any]:
     hops, receivers = by_hop(folder, outcomes), by_receiver(folder, outcomes)
     return {
         "released": gate.ending == ExitCode.PASS,
+        "answer": gate.answer,
         "exit_code": int(gate.ending),
         "name": folder.name,
         "passed": sum(one.exit_code == ExitCode.PASS for one in outcomes),
@@ -150,7 +161,7 @@ def _summary(gate: Ended) -> bytes:
                 for one in gate.outcomes
             ),
             *(
-                Scenario(name=one.name, result="UNKNOWN", exit_code=int(ExitCode.USAGE), run="", reasons=[one.why])
+                Scenario(name=one.name, result="UNKNOWN", exit_code=int(one.exit_code), run="", reasons=[one.why])
                 for one in gate.left_out
                 if one.wrong
             ),
@@ -166,18 +177,21 @@ def _as_json(cell: Cell | None) -> Mapping[str, object] | None:
 
 
 def _facts(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
-    """The gate's user, host, time, commit and versions, from the first readable history; empty without any."""
-    header = next((found for one in outcomes if (found := _header(one.folder))), None)
-    if header is None:
+    """The gate's users, hosts, time, commit and versions, from the readable histories; empty without any."""
+    headers = sorted((found for one in outcomes if (found := header_of(one.folder))), key=lambda each: each.t)
+    if not headers:
         return []
+    header = headers[0]
     facts = [("began", began_at(header.t, header.origin))]
     if origin := header.origin:
-        facts += [("by", f"{origin.by} on {origin.host}"), ("commit", origin.commit or "in no git repository")]
+        places = {f"{each.origin.by} on {each.origin.host}" for each in headers if each.origin}
+        facts += [("by", ", ".join(sorted(places))), ("commit", origin.commit or "in no git repository")]
     facts.append(("time scale", f"{header.time_scale:g} virtual seconds per real second"))
     return [*facts, *((f"{name} version", version) for name, version in sorted(header.versions.items()))]
 
 
-def _header(folder: Path) -> Header | None:
+def header_of(folder: Path) -> Header | None:
+    """The header of a run's history; None where there is none to read."""
     try:
         with (folder / "events.jsonl").open("rb") as file:
             event = decode(file.readline())
@@ -191,7 +205,7 @@ def _result(outcome: Outcome) -> str:
 
 
 def _not_played(one: LeftOut) -> _Line:
-    return _Line("UNKNOWN", one.name, "not played", one.proves, [shortened(one.why, 600)])
+    return _Line("UNKNOWN", one.name, one.word, one.proves, [shortened(one.why, 600)])
 
 
 def _line(folder: Path, outcome: Outcome) -> _Line:
@@ -204,7 +218,7 @@ def _line(folder: Path, outcome: Outcome) -> _Line:
     return _Line(
         result=_result(outcome),
         name=outcome.candidate.name,
-        title=outcome.candidate.plan.scenario.title,
+        title=outcome.candidate.title,
         alerts=", ".join(sorted(outcome.candidate.expects)) or "nothing may fire",
         took=f"{outcome.took_s:.0f} s",
         before=[_because(one) for one in causes(first.rows)[:2]] if first else [],
@@ -229,9 +243,8 @@ def _because(one: Cause) -> str:
 def _markdown(shown: Mapping[str, Any]) -> str:
     """For a comment or a job's summary: the answer, what did not pass and why; the rest folded."""
     lines = shown["outcomes"]
-    answer = "release" if shown["released"] else "do not release"
     head = [
-        f"## chaoskit gate: {answer}",
+        f"## chaoskit gate: {shown['answer']}",
         "",
         f"{shown['passed']} of {len(lines)} scenarios passed, {shown['percent']} % proven (exit {shown['exit_code']}).",
         "",

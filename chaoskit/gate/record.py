@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit.errors import ExitCode
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.files import SMALL, read_regular
 from chaoskit.surroundings import leave
 
@@ -65,9 +65,19 @@ class Record(msgspec.Struct, kw_only=True):
 
 def load_record(out: Path) -> Record:
     """The record of a folder of runs; an empty one where there is none, or none that can be read."""
-    with contextlib.suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(read_regular(out / FILE, MOST), type=Record)
+    with contextlib.suppress(BadInput):
+        return read_record(out / FILE)
     return Record()
+
+
+def read_record(file: Path) -> Record:
+    """The record in a file that was named; raises BadInput where it is none."""
+    try:
+        return msgspec.json.decode(read_regular(file, MOST), type=Record)
+    except (OSError, msgspec.DecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else f"it is no record of gates: {error}"
+        hint = f"name the {FILE} that a gate or `gate merge` left beside its runs"
+        raise BadInput(Problem(Place(str(file)), f"cannot be read: {said}", hint)) from None
 
 
 def save_record(out: Path, record: Record) -> None:

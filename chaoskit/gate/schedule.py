@@ -122,7 +122,7 @@ def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_s
     That is not always the best there is: `tries` further orders are tried, the same each time, and the shortest taken.
     """
     chance = random.Random(0)
-    whole = sorted(candidates, key=lambda each: (-each.estimate_s, each.name))
+    whole = sorted(candidates, key=_longest_first)
     best = _placed(whole, conflict, side_by_side)
     for _ in range(tries - 1):
         weight = {one.name: one.estimate_s * chance.uniform(0.5, 1.5) for one in whole}
@@ -131,22 +131,61 @@ def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_s
     return Schedule(best, side_by_side, _explained(best, conflict))
 
 
+def shared_out(candidates: Iterable[Candidate], conflict: Conflict, count: int) -> list[list[Candidate]]:
+    """The scenarios of each of `count` machines: the same on all of them, in whichever order the candidates come.
+
+    Longest first, each to the part that would end soonest with it if it played one stack at a time: how many a machine
+    plays side by side is its own affair. None is empty where there are as many scenarios, and none takes longer than
+    the shortest and one scenario's own stack together.
+    """
+    parts: list[list[StackPlan]] = [[] for _ in range(count)]
+    for one in sorted(candidates, key=_longest_first):
+        choices = [_best(stacks, one, conflict, 1) for stacks in parts]
+
+        def ends(number: int) -> tuple[float, int]:
+            length_s, _, _, stack, _ = choices[number]  # noqa: B023 -- asked in this round only
+            others = [each for each in parts[number] if each is not stack]
+            members = sum(len(each.members) for each in parts[number])
+            return round(length_s + sum(each.length_s for each in others), 6), members
+
+        first = min(range(count), key=ends)
+        _take(parts[first], one, choices[first])
+        _settle(parts[first])
+    return [[one for stack in stacks for one in stack.members] for stacks in parts]
+
+
+def _longest_first(one: Candidate) -> tuple[float, str]:
+    return -one.estimate_s, one.name
+
+
 def _placed(candidates: Iterable[Candidate], conflict: Conflict, side_by_side: int) -> tuple[StackPlan, ...]:
     stacks: list[StackPlan] = []
     for one in candidates:
-        choices = [*_together(stacks, one, conflict), *_after(stacks, one)]
-        if len(stacks) < side_by_side or not choices:
-            fresh = StackPlan()
-            choices.append((StackPlan([Wave([one])]).length_s, 2, len(stacks), fresh, Wave()))
-        _, _, _, stack, wave = min(choices, key=lambda choice: choice[:3])
-        if not any(stack is each for each in stacks):
-            stacks.append(stack)
-        if not any(wave is each for each in stack.waves):
-            stack.waves.append(wave)
-        wave.members.append(one)
+        _take(stacks, one, _best(stacks, one, conflict, side_by_side))
+    _settle(stacks)
+    return tuple(sorted(stacks, key=lambda each: -each.length_s))
+
+
+def _best(stacks: list[StackPlan], one: Candidate, conflict: Conflict, side_by_side: int) -> _Choice:
+    """Where a scenario makes its stack end soonest."""
+    choices = [*_together(stacks, one, conflict), *_after(stacks, one)]
+    if len(stacks) < side_by_side or not choices:
+        choices.append((StackPlan([Wave([one])]).length_s, 2, len(stacks), StackPlan(), Wave()))
+    return min(choices, key=lambda choice: choice[:3])
+
+
+def _take(stacks: list[StackPlan], one: Candidate, choice: _Choice) -> None:
+    *_, stack, wave = choice
+    if not any(stack is each for each in stacks):
+        stacks.append(stack)
+    if not any(wave is each for each in stack.waves):
+        stack.waves.append(wave)
+    wave.members.append(one)
+
+
+def _settle(stacks: list[StackPlan]) -> None:
     for stack in stacks:
         stack.waves = _in_order(stack.waves) or stack.waves
-    return tuple(sorted(stacks, key=lambda each: -each.length_s))
 
 
 _Choice = tuple[float, int, int, StackPlan, Wave]

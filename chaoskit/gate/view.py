@@ -64,7 +64,7 @@ def gate_view(
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {paragraph(reason)}"), (0, 0, 0, 1)))
     for bad in (one for one in left_out if one.wrong):
         shown.add_row(Text("UNKNOWN", style=STYLES[Result.UNKNOWN]), clean(bad.name), clean(bad.proves), "", "", "")
-        reasons.append(Padding(Text(f"• {clean(bad.name)}: not played: {paragraph(bad.why)}"), (0, 0, 0, 1)))
+        reasons.append(Padding(Text(f"• {clean(bad.name)}: {bad.word}: {paragraph(bad.why)}"), (0, 0, 0, 1)))
     key = Text(f"checklist: {', '.join(ITEMS)}; + pass, F fail, ? unknown, - not promised", style="dim")
     others = [one for one in left_out if not one.wrong]
     sides = [Text(line) for line in both_sides(outcomes)]
@@ -73,7 +73,7 @@ def gate_view(
 
 def both_sides(outcomes: Iterable[Outcome]) -> list[str]:
     """The alerts that were shown to fire and to stay quiet just below their threshold, and those that only fired."""
-    plans = [(one.candidate.plan, one.verdict) for one in outcomes if one.verdict is not None]
+    plans = [(one.candidate.plan, one.verdict) for one in outcomes if one.verdict and one.candidate.plan]
     rows = {
         row.about for _, verdict in plans for row in verdict.rows if row.hop is Hop.NEVER and row.result is Result.PASS
     }
@@ -118,8 +118,8 @@ def left_out_lines(left_out: Sequence[LeftOut], record: AtScale) -> list[Text]:
         known = record.scenarios.get(one.name)
         when = "never" if known is None or known.passed_at is None else _ago(time.time() - known.passed_at)
         what = f"{one.name}, which proves {one.proves}" if one.proves else one.name
-        word, style = ("not played", "yellow") if one.wrong else ("left out", "dim")
-        lines.append(Text(f"  {word}: {clean(what)} (last passed: {when}): {paragraph(one.why)}", style=style))
+        style = "yellow" if one.wrong else "dim"
+        lines.append(Text(f"  {one.word}: {clean(what)} (last passed: {when}): {paragraph(one.why)}", style=style))
     return lines
 
 

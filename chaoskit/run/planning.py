@@ -104,6 +104,15 @@ def plan_for(asked: Asked) -> Planned:
     return plan, sources, names["scenario"], names["profile"]
 
 
+def by_name(sources: Mapping[str, str]) -> dict[str, str]:
+    """Sources as a history carries them: scenario and profile by name, without this machine's folders."""
+    return {
+        f"{role}:{Path(file).name}" if role in ("scenario", "profile") else key: text
+        for key, text in sources.items()
+        for role, _, file in [key.partition(":")]
+    }
+
+
 def plan_inputs(
     inputs: Inputs,
     time_scale: float | None = None,

@@ -28,7 +28,7 @@ from chaoskit.localize.configuration import Ports, localize
 from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.plan.model import Plan
 from chaoskit.plan.witnesses import doors_of
-from chaoskit.run.planning import Asked, Planned, plan_for
+from chaoskit.run.planning import Asked, Planned, by_name, plan_for
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import own_load
 from chaoskit.safety.stop_all import refuse_if_blocked
@@ -158,7 +158,7 @@ def _runs(
                 run_id=folder.name,
                 scenario=Path(scenario).name,
                 profile=Path(profile).name,
-                sources=_by_name(sources),
+                sources=by_name(sources),
                 settings=list(asked.settings),
                 time_scale=plan.time_scale,
                 seed=plan.seed,
@@ -241,15 +241,6 @@ def versions(binaries: Binaries | None) -> dict[str, str]:
     if binaries is not None:
         found |= {name: str(version) for name, version in binaries.versions.items()}
     return found
-
-
-def _by_name(sources: Mapping[str, str]) -> dict[str, str]:
-    """Sources as a history carries them: scenario and profile by name, without this machine's folders."""
-    return {
-        f"{role}:{Path(file).name}" if role in ("scenario", "profile") else key: text
-        for key, text in sources.items()
-        for role, _, file in [key.partition(":")]
-    }
 
 
 def described(door: Door) -> dict[str, Any]:

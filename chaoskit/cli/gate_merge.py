@@ -1,0 +1,55 @@
+"""`chaoskit gate merge`: the parts of a gate that several machines played, as one answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from chaoskit.cli.console import console
+from chaoskit.cli.gate import COMPARE_GATE, REQUIRE, tell
+from chaoskit.cli.outputs import OUT, ResultFile, form
+from chaoskit.cli.sources import FILE
+from chaoskit.errors import ExitCode
+from chaoskit.gate.answer import cases_of, ending_of, gap_of
+from chaoskit.gate.earlier import read_gate
+from chaoskit.gate.index import Ended
+from chaoskit.gate.merge import merge, read_parts
+from chaoskit.gate.record import load_record
+from chaoskit.report.judge_run import MARKDOWN
+from chaoskit.report.junit import junit
+from chaoskit.run.prepare import make_folder
+from chaoskit.surroundings import leave
+
+
+@click.command("merge")
+@click.argument("parts", nargs=-1, required=True, type=FILE, metavar="DIR...")
+@OUT
+@REQUIRE
+@click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
+@COMPARE_GATE
+@form("text", "markdown")
+def merge_command(
+    parts: tuple[Path, ...],
+    out: Path,
+    require_coverage: float | None,
+    junitxml: Path | None,
+    compare: Path | None,
+    format_: str,
+) -> ExitCode:
+    """Make one answer of the parts that `chaoskit gate --shard` played; DIR is the folder of a part."""
+    old = read_gate(compare) if compare is not None else None
+    given = read_parts(parts)
+    screen = console(stderr=format_ != "text")
+    folder = make_folder(out, "gate", latest=False)
+    whole = merge(given, folder)
+    gap = gap_of(whole.coverage, require_coverage)
+    ending = ending_of(whole.outcomes, whole.hours, whole.left_out, broken_off=whole.broken_off, gap=gap)
+    if junitxml is not None:
+        cases = cases_of(whole.outcomes, whole.hours, whole.left_out)
+        leave(junitxml, junit("chaoskit gate", cases), named=True)
+    ended = Ended(folder, whole.outcomes, whole.coverage, whole.left_out, ending, whole.took_s, old)
+    index = tell(ended, whole.hours, gap, out, load_record(out), given[0].part.time_scale, screen)
+    if format_ == "markdown":
+        click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)
+    return ending
