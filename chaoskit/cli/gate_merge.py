@@ -20,6 +20,7 @@ from chaoskit.report.judge_run import MARKDOWN
 from chaoskit.report.junit import junit
 from chaoskit.run.prepare import make_folder
 from chaoskit.surroundings import leave
+from chaoskit.units import amount
 
 
 @click.command("merge")
@@ -41,6 +42,8 @@ def merge_command(
     old = read_gate(compare) if compare is not None else None
     given = read_parts(parts)
     screen = console(stderr=format_ != "text")
+    for one in given:
+        screen.print(f"{one.part.shard}: {one.folder}: {amount(len(one.played), 'scenarios')}", highlight=False)
     folder = make_folder(out, "gate", latest=False)
     whole = merge(given, folder)
     gap = gap_of(whole.coverage, require_coverage)

@@ -253,7 +253,7 @@ def _of_another_gate(first: Given, one: Given) -> Iterator[Problem]:
 def _unlike(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
     """The names with another value, each with both values."""
     return [
-        f"{name} ({mine.get(name, 'not here')} here, {others.get(name, 'not there')})"
+        f"{name} ({mine.get(name, 'none')} here, {others.get(name, 'none')} there)"
         for name in sorted({*mine, *others})
         if mine.get(name) != others.get(name)
     ]

@@ -139,6 +139,32 @@ def test_a_gate_of_files_by_themselves_is_judged_like_one_of_their_bundle(drill:
 
 
 @pytest.mark.long
+def test_two_machines_share_a_gate_and_their_parts_are_one_answer(drill: Drill) -> None:
+    """Each plays one of two scenarios; merged, every byte of a verdict is the part's own, and one part alone is 3."""
+    parts = [gate(drill, {"worker": WORKER, "breaker": BREAKER}, "--shard", f"{number}/2") for number in (1, 2)]
+    assert [part.code for part in parts] == [0, 0], "\n".join(part.said for part in parts)
+    assert "part 1 of 2 passed (exit 0)" in parts[0].said
+    played = {file.parent.name: file.read_bytes() for part in parts for file in part.folder.glob("*/verdict.json")}
+    assert sorted(played) == ["breaker", "worker"]
+    merged = drill.folder.parent / "merged"
+
+    def merge(*folders: Path) -> Gated:
+        words = ["gate", "merge", *map(str, folders), "--out", str(merged)]
+        done = subprocess.run(
+            [sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, timeout=60, check=False
+        )
+        return Gated(done.returncode, done.stdout + done.stderr, max(merged.glob("*-gate*")))
+
+    whole = merge(*(part.folder for part in parts))
+    assert whole.code == 0, whole.said
+    assert "proven: 2 of 22 alerts" in whole.said
+    assert {name: (whole.folder / name / "verdict.json").read_bytes() for name in played} == played
+    assert 'href="worker/report.html"' in (whole.folder / "index.html").read_text()
+    half = merge(parts[1].folder)
+    assert (half.code, "part 1 of 2 is missing" in half.said) == (3, True), half.said
+
+
+@pytest.mark.long
 def test_a_hidden_interference_is_a_finding_and_not_a_pass(drill: Drill) -> None:
     """Each alone passes; together they raise an alert that neither of them speaks of."""
     rules = drill.folder / "prometheus_alerts.yml"
