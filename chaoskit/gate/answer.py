@@ -1,4 +1,4 @@
-"""What a gate that has ended says as a whole: its exit code, its cases for JUnit, whether enough was proven. Pure."""
+"""The answer of a gate that has ended: its exit code, its cases for JUnit, whether enough was proven. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from chaoskit.verify.verdict import Row, exit_code
 
 
 def proofs_of(outcomes: Iterable[Outcome]) -> list[Mapping[str, frozenset[str]]]:
-    """What each scenario proved that left a verdict."""
+    """The proofs of each scenario that left a verdict."""
     return [proven_by(one.candidate.plan, one.verdict) for one in outcomes if one.verdict and one.candidate.plan]
 
 
 def gap_of(coverage: Coverage, require: float | None) -> str:
-    """What is lacking of the coverage that is required, in percent; empty where nothing is."""
+    """The coverage that is lacking of what is required, in percent, for a sentence; empty where none is."""
     if require is None or coverage.percent >= require:
         return ""
     gaps = ", ".join(amount(len(coverage.missing(kind)), kind) for kind in KINDS if coverage.missing(kind))

@@ -48,7 +48,7 @@ class Candidate:
     harm: int = 0
     """How many things its faults hit, one after the other or at once."""
     texts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """What it was planned from, by role and file: a digest of each text."""
+    """A digest of each text that it was planned from, by role and file."""
 
     @property
     def title(self) -> str:
@@ -73,7 +73,7 @@ class LeftOut:
 
     @property
     def word(self) -> str:
-        """What became of it."""
+        """Its state in a word."""
         return "not played" if self.wrong else "left out"
 
     @property
@@ -90,7 +90,7 @@ class Missing(LeftOut):
 
     @property
     def word(self) -> str:
-        """What became of it."""
+        """Its state in a word."""
         return "missing"
 
     @property

@@ -113,20 +113,20 @@ def test_what_breaks_the_fewest_things_comes_first() -> None:
 def test_the_pipelines_for_staging_run_commands_that_there_are(name: str) -> None:
     text = (Path(__file__).parents[2] / "docs" / "ci" / name).read_text(encoding="utf-8")
     jobs = yaml.safe_load(text)
-    found = [" ".join(line.split()) for line in _runs(jobs) if line.startswith("chaoskit ")]
+    found = [" ".join(line.split()) for line in runs_of(jobs) if line.startswith("chaoskit ")]
     assert any(line.startswith("chaoskit gate --profile staging --confirm staging") for line in found)
     assert "chaoskit heal --all" in found
     assert [why for line in found if (why := wrong(line.split()[1:]))] == []
 
 
-def _runs(node: Any) -> Iterator[str]:
+def runs_of(node: Any) -> Iterator[str]:
     """The commands of a pipeline, wherever they stand."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key in ("run", "script", "after_script"):
                 yield from [value] if isinstance(value, str) else value
             else:
-                yield from _runs(value)
+                yield from runs_of(value)
     elif isinstance(node, list):
         for one in node:
-            yield from _runs(one)
+            yield from runs_of(one)

@@ -14,9 +14,12 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from test_docs_commands import wrong
+from test_gate_attached import runs_of
 
 from chaoskit import __version__
 from chaoskit.cli import run
@@ -469,3 +472,32 @@ def test_a_link_in_place_of_a_history_is_no_history(parts: Path) -> None:
     file.symlink_to(parts / "elsewhere.jsonl")
     _, folder = merged(parts)
     assert rows(folder)["one"][:2] == ("UNKNOWN", 3)
+
+
+# Pipelines
+
+
+@pytest.mark.parametrize("name", ["github-gate.yml", "gitlab-gate.yml"])
+def test_the_pipelines_of_a_shared_gate_run_commands_that_there_are(name: str) -> None:
+    """One job plays each part, another merges what they left, also where one of them failed."""
+    jobs = yaml.safe_load((Path(__file__).parents[2] / "docs" / "ci" / name).read_text(encoding="utf-8"))
+    found = [" ".join(line.split()) for line in runs_of(jobs) if line.startswith("chaoskit ")]
+    assert [why for line in found if (why := wrong(line.split()[1:]))] == []
+    (part,) = (line for line in found if "--shard" in line)
+    (merges,) = (line for line in found if line.startswith("chaoskit gate merge "))
+    assert "*-gate-*of*" in merges
+    if "jobs" in jobs:
+        assert jobs[True]["release"] == {"types": ["prereleased"]}
+        parts, last = jobs["jobs"]["part"], jobs["jobs"]["merge"]
+        count = len(parts["strategy"]["matrix"]["part"])
+        assert parts["strategy"]["matrix"]["part"] == list(range(1, count + 1))
+        assert (parts["strategy"]["fail-fast"], last["needs"], last["if"]) == (False, "part", "!cancelled()")
+        assert all(("uses" in step) != ("run" in step) for job in (parts, last) for step in job["steps"])
+        shard = "${{ matrix.part }}/${{ strategy.job-total }}"
+    else:
+        count = jobs["gate-part"]["parallel"]
+        assert jobs["gate-part"]["artifacts"] == {"when": "always", "paths": ["chaoskit-runs/"], "expire_in": "1 day"}
+        assert [rule["when"] for rule in jobs["gate-merge"]["rules"]] == ["always"]
+        shard = "$CI_NODE_INDEX/$CI_NODE_TOTAL"
+    assert count == 5
+    assert part == f'chaoskit gate --bundle alerts --shard "{shard}"'
