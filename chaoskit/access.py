@@ -17,6 +17,7 @@ import ssl
 import time
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -34,6 +35,8 @@ _CERTIFICATES = 8 * SMALL
 _CHUNK = 2**16
 LARGEST = 64 * 2**20
 """An answer of a server with tens of thousands of rules or targets is smaller."""
+SHORTEST = 16
+"""Characters of a token."""
 ANSWER_S = 10.0
 """How long one answer may take."""
 
@@ -112,6 +115,34 @@ def secret_in(secret: Secret, place: Place | None) -> str:
     if problems:
         raise BadInput(problems)
     return found
+
+
+def read_token(file: Path, shortest: int = SHORTEST, *, private: bool = False) -> str:
+    """The token in this file, without the space around it; raises BadInput, which never shows what is in the file.
+
+    One that is `private` must not be readable by other users of the machine.
+    """
+    place, mend = Place(str(file)), f"make one: (umask 077; openssl rand -hex 32 > {quote(str(file))})"
+    if not file.exists():
+        raise BadInput(Problem(place, "there is no token", mend))
+    try:
+        token = read_secret(file).decode().strip()
+        if private and readable_by_others(file):
+            hint = f"chmod o-r {quote(str(file))}"
+            raise BadInput(Problem(place, "every user of this machine can read the token", hint))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise BadInput(Problem(place, f"the token cannot be read: {why}", "name a file of yours")) from None
+    if len(token) < shortest:
+        raise BadInput(Problem(place, f"the token has fewer than {shortest} characters", mend))
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise BadInput(Problem(place, "a token is one line of ASCII characters without spaces", mend))
+    return token
+
+
+def readable_by_others(file: Path) -> bool:
+    """Whether the file's mode lets other users of the machine read it."""
+    return bool(file.stat().st_mode & 0o004)
 
 
 def file_of(name: str, place: Place | None) -> Path:

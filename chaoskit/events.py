@@ -511,6 +511,8 @@ class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     """Counts of reports by the locustfile that cannot be used, such as a response time that is a text."""
     exit_code: int | None = None
     """The process_exit_code that the locustfile set; None where it set none."""
+    astray: list[str] = []
+    """The workers on other machines whose clock is off, a sentence each with its share."""
 
 
 class Deadline(Event, frozen=True, kw_only=True, tag="deadline"):

@@ -65,7 +65,7 @@ async def serve(reader, writer):
         writer.close()
 
 async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000)
+    server = await asyncio.start_server(serve, sys.argv[1], 0, backlog=1000)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
@@ -76,12 +76,12 @@ asyncio.run(main())
 class Target:
     """A server in a process of its own, so that it can be frozen; it ends with its standard input."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", SERVER, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
-        self.host = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+        self.host = f"http://{address}:{int(self.process.stdout.readline())}"
 
     def counts(self) -> dict[str, int]:
         with urllib.request.urlopen(self.host + "/counts", timeout=5) as answer:

@@ -18,6 +18,7 @@ chaoskit.later.update(
         "heal": "safety:heal_command",
         "inject": "inject:inject_command",
         "list": "listing:list_command",
+        "load-worker": "load_worker:load_worker_command",
         "mutate": "mutate:mutate_command",
         "new": "new:new_command",
         "promise": "promise:promise_group",

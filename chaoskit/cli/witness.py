@@ -8,13 +8,14 @@ from shlex import quote
 
 import click
 
+from chaoskit.access import read_token, readable_by_others
 from chaoskit.cli.console import Commands
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.observe.payload import Contents
 from chaoskit.report.text import clean
 from chaoskit.run.signals import signals_end
 from chaoskit.witness.config import RECEIVER, additions, patched
-from chaoskit.witness.server import PORT, Settings, WitnessServer, is_loopback, read_token, readable_by_others
+from chaoskit.witness.server import PORT, Settings, WitnessServer, is_loopback
 from chaoskit.witness.store import KEEP, Heard
 from chaoskit.yaml_source import read_text
 

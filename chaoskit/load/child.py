@@ -17,8 +17,9 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 import msgspec
@@ -29,9 +30,11 @@ from chaoskit.errors import BadInput
 from chaoskit.host.lines import Lines
 from chaoskit.load.counters import Counters
 from chaoskit.load.farewell import Farewell
+from chaoskit.load.front import Front
 from chaoskit.load.locust_count import LocustCount
 from chaoskit.load.messages import (
     Change,
+    Gather,
     Line,
     LoadState,
     LoadTotals,
@@ -60,10 +63,16 @@ _CUT_SHORT = 3
 """Exit code without totals."""
 
 
+class Parent(Protocol):
+    """To whom lines go; `send` waits for so many seconds, or without end."""
+
+    def send(self, line: bytes, within_s: float | None) -> bool: ...
+
+
 class Mouth:
     """Sends lines to the parent. One greenlet writes, and waits without blocking the others when the parent is slow."""
 
-    def __init__(self, parent: Lines) -> None:
+    def __init__(self, parent: Parent) -> None:
         self._parent = parent
         self._lines: Queue = Queue()
         self._writer = gevent.spawn(self._write)
@@ -239,13 +248,36 @@ class Load:
 
 def main() -> int:
     """Obey the parent; the exit code says only whether totals were told."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     parent = _parent()
     mouth = Mouth(parent)
+    fronts: list[Front] = []
+    return bear(mouth, lambda: _first(parent, mouth, fronts), lambda: _commands(parent, fronts), fronts)
+
+
+def log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def bear(
+    mouth: Mouth,
+    first: Callable[[], Start | None],
+    commands: Callable[[], Iterable[bytes]],
+    fronts: Sequence[Front] = (),
+) -> int:
+    """Bears a share of load from its start, which `first` waits for, to its totals; the exit code is as main's.
+
+    With a front the load is borne by its workers, and a locustfile has its master here."""
     try:
-        start = _first(parent, mouth)
+        start = first()
         if start is None:
             return _CUT_SHORT
+        for front in fronts:
+            front.start(start)
+            if start.spec.locustfile is None:
+                for _ in commands():
+                    pass
+                return _CUT_SHORT
         load = Load(start, mouth)
     except (Exception, gevent.Timeout, SystemExit) as error:
         expected = isinstance(error, BadInput)
@@ -257,23 +289,34 @@ def main() -> int:
         return _CUT_SHORT
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, load.end)
-    gevent.spawn(_obey, parent, load)
+    gevent.spawn(_obey, commands(), load)
     load.run()
+    for front in fronts:
+        front.settle()
     mouth.close()
     return 0
 
 
-def _first(parent: Lines, mouth: Mouth) -> Start | None:
-    """The command to start, and before it, where the parent asks, a look at the locustfile; None when it is gone."""
+def _first(parent: Lines, mouth: Mouth, fronts: list[Front]) -> Start | None:
+    """The command to start, and before it, where the parent asks, a look at the locustfile and the workers' coming;
+    None when it is gone."""
     line = parent.hear(_FIRST_COMMAND_S)
-    if line and isinstance(command := decode_command(line), Look):
-        mouth.say(Looked(problems=problems_of(command.spec)))
+    while line and isinstance(command := decode_command(line), Look | Gather):
+        if isinstance(command, Look):
+            mouth.say(Looked(problems=problems_of(command.spec)))
+        else:
+            fronts.append(Front(command, mouth))
+            mouth.say(fronts[-1].gather())
         line = parent.hear()  # the target comes up meanwhile, or the parent goes
     if not line:
         return None
     if not isinstance(command := decode_command(line), Start):
         raise BadInput("load: the first command must be start")
     return command
+
+
+def _commands(parent: Lines, fronts: Sequence[Front]) -> Iterable[bytes]:
+    return fronts[0].commands(parent) if fronts else parent
 
 
 def _traffic(at: Situation, together: Together | None) -> Traffic:
@@ -285,8 +328,8 @@ def _traffic(at: Situation, together: Together | None) -> Traffic:
     return OpenArrivals(at) if at.spec.rate is not None else ClosedUsers(at)
 
 
-def _obey(parent: Lines, load: Load) -> None:
-    for line in parent:
+def _obey(commands: Iterable[bytes], load: Load) -> None:
+    for line in commands:
         try:
             command = decode_command(line)
         except (BadInput, msgspec.DecodeError):

@@ -3,7 +3,8 @@
 Locust never runs in this process. One child per `processes` of the spec, each with its own share, and for a
 locustfile in several of them one more, Locust's master, which shares out the users. Their reports are joined second
 by second, so the listener hears one load. No port is opened: commands and counts go through pipes, messages between
-master and workers through a socket in a folder of this load's own.
+master and workers through a socket in a folder of this load's own. Of workers on other machines the master is the one
+child, which tells them what it hears, and us what they report.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from chaoskit.load.messages import (
     LoadState,
     LoadTotals,
     LoadWindow,
-    Report,
+    Relayed,
     Start,
     Stop,
     Together,
+    Told,
     decode_report,
     encode,
 )
@@ -40,6 +42,10 @@ from chaoskit.load.tally import Tally
 _NAME = "load"
 SILENT_S = 5.0
 """Real seconds without a word after which a process that runs is told to be silent."""
+LOST_S = 15.0
+"""The same, of a worker on another machine, after which it counts as dead."""
+ELSEWHERE_LEASE_S = 10.0
+"""The least lease of such workers: a network may be held up for longer than a process."""
 _LAST_LINES_S = 5.0
 _READY_S = 30.0
 _LOOK_S = 0.1
@@ -50,7 +56,7 @@ _BEATS = 8
 class LoadChild:
     """Load that flows; made by `start`. Its methods may be called from any thread."""
 
-    def __init__(self, spec: LoadSpec, processes: Processes, meeting: str, on_event: Callable[[Report], None]) -> None:
+    def __init__(self, spec: LoadSpec, processes: Processes, meeting: str, on_event: Callable[[Told], None]) -> None:
         self.spec = spec
         self.first_window = threading.Event()
         """Set once a window counts a finished request, failed ones too: load flows."""
@@ -60,9 +66,10 @@ class LoadChild:
         """The folder in which Locust's master and workers meet, where there are any."""
         self._on_event = on_event
         self._lock = threading.RLock()
-        self._tally = Tally(len(children), spec.processes)
-        self._ready = [False] * len(children)
-        self._unheard_s = [0.0] * len(children)
+        self._names = processes.names
+        self._tally = Tally(len(self._names), spec.processes, self._names)
+        self._ready = [False] * len(self._names)
+        self._unheard_s = [0.0] * len(self._names)
         self._changed = 0
         self._news = threading.Condition(self._lock)
         self._stopping = self._over = False
@@ -73,7 +80,7 @@ class LoadChild:
         self._deserted: dict[int, str] = {}
         self._readers = [
             threading.Thread(target=self._hear, args=(shard, child), name=f"load-{shard}", daemon=True)
-            for shard, child in enumerate(children)
+            for shard, child in enumerate(children, len(self._names) - 1 if processes.elsewhere else 0)
         ]
 
     @classmethod
@@ -82,7 +89,7 @@ class LoadChild:
         spec: LoadSpec,
         *,
         log: Path,
-        on_event: Callable[[Report], None],
+        on_event: Callable[[Told], None],
         lease_s: float | None = None,
         processes: Processes | None = None,
     ) -> LoadChild:
@@ -129,12 +136,10 @@ class LoadChild:
         BadInput for what cannot change while the load flows, EquipmentError when it is not confirmed in time."""
         self.spec.check_change(spec)
         with self._news:
-            before = self._changed
+            wanted = self._changed + len(self._names)
             self._tell([Change(spec=spec)] * len(self._children))
-            done = self._news.wait_for(
-                lambda: self._changed >= before + len(self._children) or self._down or self._tally.totals, timeout_s
-            )
-            if not done or self._changed < before + len(self._children):
+            done = self._news.wait_for(lambda: self._changed >= wanted or self._down or self._tally.totals, timeout_s)
+            if not done or self._changed < wanted:
                 raise EquipmentError(_NAME, f"a change was not confirmed within {timeout_s:g} s", self._down)
             self.spec = spec
 
@@ -168,6 +173,8 @@ class LoadChild:
             return totals
 
     def _begin(self, lease_s: float | None) -> None:
+        if self._processes.elsewhere:  # no link may leave them without an end
+            lease_s = max(lease_s or 0.0, ELSEWHERE_LEASE_S)
         for reader in self._readers:
             reader.start()
         with self._news:
@@ -185,10 +192,11 @@ class LoadChild:
 
     def _starts(self, lease_s: float | None) -> list[Command]:
         shards = self.spec.processes
-        together = Together(folder=self._meeting, workers=shards) if self._meeting else None
+        elsewhere = self._processes.elsewhere
+        together = Together(folder=self._meeting, workers=shards) if self._meeting or elsewhere else None
         starts: list[Command] = [
             Start(spec=self.spec, shard=shard, shards=shards, together=together, lease_s=lease_s)
-            for shard in range(shards)
+            for shard in range(0 if elsewhere else shards)
         ]
         if together is not None:
             master = msgspec.structs.replace(together, is_master=True)
@@ -209,14 +217,27 @@ class LoadChild:
                         child.lines.send(encode(Beat()), 0)  # one that stands still reads nothing
 
     def _listen(self, passed_s: float) -> None:
-        for shard, child in enumerate(self._children):
+        for shard in range(len(self._names)):
+            child = self._children[min(shard, len(self._children) - 1)]
             was_s = self._unheard_s[shard]
-            self._unheard_s[shard] += passed_s
-            if was_s < SILENT_S <= self._unheard_s[shard] and child.alive and not self._down:
+            self._unheard_s[shard] = now_s = was_s + passed_s
+            if self._down or not child.alive or self._tally.has_total(shard):
+                continue
+            who = self._who(shard)
+            if was_s < SILENT_S <= now_s:
                 why = "a signal stopped it" if identity.stopped(child.pid) else "it hangs, or has no time to speak"
-                who = f"{child.name} (pid {child.pid}){self._tally.bore(shard)}"
+                if shard < self.spec.processes and self._processes.elsewhere:
+                    why = "it hangs, or the network holds its reports back"
                 detail = f"{who} has sent no report for {SILENT_S:g} s: {why}; see {child.log.name}"
                 self._on_event(LoadState(state="silent", t=time.time(), detail=detail))
+            if was_s < LOST_S <= now_s and self._processes.elsewhere:
+                self._fail(f"{who} has sent no report for {LOST_S:g} s, and counts as dead")
+
+    def _who(self, shard: int) -> str:
+        """A process with its share; of one that is elsewhere its number there would say nothing."""
+        here = shard >= self.spec.processes or not self._processes.elsewhere
+        pid = f" (pid {self._children[min(shard, len(self._children) - 1)].pid})" if here else ""
+        return f"{self._names[shard]}{pid}{self._tally.bore(shard)}"
 
     def _end(self, grace_s: float) -> None:
         with self._news:
@@ -234,7 +255,11 @@ class LoadChild:
     def _hear(self, shard: int, child: Child) -> None:
         for line in child.lines:
             try:
-                self._take(shard, decode_report(line))
+                report = decode_report(line)
+                if isinstance(report, Relayed):
+                    self._take_relayed(report)
+                else:
+                    self._take(shard, report)
             except msgspec.DecodeError as error:
                 self._fail(f"{child.name} sent an unreadable report: {error}")
             except Exception as error:  # the listener's own; unheard load must not pass for quiet load
@@ -242,7 +267,15 @@ class LoadChild:
         child.wait(_LAST_LINES_S)
         self._gone(shard, child)
 
-    def _take(self, shard: int, report: Report) -> None:
+    def _take_relayed(self, told: Relayed) -> None:
+        report = told.report
+        if isinstance(report, LoadState) and report.state == "down":
+            report = msgspec.structs.replace(report, detail=f"{self._who(told.shard)} ended: {report.detail}")
+        with self._news:
+            self._tally.skewed(told.shard, told.skew_s)
+            self._take(told.shard, report)
+
+    def _take(self, shard: int, report: Told) -> None:
         with self._news:
             if self._unheard_s[shard] >= SILENT_S:
                 self._on_event(LoadState(state="heard", t=time.time(), detail="it is heard again"))
@@ -268,7 +301,7 @@ class LoadChild:
 
     def _state(self, shard: int, report: LoadState) -> None:
         """Told once for all children: when the last one is ready or has changed, when the first one ends."""
-        shards = len(self._children)
+        shards = len(self._names)
         if report.state == "ready":
             self._ready[shard] = True
             told = all(self._ready)
@@ -286,7 +319,7 @@ class LoadChild:
             told = not self._stopping
             self.ended = report.detail if told else self.ended
             self._stopping = True
-            self._tell([Stop()] * shards)
+            self._tell([Stop()] * len(self._children))
         if told:
             self._on_event(report)
 

@@ -34,11 +34,43 @@ class Looked(Line, frozen=True, tag="looked"):
     problems: list[Problem]
 
 
+class Gather(Line, frozen=True, tag="gather"):
+    """May come before the start, to Locust's master: listen there, and await workers that were started elsewhere."""
+
+    bind: str
+    port: int
+    token: str
+    expect: int
+    within_s: float
+
+
+class Gathered(Line, frozen=True, tag="gathered"):
+    """The answer: the workers that take part, by their names; `wrong`: why it cannot be so."""
+
+    names: list[str]
+    wrong: str = ""
+
+
+class Hello(Line, frozen=True, tag="hello"):
+    """A worker is ready to take part, and says so every second until it does; `t` is its clock."""
+
+    t: float
+    host: str
+    chaoskit: str
+    locust: str
+
+
+class Refused(Line, frozen=True, tag="refused"):
+    """The master's answer to a hello that it cannot take, such as one of another version."""
+
+    why: str
+
+
 class Together(msgspec.Struct, frozen=True):
     """A process is one of several under a master of Locust's."""
 
     folder: str
-    """Where their socket is; of this load alone."""
+    """Where their socket is; of this load alone. Empty where they meet over the network."""
     workers: int
     is_master: bool = False
 
@@ -149,12 +181,25 @@ def _kept(kind: type[_Kept], line: msgspec.Struct) -> _Kept:
     return kind(**{name: getattr(line, name) for name in kind.__struct_fields__})
 
 
-Command = Look | Start | Change | Beat | Stop
-Report = LoadState | LoadWindow | LoadTotals
+Told = LoadState | LoadWindow | LoadTotals
+"""The reports on a load."""
+
+
+class Relayed(Line, frozen=True, tag="relayed"):
+    """A worker's report, from the master to the parent; `skew_s`: how far its clock is behind that of the master."""
+
+    shard: int
+    report: Told
+    skew_s: float
+
+
+Command = Look | Gather | Refused | Start | Change | Beat | Stop
+Report = Told | Relayed
 
 decode_command = msgspec.json.Decoder[Command](Command).decode
 """Raises msgspec.DecodeError, or BadInput where the spec is wrong; `decode_report` raises msgspec.DecodeError."""
 decode_report = msgspec.json.Decoder[Report](Report).decode
+decode_worker = msgspec.json.Decoder[Hello | Told](Hello | Told).decode
 _ENCODER = msgspec.json.Encoder()
 
 

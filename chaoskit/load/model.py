@@ -22,6 +22,9 @@ from chaoskit.scenario.shape import Shape, factor
 MOST_IN_FLIGHT = 900
 """Open requests of one process: beyond 1,024 descriptors the HTTP client no longer reuses its connections."""
 
+LONG_TOKEN = 32
+"""Characters of a token from which keys are made: one that could be guessed could be tried on a recorded handshake."""
+
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _ABOVE_ZERO = (
     *("rate", "users", "connect_timeout_s", "spawn_rate", "network_timeout_s", "max_in_flight", "processes"),

@@ -3,9 +3,9 @@
 One thing is changed about it: clients that would wait a minute or for ever get the time-outs of the spec.
 
 In several processes Locust's own master and workers share out the users and nothing else. Their messages go through a
-socket in a folder of this load alone, so no port is opened. Counts, windows, ends and deaths go through our pipes; so
-the master ends no worker, forgets none, and gives its users to no other, and nothing of Locust's goes by the machine's
-clock.
+socket in a folder of this load alone, so no port is opened; those of workers on other machines go over `wire`. Counts,
+windows, ends and deaths go through our pipes; so the master ends no worker, forgets none, and gives its users to no
+other, and nothing of Locust's goes by the machine's clock.
 """
 
 from __future__ import annotations
@@ -179,6 +179,8 @@ class Worker(OwnUsers):
     def __init__(self, at: Situation, together: Together) -> None:
         _meet_in(together.folder)
         super().__init__(at, WorkerRunner, processes=together.workers, worker=True)
+        runner = self._runner
+        runner.client_id = getattr(runner.client, "identity", runner.client_id)
 
     def begin(self) -> None:
         """The master says when."""
@@ -215,6 +217,13 @@ class Master(OwnUsers):
 
 def _meet_in(folder: str) -> None:
     """Puts Locust's messages on a socket there, and takes its time-outs away."""
+    locusts: Any = runners
+    if not all(hasattr(locusts, name) for name in _TIME_OUTS):
+        raise RuntimeError("this Locust has time-outs that are not known here; install 2.47")
+    locusts.HEARTBEAT_LIVENESS = locusts.MASTER_HEARTBEAT_TIMEOUT = math.inf
+    locusts.CONNECT_TIMEOUT = _CONNECT_S
+    if not folder:  # they have met over the network
+        return
     # A socket's name has 107 bytes at most; this one is short however deep the folder lies.
     address = f"ipc:///proc/self/fd/{os.open(folder, os.O_RDONLY)}/locust"
 
@@ -231,8 +240,3 @@ def _meet_in(folder: str) -> None:
 
     rpc: Any = zmqrpc
     rpc.Server, rpc.Client = Server, Client
-    locusts: Any = runners
-    if not all(hasattr(locusts, name) for name in _TIME_OUTS):
-        raise RuntimeError("this Locust has time-outs that are not known here; install 2.47")
-    locusts.HEARTBEAT_LIVENESS = locusts.MASTER_HEARTBEAT_TIMEOUT = math.inf
-    locusts.CONNECT_TIMEOUT = _CONNECT_S

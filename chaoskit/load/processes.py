@@ -15,14 +15,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
-from chaoskit.errors import Place, Problem
+from chaoskit.errors import EquipmentError, Place, Problem
 from chaoskit.host.process import Child, spawn
-from chaoskit.load.messages import Look, Looked, encode
+from chaoskit.load.messages import Gather, Gathered, Look, Looked, encode
 from chaoskit.load.model import LoadSpec
 
 MOST_BYTES = 20_000_000
@@ -120,20 +121,27 @@ _LOCUSTS = "LOCUST_"
 
 
 class Processes:
-    """Of one load. In `children` are those that make requests and then, of a locustfile in several, Locust's master."""
+    """Of one load. In `children` are those that make requests and then, of a locustfile in several, Locust's master.
 
-    def __init__(self, bearing: int, *, own: bool) -> None:
-        """Starts `bearing` processes that make requests, and the master where it is for a locustfile (`own`).
+    Of workers on other machines only the master is here. `names` are those of all who report, in the same order.
+    """
+
+    def __init__(self, bearing: int, *, own: bool, elsewhere: bool = False) -> None:
+        """Starts `bearing` processes that make requests, unless they are `elsewhere`, and the master where it is for a
+        locustfile (`own`) or for workers.
 
         Raises EquipmentError."""
         self.children: list[Child] = []
         self.bearing = bearing
+        self.elsewhere = elsewhere
+        every = range(bearing + (own and (elsewhere or bearing > 1)))
+        self.names = [process_name(shard, bearing) for shard in every]
         self._meeting: tempfile.TemporaryDirectory[str] | None = None
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # without a name, so that nothing is left of it
         log = Path(f"/proc/self/fd/{self._printed.fileno()}")
         self.output = BoundedOutput(log)
         try:
-            for shard in range(bearing + (own and bearing > 1)):
+            for shard in [bearing] if elsewhere else every:
                 self.children.append(
                     spawn(
                         [sys.executable, "-m", "chaoskit.load.child"],
@@ -141,7 +149,7 @@ class Processes:
                         log=log,
                         talks=True,
                         stderr=self.output.fd,
-                        env={key: value for key, value in os.environ.items() if not key.startswith(_LOCUSTS)},
+                        env=without_locusts(os.environ),
                     )
                 )
         except BaseException:
@@ -157,7 +165,7 @@ class Processes:
         for child in self.children:
             child.log = log
         self._printed.close()
-        if len(self.children) == self.bearing:
+        if self.elsewhere or len(self.children) == self.bearing:
             return ""
         self._meeting = tempfile.TemporaryDirectory(prefix="load-", dir=log.parent)
         return self._meeting.name
@@ -181,6 +189,24 @@ class Processes:
                 return problems
         return []
 
+    def gather(self, bind: str, port: int, token: str, within_s: float) -> None:
+        """Listens there, and waits until every worker that is elsewhere has come; bounded by `within_s` real seconds.
+
+        Raises EquipmentError with who is missing, and who is there; all is ended then.
+        """
+        master = self.children[0]
+        asked = Gather(bind=bind, port=port, token=token, expect=self.bearing, within_s=within_s)
+        master.lines.send(encode(asked))
+        try:
+            found = msgspec.json.decode(master.hello(within_s + _IMPORT_S, "the workers are there"), type=Gathered)
+            if found.wrong:
+                hint = f"on each: chaoskit load-worker --master {bind} --port {port} --token-file FILE"
+                raise EquipmentError("load", found.wrong, hint)
+        except BaseException:
+            self.stop()
+            raise
+        self.names[: self.bearing] = found.names
+
     def stop(self, grace_s: float = 0.0) -> None:
         """Ends them all, each after its grace; idempotent."""
         for child in self.children:
@@ -196,6 +222,11 @@ class Processes:
         self.output.close()
         said = child.tail().strip()[-_TAIL:]
         return Problem(Place(path), f"ended the process that imported it with {child.returncode}", said)
+
+
+def without_locusts(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process of load."""
+    return {key: value for key, value in environment.items() if not key.startswith(_LOCUSTS)}
 
 
 def process_name(shard: int, bearing: int) -> str:

@@ -6,12 +6,15 @@ The sums are what remains to be told when a process dies before it could tell it
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
 from chaoskit.load.messages import LoadTotals, LoadWindow, join_totals, join_windows, joined
 from chaoskit.load.processes import process_name
 
+CLOCK_S = 0.5
+"""How far the clock of another machine may be off: half a window."""
 WHOLE_S = 0.99
 """Windows at the edges of a load are shorter, and may be too short for a beat."""
 
@@ -20,8 +23,10 @@ class Tally:
     """Windows and totals of `shards` processes, of which the first `bearing` (all, unless told) make requests. A joined
     window is given out when no process can add to it."""
 
-    def __init__(self, shards: int, bearing: int | None = None) -> None:
-        self._bearing = shards if bearing is None else bearing
+    def __init__(self, shards: int, bearing: int | None = None, names: Sequence[str] = ()) -> None:
+        self._bearing = bearing = shards if bearing is None else bearing
+        self._names = names or [process_name(shard, bearing) for shard in range(shards)]
+        self._skew_s = [0.0] * shards
         self._users = [0] * shards
         """That each process had when it was last heard of."""
         self.totals: LoadTotals | None = None
@@ -38,7 +43,7 @@ class Tally:
         if window.beats:
             self._users[shard] = window.users
         elif len(self._parts) > 1 and window.second[1] - window.second[0] >= WHOLE_S:
-            window = msgspec.structs.replace(window, still={process_name(shard, self._bearing): self._share(shard)})
+            window = msgspec.structs.replace(window, still={self._names[shard]: self._share(shard)})
         self._newest[shard] = second
         self._in_flight[shard] = window.in_flight
         self._waiting.setdefault(second, []).append(window)
@@ -51,8 +56,12 @@ class Tally:
         windows = self._complete()
         parts = [part for part in self._parts if part is not None]
         if len(parts) == len(self._parts):
-            self.totals = join_totals(parts)
+            self.totals = msgspec.structs.replace(join_totals(parts), astray=self._astray())
         return windows, self.totals
+
+    def skewed(self, shard: int, skew_s: float) -> None:
+        """Take how far a worker's clock is behind ours (below 0: before it)."""
+        self._skew_s[shard] = skew_s
 
     def bore(self, shard: int) -> str:
         """The share of one of several processes, as a clause with its commas; empty where there is one only."""
@@ -74,14 +83,14 @@ class Tally:
             for second in seconds:
                 if self._parts[shard] is None and second > newest:
                     span = self._waiting[second][0].second
-                    still = {process_name(shard, self._bearing): self._share(shard)}
+                    still = {self._names[shard]: self._share(shard)}
                     self._waiting[second].append(LoadWindow(second=span, in_flight=self._in_flight[shard], still=still))
         return [join_windows(self._waiting.pop(second)) for second in seconds]
 
     def silent(self) -> str:
         """The processes that told no totals, each with what hangs on it."""
         return "; ".join(
-            f"none from {process_name(shard, self._bearing)}{self.bore(shard).rstrip(',')}"
+            f"none from {self._names[shard]}{self.bore(shard).rstrip(',')}"
             for shard, part in enumerate(self._parts)
             if part is None and len(self._parts) > 1
         )
@@ -90,8 +99,24 @@ class Tally:
         """Totals made of the windows, for a load that did not end by itself: not reconciled, for the reason `why`."""
         whole = self._whole or LoadWindow(second=(0.0, 0.0))
         told = joined([whole]) | {"in_flight": sum(self._in_flight), "late": 0.0, "cpu_s": round(whole.cpu_s, 4)}
-        told |= {"cut": 0, "locust_requests": 0, "locust_failures": 0, "reconciled": False, "detail": why}
+        told |= {
+            "astray": self._astray(),
+            "cut": 0,
+            "locust_requests": 0,
+            "locust_failures": 0,
+            "reconciled": False,
+            "detail": why,
+        }
         return LoadTotals(span=whole.second, **told)
+
+    def _astray(self) -> list[str]:
+        """A sentence for each worker whose clock is off: its windows may be in the wrong second."""
+        return [
+            f"the clock of worker {self._names[shard]}{self.bore(shard)} is {abs(skew_s):.1f} s "
+            f"{'slow' if skew_s > 0 else 'fast'}, so its seconds are not those of the run"
+            for shard, skew_s in enumerate(self._skew_s)
+            if abs(skew_s) > CLOCK_S
+        ]
 
     def _share(self, shard: int) -> float:
         """The part of the load that one process bears."""

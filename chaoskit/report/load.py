@@ -20,6 +20,8 @@ def load_line(load: LoadPlan) -> str:
         parts += [f"{name} {', '.join(names)}" for name, names in said.items() if names]
     else:
         parts.append(_mix(load))
+    if load.workers is not None:
+        parts.append(f"{load.workers.expect} workers, which come to {load.workers.bind}:{load.workers.port}")
     if load.processes > 1:
         parts.append(f"{load.processes} processes")
     parts.append(f"time-out {format_duration(load.timeout_s)}")

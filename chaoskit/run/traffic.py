@@ -5,23 +5,27 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import ipaddress
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from chaoskit.access import file_of
+from chaoskit.access import file_of, read_token
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
-from chaoskit.load.model import MOST_IN_FLIGHT, LoadSpec, RequestSpec
+from chaoskit.load.model import LONG_TOKEN, MOST_IN_FLIGHT, LoadSpec, RequestSpec
 from chaoskit.load.processes import Processes
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.fields import Problems
 from chaoskit.scenario.load import check_change, read_change
-from chaoskit.scenario.model import Change, LoadPlan
+from chaoskit.scenario.model import Attached, Change, LoadPlan, Workers
 from chaoskit.yaml_source import MAX_BYTES, nearest
 
 _STARTUP_S = 120.0
+WORKERS_S = 60.0
+"""Real seconds in which the workers of other machines must come."""
 _SOMEWHERE = "http://127.0.0.1"
 _UNUSUAL = "unusual"
 """The key by which a target marks requests that are made only when a mix names them."""
@@ -33,7 +37,7 @@ def check_load(plan: Plan, known: Collection[str]) -> None:
     load = plan.profile.load
     changes = [step for step in plan.scenario.steps if isinstance(step, Change) and step.of == "load"]
     problems = [*_unknown(load.mix, known, load.place_of("mix")), *_locustfile_problems(load), *_pool_problems(load)]
-    problems += _limit_problems(load, known)
+    problems += [*_limit_problems(load, known), *_workers_problems(plan)]
     if not problems:
         try:
             load_spec(plan, _SOMEWHERE, {name: [{"path": "/"}] for name in known})
@@ -49,17 +53,20 @@ def check_load(plan: Plan, known: Collection[str]) -> None:
 
 @contextlib.contextmanager
 def own_load(plan: Plan) -> Iterator[Processes | None]:
-    """The processes that have imported the locustfile, where there is one, and wait for the load; they outlive the
-    block unless it raises. Raises BadInput with what keeps the file from being used."""
+    """The processes that have imported the locustfile, where there is one, and with which the workers are that are to
+    come from elsewhere; they wait for the load, and outlive the block unless it raises. Raises BadInput with what keeps
+    the file from being used, EquipmentError where workers are missing."""
     load = plan.profile.load
-    path = locustfile_of(load)
-    if path is None:
+    path, workers = locustfile_of(load), load.workers
+    if path is None and workers is None:
         yield None
         return
-    processes = Processes(load.processes, own=True)
+    processes = Processes(load.bearing, own=path is not None, elsewhere=workers is not None)
     try:
-        if problems := processes.look_at(load_spec(plan, _SOMEWHERE, {})):
+        if path is not None and (problems := processes.look_at(load_spec(plan, _SOMEWHERE, {}))):
             raise BadInput(problems)
+        if workers is not None:
+            processes.gather(workers.bind, workers.port, _token(load, workers), WORKERS_S)
         yield processes
     except BaseException:
         processes.stop()
@@ -92,7 +99,7 @@ def load_spec(plan: Plan, host: str, requests: Mapping[str, list[dict[str, Any]]
         think_s=load.think_s,
         drain_s=load.drain_s,
         max_in_flight=load.in_flight,
-        processes=load.processes,
+        processes=load.bearing,
         limit_s=plan.profile.limits.run_s + _STARTUP_S,
         limit_requests=_MOST_REQUESTS,
         seed=plan.seed,
@@ -177,12 +184,42 @@ def _limit_problems(load: LoadPlan, known: Collection[str]) -> list[Problem]:
     return [found for own in wrong.values() for found in _unknown({own: 1}, known, load.place_of("fail_if"))]
 
 
+def _workers_problems(plan: Plan) -> list[Problem]:
+    """Whether the token of workers is a secret, and whether they can reach the service."""
+    load, target = plan.profile.load, plan.profile.target
+    if load.workers is None:
+        return []
+    problems = []
+    try:
+        _token(load, load.workers)
+    except BadInput as error:
+        problems += error.problems
+    service = urlsplit(target.service if isinstance(target, Attached) else _SOMEWHERE).hostname or ""
+    if _on_loopback(service) and not _on_loopback(load.workers.bind):
+        message = f"the workers come to {load.workers.bind}, and the service listens on loopback ({service})"
+        hint = "on another machine that address is the machine itself: leave out 'bind', or name the service's address"
+        problems.append(Problem(load.place_of("workers"), message, hint))
+    return problems
+
+
+def _on_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _token(load: LoadPlan, workers: Workers) -> str:
+    return read_token(file_of(workers.token_file, load.place_of("workers")), LONG_TOKEN, private=True)
+
+
 def _pool_problems(load: LoadPlan) -> list[Problem]:
-    most = MOST_IN_FLIGHT * load.processes
+    most = MOST_IN_FLIGHT * load.bearing
     if load.in_flight is None or load.in_flight <= most:
         return []
-    message = f"'in_flight' is {load.in_flight}, and {load.processes} processes of the generator hold {most}"
-    hint = f"raise 'processes' to {math.ceil(load.in_flight / MOST_IN_FLIGHT)}, or lower it"
+    message = f"'in_flight' is {load.in_flight}, and {load.bearing} processes of the generator hold {most}"
+    key = "processes" if load.workers is None else "expect"
+    hint = f"raise '{key}' to {math.ceil(load.in_flight / MOST_IN_FLIGHT)}, or lower it"
     return [Problem(load.place_of("in_flight"), message, hint)]
 
 

@@ -6,13 +6,14 @@ and whether a locustfile can be used, is found out when the run is planned.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
 from chaoskit.errors import Place
 from chaoskit.scenario import fields as form
 from chaoskit.scenario.fields import Fields, Form, Problems, Record, Schema
-from chaoskit.scenario.model import LONGEST_DRAIN_S, FailIf, LoadPlan
+from chaoskit.scenario.model import LONGEST_DRAIN_S, FailIf, LoadPlan, Workers
 from chaoskit.scenario.shape import Shape
 from chaoskit.yaml_source import Node, nearest
 
@@ -194,9 +195,39 @@ def _mix(node: Node, what: str, problems: Problems) -> dict[str, int] | None:
     return weights
 
 
+@form.of({"type": "string", "format": "ip", "not": {"enum": ["0.0.0.0", "::", "*"]}})
+def _bind(node: Node, what: str, problems: Problems) -> str | None:
+    """One address of this machine; none that stands for all of them."""
+    try:
+        found = ipaddress.ip_address(node.raw.strip().removeprefix("[").removesuffix("]"))
+    except ValueError:
+        found = None
+    if node.kind == "scalar" and found is not None and not found.is_unspecified:
+        return str(found)
+    what_found = "every address of the machine" if found or node.raw.strip() == "*" else node.described()
+    hint = "write the one that the workers reach, such as 10.0.0.5"
+    problems.say(node.place, f"{what} must be one IP address of this machine, found {what_found}", hint)
+    return None
+
+
+_TOKEN_HINT = "token_file: load-token, made by (umask 077; openssl rand -hex 32 > load-token)"
+WORKERS = Record(
+    "'workers' of load",
+    {"expect": form.count(1000), "bind": _bind, "port": form.count(65535), "token_file": form.text},
+    {"expect": "how many there are: expect: 8", "token_file": _TOKEN_HINT},
+    hint="write {expect: 8, bind: 10.0.0.5, token_file: load-token}",
+)
+
+
+@form.of(WORKERS.schema)
+def _workers(node: Node, what: str, problems: Problems) -> Workers | None:
+    read = Fields(node, WORKERS, problems).all()
+    return Workers(**read) if {"expect", "token_file"} <= read.keys() else None
+
+
 _APART = (
     ("rate", "users"), ("rate", "locustfile"), ("mix", "locustfile"), ("think", "locustfile"), ("think", "rate"),
-    ("in_flight", "users"), ("in_flight", "locustfile"), ("spawn_rate", "rate"),
+    ("in_flight", "users"), ("in_flight", "locustfile"), ("spawn_rate", "rate"), ("processes", "workers"),
 )  # fmt: skip
 _OWN = ("options", "tags", "exclude_tags", "classes")
 LOAD = Record(
@@ -208,6 +239,7 @@ LOAD = Record(
         "mix": _mix,
         "shape": read_shape,
         "processes": form.count(64),
+        "workers": _workers,
         "timeout": form.duration_to(600.0),
         "think": form.duration_or_zero,
         "in_flight": form.count(),
@@ -252,6 +284,7 @@ def read_load(node: Node, what: str, problems: Problems) -> LoadPlan | None:
         _excluded(node, key, not own, "is for a locustfile, and this load has none", problems)
     _excluded(node, "spawn_rate", "rate" in given, "is how fast users come, and a rate has no users", problems)
     _excluded(node, "in_flight", "rate" not in given, "bounds an open load, and this one has no 'rate'", problems)
+    _excluded(node, "processes", fields.has("workers"), "stands beside 'workers', each of which is one", problems)
     called = {"rate": "rate_per_s", "timeout": "timeout_s", "think": "think_s", "drain": "drain_s"}
     users = OWN_USERS if own and not given else None
     read = {"rate_per_s": None, "users": users, "locustfile": None, "mix": {}, **fields.all(**called)}
@@ -279,19 +312,17 @@ def check_change(load: LoadPlan, settings: Mapping[str, Any], place: Place, prob
 
 def _bounded(plan: LoadPlan, node: Node, problems: Problems) -> None:
     """Says which figures of the load are beyond one machine, and which contradict each other."""
-    highest = plan.shape.highest
-    if plan.rate_per_s is not None and plan.rate_per_s * highest > MOST_RATE:
-        message = f"'rate' is more than {MOST_RATE:g}/s at its highest: {plan.rate_per_s * highest:g}/s"
+    highest, machines = plan.shape.highest, 1 if plan.workers is None else plan.workers.expect
+    if plan.rate_per_s is not None and plan.rate_per_s * highest > MOST_RATE * machines:
+        message = f"'rate' is more than {MOST_RATE * machines:g}/s at its highest: {plan.rate_per_s * highest:g}/s"
         problems.say(plan.place_of("rate") or node.place, message, "lower it, or the peak of its shape")
-    if plan.users is not None and plan.users * highest > MOST_USERS:
-        message = f"'users' is more than {MOST_USERS}: {plan.users * highest:g}"
+    if plan.users is not None and plan.users * highest > MOST_USERS * machines:
+        message = f"'users' is more than {MOST_USERS * machines}: {plan.users * highest:g}"
         problems.say(plan.place_of("users") or node.place, message, "one machine cannot play so many")
-    if plan.users is not None and plan.users < plan.processes:
-        problems.say(
-            plan.place_of("processes") or node.place,
-            f"{plan.users} users cannot be shared by {plan.processes} processes",
-            "give each process at least one user",
-        )
+    if plan.users is not None and plan.users < plan.bearing:
+        each, by = ("process", "processes") if plan.workers is None else ("worker", "workers")
+        message = f"{plan.users} users cannot be shared by {plan.bearing} {by}"
+        problems.say(plan.place_of(by) or node.place, message, f"give each {each} at least one user")
 
 
 def _excluded(node: Node, key: str, wrong: bool, why: str, problems: Problems) -> None:

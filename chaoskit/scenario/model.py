@@ -300,6 +300,8 @@ TIMEOUT_S = 2.0
 THINK_S = 1.0
 LONGEST_DRAIN_S = 30.0
 """Real seconds that the end of a load may take."""
+WORKERS_PORT = 5557
+"""Locust's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +317,18 @@ class FailIf:
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """Processes of the load generator that were started elsewhere (`chaoskit load-worker`), and where they come to."""
+
+    expect: int
+    token_file: str
+    """As written: a relative path is one beside the file that names it."""
+    bind: str = "127.0.0.1"
+    """One address of this machine."""
+    port: int = WORKERS_PORT
+
+
+@dataclass(frozen=True, slots=True)
 class LoadPlan:
     """Traffic in real requests per real second, or users; the mix names requests by weight, an empty one all alike."""
 
@@ -325,6 +339,7 @@ class LoadPlan:
     mix: Mapping[str, int]
     shape: Shape = field(default_factory=Shape)
     processes: int = 1
+    workers: Workers | None = None
     timeout_s: float = TIMEOUT_S
     """The longest silence of the target, when connecting and when answering."""
     think_s: float = THINK_S
@@ -348,6 +363,11 @@ class LoadPlan:
     def given(self) -> bool:
         """Whether there is any load; an attached target may be left with its own."""
         return self.rate_per_s is not None or self.users is not None or self.locustfile is not None
+
+    @property
+    def bearing(self) -> int:
+        """How many processes make its requests, here or elsewhere."""
+        return self.processes if self.workers is None else self.workers.expect
 
     def place_of(self, key: str) -> Place | None:
         """Where a key was written, or else the load as a whole."""

@@ -86,7 +86,7 @@ def _wrong(
     force = evidence.in_force(span)
     absent = _absent(windows, force, "the time in force", zero) if force else ""
     absent = absent or _absent(windows, span, _FROM_FIRST, zero)
-    reasons = [*_books(windows, totals), *_silence(windows, span), *filter(None, [absent])]
+    reasons = [*_books(windows, totals), *totals[0].astray, *_silence(windows, span), *filter(None, [absent])]
     reasons += (_stood(windows, force, "the time in force") if force else []) or _stood(windows, span, _FROM_FIRST)
     return [*reasons, *_own_doing(windows, span)]
 

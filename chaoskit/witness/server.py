@@ -28,7 +28,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from chaoskit import __version__
-from chaoskit.errors import BadInput, EquipmentError, Place, Problem, Refused
+from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
 from chaoskit.events import Event, Watch
 from chaoskit.files import read_regular
 from chaoskit.observe import http_server
@@ -37,7 +37,6 @@ from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.strangers import Places
 from chaoskit.observe.timed_loop import TICK_S, TimedLoop
 from chaoskit.observe.web_pages import carries_token, oddity
-from chaoskit.trust import read_secret
 from chaoskit.witness.recorder import read_event
 from chaoskit.witness.store import KEEP, Heard, Store
 
@@ -317,29 +316,3 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
             Problem(None, f"{files} cannot be used for TLS: {error}", "PEM files, the key without a passphrase")
         ) from None
     return context
-
-
-SHORTEST = 16
-_MAKE = "make one: (umask 077; openssl rand -hex 32 > {})"
-
-
-def read_token(file: Path) -> str:
-    """The token in this file, without the space around it; raises BadInput, which never shows what is in the file."""
-    place, mend = Place(str(file)), _MAKE.format(file)
-    if not file.exists():
-        raise BadInput(Problem(place, "there is no token", mend))
-    try:
-        token = read_secret(file).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise BadInput(Problem(place, f"the token cannot be read: {why}", "name a file of yours")) from None
-    if len(token) < SHORTEST:
-        raise BadInput(Problem(place, f"the token has fewer than {SHORTEST} characters", mend))
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise BadInput(Problem(place, "a token is one line of ASCII characters without spaces", mend))
-    return token
-
-
-def readable_by_others(file: Path) -> bool:
-    """Whether the file's mode lets other users of the machine read it."""
-    return bool(file.stat().st_mode & 0o004)

@@ -160,11 +160,21 @@ RULES = [
     ("fail_if: {p95: 1s}", "p.yml:5: 'fail_if' must be a list, found a mapping (write fail_if: [{name: checkout, failed: 1%, p95: 800ms}])"),
     ("optoins: {a: 1}", "p.yml:5: 'optoins' is not a key of 'load' (did you mean 'options'?)"),
     ("drain: 11m", "p.yml:5: 'drain' is longer than 30 s: 11m (write 2s)"),
+    ("workers: 8", "p.yml:5: 'workers' of load is a mapping, found the number 8 (write {expect: 8, bind: 10.0.0.5, token_file: load-token})"),
+    ("workers: {expect: 0, token_file: t}", "p.yml:5: 'expect' must be a whole number of 1 or more, found the number 0"),
+    ("workers: {expect: 2}", "p.yml:5: 'workers' of load needs 'token_file' (token_file: load-token, made by (umask 077; openssl rand -hex 32 > load-token))"),
+    ("workers: {token_file: t}", "p.yml:5: 'workers' of load needs 'expect' (how many there are: expect: 8)"),
+    ("workers: {expect: 2, token_file: t, bind: 0.0.0.0}", "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the one that the workers reach, such as 10.0.0.5)"),
+    ('workers: {expect: 2, token_file: t, bind: "::"}', "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the one that the workers reach, such as 10.0.0.5)"),
+    ('workers: {expect: 2, token_file: t, bind: "*"}', "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the one that the workers reach, such as 10.0.0.5)"),
+    ("workers: {expect: 2, token_file: t, port: 65536}", "p.yml:5: 'port' must be at most 65535, found the number 65536"),
+    ("workers: {expect: 2, token_fil: t, token_file: t}", "p.yml:5: 'token_fil' is not a key of 'workers' of load (did you mean 'token_file'?)"),
     ("timeout: 11m", "p.yml:5: 'timeout' is longer than 600 s: 11m (write 2s)"),
     ("timeout: 2", "p.yml:5: 'timeout' has no unit: 2 (write 2s for seconds or 2m for minutes)"),
 ]  # fmt: skip
 MODELS = [
     ("rate: 40/s\n  think: 1s", "p.yml:5: 'think' is a user's wait, and a rate has no users (remove one)"),
+    ("rate: 40/s\n  workers: {expect: 2, token_file: t}\n  processes: 2", "p.yml:6: 'processes' stands beside 'workers', each of which is one (remove one)"),
     ("users: 4\n  in_flight: 9", "p.yml:5: 'in_flight' bounds an open load, and this one has no 'rate' (remove one)"),
     ("rate: 40/s\n  locustfile: a.py", "p.yml:4: 'rate' stands beside 'locustfile', whose users take no rate (write users: 20; its users decide themselves how often they ask)"),
     ("locustfile: a.py\n  think: 1s", "p.yml:5: 'think' stands beside 'locustfile', whose users have a wait_time (remove one)"),
@@ -176,6 +186,7 @@ MODELS = [
     ("users: 4\n  shape: {stages: [{for: 5s, to: 0%}]}", "p.yml:5: 'stages' never rise above 0 (write to: 100% in one of them)"),
     ("users: 3\n  processes: 4", "p.yml:5: 3 users cannot be shared by 4 processes (give each process at least one user)"),
     ("locustfile: a.py\n  processes: 11", "p.yml:5: 10 users cannot be shared by 11 processes (give each process at least one user)"),
+    ("users: 3\n  workers: {expect: 4, token_file: t}", "p.yml:5: 3 users cannot be shared by 4 workers (give each worker at least one user)"),
     ("rate: 60000/s\n  shape: {spike: {to: 2, at: 1s, for: 1s}}", "p.yml:4: 'rate' is more than 100000/s at its highest: 120000/s (lower it, or the peak of its shape)"),
     ("users: 60000\n  shape: {spike: {to: 2, at: 1s, for: 1s}}", "p.yml:4: 'users' is more than 100000: 120000 (one machine cannot play so many)"),
 ]  # fmt: skip
@@ -193,7 +204,7 @@ def test_what_is_wrong_is_refused_at_its_line(load: str, said: str) -> None:
         for line, said in RULES
         if said and "0%" not in line and "0s" not in line and "11m" not in line
     ]
-    + [one for one, _ in MODELS[:8]],
+    + [one for one, _ in MODELS[:9]],
 )
 def test_what_is_wrong_in_one_place_is_not_valid_in_an_editor(load: str) -> None:
     assert not valid(read(profile_with(load), "p.yml").plain(), PROFILE.document)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaoskit.access import session_for
+from chaoskit.access import read_token, session_for
 from chaoskit.cli import run as chaoskit
 from chaoskit.crm.config import load as crm_config
 from chaoskit.errors import BadInput, EquipmentError
@@ -26,7 +26,6 @@ from chaoskit.safety.run_registry import Entry, me, state_folder
 from chaoskit.safety.stop_all import blocked
 from chaoskit.safety.unhealed import in_use
 from chaoskit.scenario.model import Access, Attached, Secret
-from chaoskit.witness.server import read_token
 from chaoskit.yaml_source import read_text
 from tests.safety_examples import filled, header, invoke, journal, state
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from chaoskit.access import plain_session
+from chaoskit.access import plain_session, read_token, readable_by_others
 from chaoskit.errors import BadInput, EquipmentError, Refused
 from chaoskit.events import Watch
 from chaoskit.observe import http_server
 from chaoskit.observe.http_server import BODY_LIMIT
 from chaoskit.observe.web_pages import carries_token
 from chaoskit.waiting import await_true
-from chaoskit.witness.server import Settings, WitnessServer, is_loopback, read_token, readable_by_others
+from chaoskit.witness.server import Settings, WitnessServer, is_loopback
 from chaoskit.witness.store import Store
 from tests.witness_examples import TOKEN, bearing, message, post, witness
 

@@ -1,0 +1,204 @@
+"""The master of workers on other machines: awaits them, tells each its share, and passes on what each reports.
+
+    parent ── Gather, Start, Change, Beat, Stop ──> master ──> each worker that takes part, in its own words
+    parent <── Relayed(shard, report) ─────────── master <── its windows, in the master's seconds
+
+The first `expect` workers that say hello take part, for good; further ones wait in vain. A worker whose connection ends
+before its totals is lost. A clock that is off is measured by what comes soonest after it was sent.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gevent
+import locust
+import msgspec
+import zmq
+from locust.rpc import zmqrpc
+from locust.rpc.protocol import Message
+
+from chaoskit import __version__
+from chaoskit.host.lines import Lines
+from chaoskit.load.messages import (
+    Beat,
+    Gather,
+    Gathered,
+    Hello,
+    Line,
+    LoadState,
+    LoadTotals,
+    LoadWindow,
+    Refused,
+    Relayed,
+    Start,
+    Stop,
+    Told,
+    decode_command,
+    decode_worker,
+    encode,
+)
+from chaoskit.load.tally import CLOCK_S
+from chaoskit.load.tracking import clock
+from chaoskit.load.wire import FILE, LINE, Server
+from chaoskit.printable import plain
+
+FRESH_S = 3.0
+"""A worker that waits says hello every second; one that said none for so long is gone."""
+_LOOK_S = 0.05
+_LAST_S = 5.0
+_LONGEST_HOST = 60
+
+
+class Voice(Protocol):
+    """To whom the reports go."""
+
+    def say(self, line: Line | LoadWindow | LoadTotals) -> None: ...
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A peer that knows the token, since its first hello."""
+
+    identity: str
+    name: str
+    heard_s: float
+    skew_s: float = math.inf
+    """The least so far, delays included."""
+    shift_s: int = 0
+    """Whole seconds by which its windows are moved, where its clock is off."""
+    over: bool = False
+    """Its totals have come, or it is lost."""
+
+
+class Front:
+    """Made where a load has such workers; `gather` first, then `start`."""
+
+    def __init__(self, gather: Gather, to: Voice) -> None:
+        self._asked, self._to = gather, to
+        self._server: Server | None = None
+        self._all: dict[str, _Worker] = {}
+        self._part: dict[str, int] = {}
+        """Of those that take part, by identity: which of them each is."""
+        self._foreign: dict[str, str] = {}
+        """Workers of other versions: what each is."""
+
+    def gather(self) -> Gathered:
+        """Listens, and waits until enough workers are there; says who is missing where they are not in time."""
+        asked = self._asked
+        try:
+            self._server = Server(asked.bind, asked.port, asked.token)
+        except zmq.ZMQError as error:
+            return Gathered(names=[], wrong=f"cannot listen on {asked.bind}:{asked.port}: {error.strerror}")
+        rpc: Any = zmqrpc
+        rpc.Server = lambda *_: self._server
+        gevent.spawn(self._server.listen, self._take)
+        until_s = time.monotonic() + asked.within_s
+        while len(here := self._here()) < asked.expect and time.monotonic() < until_s:
+            gevent.sleep(_LOOK_S)
+        if len(here) < asked.expect:
+            return Gathered(names=[], wrong=self._missing(here))
+        for shard, one in enumerate(sorted(here, key=lambda one: (one.name, one.identity))[: asked.expect]):
+            one.name = f"load-{shard} on {one.name}"
+            one.shift_s = round(one.skew_s) if abs(one.skew_s) > CLOCK_S else 0
+            self._part[one.identity] = shard
+        return Gathered(names=[self._all[identity].name for identity in self._part])
+
+    def start(self, start: Start) -> None:
+        """Sends each worker the locustfile, as Locust's master does, and its share."""
+        for identity, shard in self._part.items():
+            together = start.together if start.spec.locustfile is not None else None
+            if together is not None:
+                together = msgspec.structs.replace(together, is_master=False)
+                path = Path(str(start.spec.locustfile))
+                one = {"filename": path.name, "contents": path.read_text(encoding="utf-8")}
+                self._send(identity, Message(FILE, {"locustfiles": [one]}, identity))  # type: ignore[no-untyped-call]
+            own = msgspec.structs.replace(start, shard=shard, shards=len(self._part), together=together)
+            self._tell(identity, encode(own))
+
+    def commands(self, parent: Lines) -> Iterator[bytes]:
+        """The parent's lines, each passed on to the workers first; at the end of them all workers are to end."""
+        for line in parent:
+            if not isinstance(decode_command(line), Start):
+                for identity in self._part:
+                    self._tell(identity, line)
+            yield line
+        for identity in self._part:
+            self._tell(identity, encode(Stop(hurried=True)))
+        gevent.sleep(_LOOK_S)
+
+    def settle(self) -> None:
+        """Waits until each worker has told its totals or is lost, for a few seconds."""
+        until_s = time.monotonic() + _LAST_S
+        while any(not self._all[identity].over for identity in self._part) and time.monotonic() < until_s:
+            gevent.sleep(_LOOK_S)
+
+    def _here(self) -> list[_Worker]:
+        return [one for one in self._all.values() if time.monotonic() - one.heard_s < FRESH_S]
+
+    def _missing(self, here: list[_Worker]) -> str:
+        asked = self._asked
+        there = ", ".join(sorted(one.name for one in here)) or "none"
+        said = f"{asked.expect - len(here)} of {asked.expect} workers did not come to {asked.bind}:{asked.port}"
+        said += f" within {asked.within_s:g} s; there are: {there}"
+        said += "".join(f"; {one}" for one in self._foreign.values())
+        refused = self._server.refused if self._server is not None else {}
+        if refused:
+            said += f"; without the token came {', '.join(f'{address} ({n} times)' for address, n in refused.items())}"
+        return said
+
+    def _take(self, identity: str, message: Message) -> None:
+        if message.type != LINE:
+            if identity in self._part and self._server is not None:
+                self._server.locusts.put((identity, message))
+            return
+        line = decode_worker(message.data)
+        if isinstance(line, Hello):
+            self._greet(identity, line)
+        elif identity in self._part:
+            self._pass_on(self._all[identity], line)
+
+    def _greet(self, identity: str, hello: Hello) -> None:
+        host = plain(hello.host, _LONGEST_HOST)
+        if (hello.chaoskit, hello.locust) != (__version__, locust.__version__):
+            theirs, ours = f"chaoskit {hello.chaoskit}, Locust {hello.locust}", f"{__version__}, {locust.__version__}"
+            self._foreign[identity] = plain(f"{host} runs {theirs}, and here are {ours}")
+            why = f"the master takes no worker of another version: here is {theirs}, and there {ours}"
+            self._tell(identity, encode(Refused(why=why)))
+            return
+        one = self._all.setdefault(identity, _Worker(identity, host, 0.0))
+        one.heard_s = time.monotonic()
+        one.skew_s = min(one.skew_s, clock() - hello.t)
+        self._tell(identity, encode(Beat()))
+
+    def _pass_on(self, one: _Worker, report: Told) -> None:
+        one.heard_s, shift_s = time.monotonic(), one.shift_s
+        if isinstance(report, LoadWindow):
+            begin_s, end_s = report.second
+            one.skew_s = min(one.skew_s, clock() - end_s)
+            report = msgspec.structs.replace(report, second=(begin_s + shift_s, end_s + shift_s))
+        elif isinstance(report, LoadTotals):
+            begin_s, end_s = report.span
+            one.over = True
+            report = msgspec.structs.replace(report, span=(begin_s + shift_s, end_s + shift_s))
+        else:
+            report = msgspec.structs.replace(report, t=report.t + shift_s)
+        self._to.say(Relayed(shard=self._part[one.identity], report=report, skew_s=round(one.skew_s, 3)))
+
+    def _tell(self, identity: str, line: bytes) -> None:
+        self._send(identity, Message(LINE, line, identity))  # type: ignore[no-untyped-call]
+
+    def _send(self, identity: str, message: Message) -> None:
+        assert self._server is not None
+        if self._server.send_to_client(message) or identity not in self._part:
+            return
+        one = self._all[identity]
+        if not one.over:
+            one.over = True
+            lost = LoadState(state="down", t=clock(), detail="its connection ended before it told its totals")
+            self._to.say(Relayed(shard=self._part[identity], report=lost, skew_s=round(one.skew_s, 3)))
