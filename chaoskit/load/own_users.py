@@ -168,7 +168,18 @@ class MasterRunner(runners.MasterRunner):
 
 
 class WorkerRunner(runners.WorkerRunner):
-    """Locust's, under its name. Takes jobs in the order of arrival and ignores the master's time stamps."""
+    """Locust's, under its name. Takes jobs in the order of arrival and ignores the master's time stamps.
+
+    It hears the master before it is whole: a job waits until its requests can be counted."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.begun = Event()
+        super().__init__(*args, **kwargs)
+
+    def handle_message(self, msg: Message) -> None:
+        if msg.type == "spawn":
+            self.begun.wait()
+        super().handle_message(msg)
 
     last_received_spawn_timestamp = property(lambda self: -math.inf, lambda self, sent_at: None)
 
@@ -183,7 +194,8 @@ class Worker(OwnUsers):
         runner.client_id = getattr(runner.client, "identity", runner.client_id)
 
     def begin(self) -> None:
-        """The master says when."""
+        """The master says when, from now on."""
+        self._runner.begun.set()
 
     def settle(self) -> None:
         self._runner._send_stats()
