@@ -93,6 +93,7 @@ ELSEWHERE = {
     r"chaoskit gate(?! --dry-run).*": "plays for minutes; selection, budget and comparison: tests/unit/test_gate_*.py",
     r"chaoskit (run|doctor) .*--(profile|confirm) staging.*": "needs a system that runs: tests/drills/test_attach.py",
     r"chaoskit attach .*": "needs a system that runs: tests/unit/test_attach_first_profile.py",
+    r"chaoskit load-worker.*": "needs a run that waits for it: tests/unit/test_load_workers.py",
     r"chaoskit witness .*": "needs a running witness or a token: tests/unit/test_witness_cli.py, test_witness_docs.py",
     r"chaoskit (run worker-unhealthy --ui|ui)": "tests/drills/test_console.py plays drills from its page",
     r"chaoskit (verify|run) .*--compare .*": "compares with a run of the reader's: tests/unit/test_compare.py",

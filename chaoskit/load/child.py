@@ -64,7 +64,7 @@ _CUT_SHORT = 3
 
 
 class Parent(Protocol):
-    """To whom lines go; `send` waits for so many seconds, or without end."""
+    """Takes lines; `send` waits for so many seconds, or without end, and says whether the line went out."""
 
     def send(self, line: bytes, within_s: float | None) -> bool: ...
 
@@ -252,14 +252,14 @@ def main() -> int:
     parent = _parent()
     mouth = Mouth(parent)
     fronts: list[Front] = []
-    return bear(mouth, lambda: _first(parent, mouth, fronts), lambda: _commands(parent, fronts), fronts)
+    return carry(mouth, lambda: _first(parent, mouth, fronts), lambda: _commands(parent, fronts), fronts)
 
 
 def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def bear(
+def carry(
     mouth: Mouth,
     first: Callable[[], Start | None],
     commands: Callable[[], Iterable[bytes]],

@@ -56,7 +56,7 @@ _LONGEST_HOST = 60
 
 
 class Voice(Protocol):
-    """To whom the reports go."""
+    """Takes the reports."""
 
     def say(self, line: Line | LoadWindow | LoadTotals) -> None: ...
 

@@ -94,7 +94,7 @@ class Server(_Wire):
         return True
 
     def recv_from_client(self) -> tuple[str, Message]:
-        """What Locust's master hears next."""
+        """The next message for Locust's master, with its sender; waits for one."""
         found: tuple[str, Message] = self.locusts.get()
         return found
 
@@ -137,7 +137,7 @@ class Client(_Wire):
                 return True
 
     def recv(self) -> Message:
-        """What Locust's worker hears next."""
+        """The next message for Locust's worker; waits for one."""
         found: Message = self.locusts.get()
         return found
 

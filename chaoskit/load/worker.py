@@ -31,7 +31,7 @@ from locust.rpc.protocol import Message
 from chaoskit import __version__
 from chaoskit.access import read_token
 from chaoskit.errors import BadInput, ExitCode
-from chaoskit.load.child import Mouth, bear, log_to_stderr
+from chaoskit.load.child import Mouth, carry, log_to_stderr
 from chaoskit.load.messages import Beat, Hello, Refused, Start, decode_command, encode
 from chaoskit.load.model import LONG_TOKEN
 from chaoskit.load.tracking import clock
@@ -76,7 +76,7 @@ class Far:
         return None
 
     def commands(self) -> Iterator[bytes]:
-        """What the master says from then on."""
+        """The master's lines from then on; waits for each."""
         while True:
             yield self._lines.get()
 
@@ -126,7 +126,7 @@ def main() -> int:
     except BadInput as error:
         logging.error("%s", error)
         return error.exit_code
-    code = bear(Mouth(far), lambda: start, far.commands)
+    code = carry(Mouth(far), lambda: start, far.commands)
     wire.end()
     return ExitCode.PASS if code == 0 else ExitCode.UNKNOWN
 

@@ -195,11 +195,11 @@ def _mix(node: Node, what: str, problems: Problems) -> dict[str, int] | None:
     return weights
 
 
-@form.of({"type": "string", "format": "ip", "not": {"enum": ["0.0.0.0", "::", "*"]}})
+@form.of({"type": "string", "pattern": r"^(?!0\.0\.0\.0$|::$)[0-9A-Fa-f:.]+$"})
 def _bind(node: Node, what: str, problems: Problems) -> str | None:
     """One address of this machine; none that stands for all of them."""
     try:
-        found = ipaddress.ip_address(node.raw.strip().removeprefix("[").removesuffix("]"))
+        found = ipaddress.ip_address(node.raw.strip())
     except ValueError:
         found = None
     if node.kind == "scalar" and found is not None and not found.is_unspecified:
