@@ -189,7 +189,7 @@ def _workers_problems(plan: Plan) -> list[Problem]:
     load, target = plan.profile.load, plan.profile.target
     if load.workers is None:
         return []
-    problems = []
+    problems: list[Problem] = []
     try:
         _token(load, load.workers)
     except BadInput as error:
