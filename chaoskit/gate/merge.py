@@ -103,20 +103,20 @@ def merge(parts: Sequence[Given], folder: Path) -> Merged:
     """Judges every history again, each in a folder of its own below this one."""
     first, by_number = parts[0].part, {one.number: one for one in parts}
     outcomes: list[Outcome] = []
-    left_out = list(first.left_out)
+    no_part_plays = {
+        one.name: one for given in parts for one in sorted(given.part.left_out, key=lambda each: each.wrong)
+    }
+    left_out = list(no_part_plays.values())
     for planned in first.scenarios:
         match _ended(by_number.get(planned.part), planned, first, folder):
             case Outcome() as outcome:
                 outcomes.append(outcome)
             case LeftOut() as missing:
                 left_out.append(missing)
-    hours: list[Row] = []
-    if first.hours:
-        player = by_number.get(HOURS_PART)
-        if player is None or player.summary is None:
-            left_out += [Missing(about, _lost(player, HOURS_PART, first)) for about in first.hours]
-        else:
-            hours = player.part.played
+    player = by_number.get(HOURS_PART)
+    hours = [row for row in player.part.played if row.about in first.hours] if player else []
+    told = {row.about for row in hours}
+    left_out += [Missing(about, _lost(player, HOURS_PART, first)) for about in first.hours if about not in told]
     names = {kind: frozenset(listed) for kind, listed in first.names.items()}
     return Merged(
         outcomes,
@@ -124,7 +124,7 @@ def merge(parts: Sequence[Given], folder: Path) -> Merged:
         hours,
         Coverage(names, together(proofs_of(outcomes))),
         max((one.summary.took_s for one in parts if one.summary), default=0.0),
-        any(not one.wrong for one in left_out[len(first.left_out) :]),
+        any(not one.wrong for one in left_out[len(no_part_plays) :]),
     )
 
 
@@ -144,7 +144,9 @@ def _ended(given: Given | None, planned: Planned, first: Part, into: Path) -> Ou
 def _lost(given: Given | None, number: int, first: Part) -> str:
     if given is None:
         return f"part {number} of {first.shard.of} is missing: none of the folders is its own"
-    return f"part {number} of {first.shard.of} has no end: {given.trouble}"
+    if given.summary is None:
+        return f"part {number} of {first.shard.of} has no end: {given.trouble}"
+    return f"part {number} of {first.shard.of} ended before that: {given.folder}"
 
 
 def _judged(given: Given, said: Scenario, planned: Planned, into: Path) -> Outcome | Missing:
@@ -187,7 +189,8 @@ def _read(folder: Path) -> Given:
     except Distrusted as error:
         raise BadInput(_distrusted(folder, error)) from None
     except OSError as error:
-        hint = f"give the folders of a gate's parts, each of which holds a {FILE}"
+        there = ", ".join(str(file.parent) for file in sorted(folder.glob(f"*/{FILE}")))
+        hint = f"give the part below it: {there}" if there else f"each part's folder holds a {FILE}: give that folder"
         raise BadInput(Problem(place, f"cannot be read: {error.strerror}", hint)) from None
     except msgspec.DecodeError as error:
         raise BadInput(Problem(place, f"is torn, or no part's: {error}", "play this part again")) from None

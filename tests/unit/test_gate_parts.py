@@ -309,6 +309,21 @@ def test_without_the_part_that_plays_them_the_time_intervals_are_unknown(parts: 
     assert rows(folder)[HOURS[0].about] == ("UNKNOWN", 3, ["part 1 of 3 is missing: none of the folders is its own"])
 
 
+def test_a_time_interval_of_which_its_part_says_nothing_is_unknown(parts: Path) -> None:
+    change(parts / "1", played=[])
+    _, folder = merged(parts)
+    assert rows(folder)[HOURS[0].about] == ("UNKNOWN", 3, [f"part 1 of 3 ended before that: {parts}/1"])
+
+
+def test_a_scenario_that_is_wrong_on_one_machine_is_wrong_in_the_answer(parts: Path) -> None:
+    change(
+        parts / "2", left_out=[asdict(OUT_OF_PLACE), asdict(LeftOut("mine", "mine.yml:1: no title", "", wrong=True))]
+    )
+    _, folder = merged(parts)
+    assert rows(folder)["mine"] == ("UNKNOWN", 2, ["mine.yml:1: no title"])
+    assert rows(folder)["torn"][:2] == ("UNKNOWN", 2)
+
+
 @pytest.mark.parametrize(("broken", "why"), [("gone", "No such file or directory"), ("torn", "it is torn")])
 def test_a_part_that_has_no_end_is_a_row_with_the_reason(broken: str, why: str, parts: Path) -> None:
     file = parts / "2" / SUMMARY
@@ -392,7 +407,17 @@ def test_all_that_is_wrong_with_the_parts_is_told_at_once(parts: Path, capsys: p
     said = refusal(parts, capsys, of=(1, 2, 3, 1, 4))
     for each in ("2: --seed: 7", "2: time scale: 30", "3/part.json: is torn", "1: is part 1 of 3, and so is 1"):
         assert each in said
-    assert "4/part.json: cannot be read: No such file or directory (give the folders of a gate's parts" in said
+    assert "4/part.json: cannot be read: No such file or directory (each part's folder holds a part.json" in said
+
+
+def test_a_folder_of_runs_is_no_part_and_the_parts_in_it_are_named(
+    parts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (parts / "4").mkdir()
+    (parts / "2").rename(parts / "4" / "2")
+    assert "4/part.json: cannot be read: No such file or directory (give the part below it: 4/2)" in refusal(
+        parts, capsys, of=(1, 4)
+    )
 
 
 @pytest.mark.parametrize(("hours", "refused"), [(5, False), (7, True)])
