@@ -22,11 +22,11 @@ from chaoskit.events import End
 from chaoskit.history import History, read_history
 
 LONGEST_S = 150
-_BUSY = re.compile("this machine (was|is) (too )?busy")
+_BUSY = re.compile("this machine (was|is) (too )?busy|steady state not reached: (?!.* is firing)")
 
 
 def too_busy(verdict: dict[str, Any]) -> bool:
-    """Whether a verdict says of anything that this machine was too busy to tell."""
+    """Whether a verdict says that this machine was too busy to tell, or that it gave the system no calm beginning."""
     return any(_BUSY.search(row["reason"]) for row in verdict["rows"])
 
 

@@ -78,13 +78,13 @@ def rehearse(
     return run
 
 
-def test_what_ended_unknown_is_played_once_more_half_as_fast_and_said_so(rehearse: Any) -> None:
+def test_what_ended_unknown_is_played_once_more_a_quarter_as_fast_and_said_so(rehearse: Any) -> None:
     attempts = Attempts(Result.UNKNOWN, Result.PASS)
     found, said = rehearse(attempts)
-    assert attempts.played == [("one", 60.0, 2), ("one-again", 30.0, 1)]
+    assert attempts.played == [("one", 60.0, 2), ("one-again", 15.0, 1)]
     assert [(one.result, one.attempt) for one in found.outcomes] == [(Result.PASS, 2)]
     assert not found.findings, "what only the first attempt could not know no longer counts"
-    assert any("1 alert UNKNOWN: once more, half as fast" in line for line in said)
+    assert any("1 alert UNKNOWN: once more, a quarter as fast" in line for line in said)
     assert any(line.endswith("at the second attempt") for line in text_lines(found))
 
 
