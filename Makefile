@@ -9,7 +9,7 @@ game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
 
 test: setup lint generations  ## set up, then pass the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not drill and not sla and not staging"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not long and not drill and not sla and not staging"
 	$(BIN)/python -m pytest -n 2 -m "drill and not long and not staging"
 
 gate: setup             ## every scenario, one answer
