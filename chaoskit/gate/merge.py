@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -265,6 +266,9 @@ def _unlike(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:
 def _wrong_scenarios(one: Given) -> Iterator[Problem]:
     """Scenarios that are not this part's, and histories that are not this gate's."""
     place, plan = Place(str(one.folder)), {each.name: each.part for each in one.part.scenarios}
+    for name, times in Counter(said.name for said in one.played).items():
+        if times > 1:
+            yield Problem(place, f"{SUMMARY} says {times} times how {name} ended", "give folders as the gate left them")
     for said in one.played:
         if plan.get(said.name) != one.number:
             of = f"part {plan[said.name]}'s" if said.name in plan else "no part's"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -38,7 +39,8 @@ class Shard(msgspec.Struct, frozen=True):
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """One scenario of the whole gate, and the part that plays it."""
 
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern=r"^(?!\.\.?$)[^/\0]+$")]
+    """It names a folder, so it leads to no other."""
     part: int
     title: str
     expects: list[str]

@@ -90,6 +90,12 @@ def test_what_was_named_and_does_not_suit_is_not_passed_over(
     assert "not played: slow" in said
 
 
+def test_a_running_system_is_not_shared_among_machines(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = gated(capsys, "--shard", "1/2")
+    assert code == 2
+    assert "a running system bears one scenario at a time, and each machine's lock is its own" in said
+
+
 def test_a_system_that_does_not_tell_what_it_has_loaded_is_no_system_without_it(
     system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:

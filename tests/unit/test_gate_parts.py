@@ -449,6 +449,16 @@ def test_a_scenario_leads_nowhere_but_to_its_own_folder(parts: Path, capsys: pyt
     (mine,) = [one for one in json.loads((parts / "1" / SUMMARY).read_text())["scenarios"] if one["name"] == "one"]
     change(parts / "1", SUMMARY, scenarios=[{**mine, "run": "../2/two"}])
     assert "1: gate.json calls the folder of one '../2/two'" in refusal(parts, capsys)
+    planned = json.loads((parts / "1" / FILE).read_text())["scenarios"]
+    change(parts / "1", scenarios=[{**planned[0], "name": ".."}, *planned[1:]])
+    assert "1/part.json: is torn, or no part's: Expected `str` matching regex" in refusal(parts, capsys)
+
+
+def test_a_scenario_that_ended_twice_in_one_part_is_refused(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else one of the two ends would be passed over."""
+    found = json.loads((parts / "1" / SUMMARY).read_text())["scenarios"]
+    change(parts / "1", SUMMARY, scenarios=[*found, {**found[0], "run": "one-again", "attempt": 2}])
+    assert "1: gate.json says 2 times how one ended" in refusal(parts, capsys)
 
 
 @pytest.mark.parametrize(
