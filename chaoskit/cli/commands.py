@@ -43,6 +43,7 @@ from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live
+from chaoskit.run.traffic import WORKERS_S
 from chaoskit.run.up import Wanted, run_stack
 from chaoskit.scenario.catalog import find_profile, near
 from chaoskit.surroundings import leave
@@ -116,6 +117,10 @@ def run_command(
         return worst([*codes, ExitCode.PASS])
     cases = [Case(name, "left out", 0.0, "ERROR", (str(error),)) for name, error in wrong.items()]
     chosen = [mine for mine in each if mine.scenario in plans]
+    for plan in plans.values():
+        if (there := plan.profile.load.workers) is not None:
+            at = f"{there.bind}:{there.port} for {there.expect} workers"
+            say(f"{plan.scenario.name} waits at {at}, at most {WORKERS_S:g} s")
     if ui:
         from chaoskit.console.beside import beside  # a web server's parts are long to import
 

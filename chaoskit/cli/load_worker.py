@@ -23,7 +23,8 @@ from chaoskit.scenario.model import WORKERS_PORT
     "--token-file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The token that the run has."
 )
 @click.option("--wait", "wait_s", type=Number(1, 86400), default=600.0, show_default=True, help="Seconds for a share.")
-def load_worker_command(master: str, port: int, token_file: Path, wait_s: float) -> ExitCode:
+@click.option("--again", is_flag=True, help="Wait for the share of the next run after each, until Ctrl-C.")
+def load_worker_command(master: str, port: int, token_file: Path, wait_s: float, again: bool) -> ExitCode:
     """Bear a share of a run's load, and end with it; the run's profile says `load: {workers: …}`.
 
     Exit 0: its share was counted to the end. 2: the token cannot be used, or the versions differ. 3: no share came in
@@ -32,4 +33,5 @@ def load_worker_command(master: str, port: int, token_file: Path, wait_s: float)
     read_token(token_file, LONG_TOKEN, private=True)
     # Locust patches the whole process when it is imported, so this one is left for a new program.
     argv = [sys.executable, "-m", "chaoskit.load.worker", master, str(port), str(token_file), f"{wait_s:g}"]
+    argv += ["again"] * again
     os.execve(sys.executable, argv, without_locusts(os.environ))

@@ -268,11 +268,14 @@ class LoadChild:
         self._gone(shard, child)
 
     def _take_relayed(self, told: Relayed) -> None:
+        """A worker's word; what ends it ends the load, with its share."""
         report = told.report
-        if isinstance(report, LoadState) and report.state == "down":
-            report = msgspec.structs.replace(report, detail=f"{self._who(told.shard)} ended: {report.detail}")
         with self._news:
             self._tally.skewed(told.shard, told.skew_s)
+            if isinstance(report, LoadState) and report.state in ("down", "ended"):
+                report = msgspec.structs.replace(report, detail=f"{self._who(told.shard)} ended: {report.detail}")
+            elif isinstance(report, LoadTotals) and not self._stopping:
+                self._fail(f"{self._who(told.shard)} was ended on its machine while the load was to go on")
             self._take(told.shard, report)
 
     def _take(self, shard: int, report: Told) -> None:

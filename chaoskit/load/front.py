@@ -24,6 +24,7 @@ from locust.rpc import zmqrpc
 from locust.rpc.protocol import Message
 
 from chaoskit import __version__
+from chaoskit.errors import BadInput
 from chaoskit.host.lines import Lines
 from chaoskit.load.messages import (
     Beat,
@@ -70,8 +71,8 @@ class _Worker:
     heard_s: float
     skew_s: float = math.inf
     """The least so far, delays included."""
-    shift_s: int = 0
-    """Whole seconds by which its windows are moved, where its clock is off."""
+    shift_s: int | None = None
+    """Whole seconds by which its windows are moved, where its clock is off; known with the first of them."""
     over: bool = False
     """Its totals have come, or it is lost."""
 
@@ -93,8 +94,8 @@ class Front:
         asked = self._asked
         try:
             self._server = Server(asked.bind, asked.port, asked.token)
-        except zmq.ZMQError as error:
-            return Gathered(names=[], wrong=f"cannot listen on {asked.bind}:{asked.port}: {error.strerror}")
+        except (zmq.ZMQError, BadInput) as error:
+            return Gathered(names=[], wrong=f"cannot listen on {asked.bind}:{asked.port}: {error}")
         rpc: Any = zmqrpc
         rpc.Server = lambda *_: self._server
         gevent.spawn(self._server.listen, self._take)
@@ -105,7 +106,6 @@ class Front:
             return Gathered(names=[], wrong=self._missing(here))
         for shard, one in enumerate(sorted(here, key=lambda one: (one.name, one.identity))[: asked.expect]):
             one.name = f"load-{shard} on {one.name}"
-            one.shift_s = round(one.skew_s) if abs(one.skew_s) > CLOCK_S else 0
             self._part[one.identity] = shard
         return Gathered(names=[self._all[identity].name for identity in self._part])
 
@@ -147,10 +147,9 @@ class Front:
         said = f"{asked.expect - len(here)} of {asked.expect} workers did not come to {asked.bind}:{asked.port}"
         said += f" within {asked.within_s:g} s; there are: {there}"
         said += "".join(f"; {one}" for one in self._foreign.values())
-        refused = self._server.refused if self._server is not None else {}
-        if refused:
-            said += f"; without the token came {', '.join(f'{address} ({n} times)' for address, n in refused.items())}"
-        return said
+        if self._server is not None and self._server.refused:
+            said += f"; {self._server.refused} connections had another token, or none, and were refused"
+        return f"{said}; on each: chaoskit load-worker --master {asked.bind} --port {asked.port} --token-file FILE"
 
     def _take(self, identity: str, message: Message) -> None:
         if message.type != LINE:
@@ -177,10 +176,13 @@ class Front:
         self._tell(identity, encode(Beat()))
 
     def _pass_on(self, one: _Worker, report: Told) -> None:
-        one.heard_s, shift_s = time.monotonic(), one.shift_s
         if isinstance(report, LoadWindow):
             begin_s, end_s = report.second
             one.skew_s = min(one.skew_s, clock() - end_s)
+        if one.shift_s is None and isinstance(report, LoadWindow):
+            one.shift_s = round(one.skew_s) if abs(one.skew_s) > CLOCK_S else 0
+        shift_s = one.shift_s or 0
+        if isinstance(report, LoadWindow):
             report = msgspec.structs.replace(report, second=(begin_s + shift_s, end_s + shift_s))
         elif isinstance(report, LoadTotals):
             begin_s, end_s = report.span

@@ -200,8 +200,7 @@ class Processes:
         try:
             found = msgspec.json.decode(master.hello(within_s + _IMPORT_S, "the workers are there"), type=Gathered)
             if found.wrong:
-                hint = f"on each: chaoskit load-worker --master {bind} --port {port} --token-file FILE"
-                raise EquipmentError("load", found.wrong, hint)
+                raise EquipmentError("load", found.wrong)
         except BaseException:
             self.stop()
             raise

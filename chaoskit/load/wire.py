@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -24,12 +23,15 @@ from locust.rpc import zmqrpc
 from locust.rpc.protocol import Message
 from zmq.utils import z85
 
+from chaoskit.errors import BadInput
+
 LINE = "chaoskit"
 """The type of Locust's message that holds a line of ours."""
 FILE = "locustfile"
 """The type by which Locust's master answers a worker that asks for the locustfile."""
 _DOMAIN = b"chaoskit"
 _ZAP = "inproc://zeromq.zap.01"
+_FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 _MOST_BYTES = 64 * 2**20
 _HANDSHAKE_MS = 5000
 _LINGER_MS = 3000
@@ -37,7 +39,9 @@ _AGAIN_S = 0.05
 
 
 def keys(token: str, whose: str) -> tuple[bytes, bytes]:
-    """The public and the secret key of `master` or `worker`, as libzmq takes them."""
+    """The public and the secret key of `master` or `worker`, as libzmq has them; raises BadInput where it has none."""
+    if not zmq.has("curve"):
+        raise BadInput("load: this libzmq was built without CURVE (install pyzmq from a wheel)")
     secret = z85.encode(hmac.new(token.encode(), f"chaoskit load {whose}".encode(), hashlib.sha256).digest())
     return zmq.curve_public(secret), secret
 
@@ -65,25 +69,28 @@ class Server(_Wire):
     def __init__(self, bind: str, port: int, token: str) -> None:
         """Listens there; raises zmq.ZMQError where it cannot."""
         super().__init__(zmq.ROUTER, bind, token, "master")
-        self.refused: Counter[str] = Counter()
-        """Connections without the token, by the address that they came from."""
+        self.refused = 0
+        """Connections that were not let in."""
         self.socket.setsockopt(zmq.CURVE_SERVER, 1)
         self.socket.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._zap = self.socket.context.socket(zmq.REP)
         self._zap.bind(_ZAP)
+        gevent.spawn(self._count, self.socket.get_monitor_socket(_FAILED))
         gevent.spawn(self._admit, z85.decode(keys(token, "worker")[0]))
         self.socket.bind(f"tcp://{_host(bind)}:{port}")
 
     def _admit(self, worker: bytes) -> None:
         """Answers libzmq's question (ZAP, RFC 27) whether a peer may come in: only with the workers' own key."""
         while True:
-            version, number, _, address, _, mechanism, *keys_told = self._zap.recv_multipart()
+            version, number, _, _, _, mechanism, *keys_told = self._zap.recv_multipart()
             good = mechanism == b"CURVE" and len(keys_told) == 1 and hmac.compare_digest(keys_told[0], worker)
-            if not good:
-                self.refused[address.decode(errors="replace")] += 1
             status, text = (b"200", b"OK") if good else (b"400", b"unknown key")
             self._zap.send_multipart([version, number, status, text, b"", b""])
+
+    def _count(self, monitor: Any) -> None:
+        while monitor.recv_multipart():
+            self.refused += 1
 
     def send_to_client(self, msg: Message) -> bool:
         """Sends it; False where the worker is not connected any more, or takes nothing."""

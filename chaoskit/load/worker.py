@@ -1,18 +1,18 @@
-"""A worker of load on any machine: `python -m chaoskit.load.worker HOST PORT TOKEN_FILE WAIT_S`.
+"""A worker of load on any machine: `python -m chaoskit.load.worker HOST PORT TOKEN_FILE WAIT_S [again]`.
 
 It says hello to the master each second until it is given a share, bears that as a child of the parent would, tells its
-totals, and ends. The locustfile comes from the master, as Locust's workers have it, and lies in a folder of its own
-until then. A master that says nothing for the lease ends its load.
+totals, and ends, or begins anew. The locustfile comes from the master, as Locust's workers have it, and lies in a
+folder of its own until then. A master that says nothing for the lease ends its load.
 """
 
 from __future__ import annotations
 
 import locust  # isort: skip  # first, as in `child`
 
-import atexit
 import contextlib
 import logging
-import shutil
+import os
+import signal
 import socket
 import sys
 import tempfile
@@ -46,6 +46,8 @@ class Far:
     def __init__(self, wire: Client) -> None:
         self._wire = wire
         self._lines: Queue = Queue()
+        self.ended = False
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._file = ""
         """Where the locustfile lies here."""
         wire.listen(self._take)
@@ -55,6 +57,11 @@ class Far:
         message = Message(LINE, line, self._wire.identity)  # type: ignore[no-untyped-call]
         return self._wire.send(message, float("inf") if within_s is None else within_s)
 
+    def end(self) -> None:
+        """A signal ends this worker: it waits for no share any more."""
+        self.ended = True
+        self._lines.put(b"")
+
     def share(self, wait_s: float) -> Start | None:
         """The share that this worker is given; None where none comes in that time. Raises BadInput where the master
         refuses it."""
@@ -62,7 +69,10 @@ class Far:
         gevent.spawn(self._greet, given)
         with contextlib.suppress(Empty):
             while True:
-                command = decode_command(self._lines.get(timeout=max(0.0, until_s - clock())))
+                line = self._lines.get(timeout=max(0.0, until_s - clock()))
+                if not line:
+                    break
+                command = decode_command(line)
                 if isinstance(command, Refused):
                     raise BadInput(command.why)
                 if isinstance(command, Start):
@@ -78,7 +88,13 @@ class Far:
     def commands(self) -> Iterator[bytes]:
         """The master's lines from then on; waits for each."""
         while True:
-            yield self._lines.get()
+            if line := self._lines.get():
+                yield line
+
+    def forget(self) -> None:
+        """Removes the locustfile."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _greet(self, given: Event) -> None:
         while not given.is_set():
@@ -91,9 +107,8 @@ class Far:
             self._lines.put(self._as_here(message.data))
         elif message.type == FILE:
             (one,) = message.data["locustfiles"]
-            folder = tempfile.mkdtemp(prefix="chaoskit-load-")
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            path = Path(folder) / Path(one["filename"]).name
+            self._folder = tempfile.TemporaryDirectory(prefix="chaoskit-load-")
+            path = Path(self._folder.name) / Path(one["filename"]).name
             path.write_text(one["contents"], encoding="utf-8")
             self._file = str(path)
         else:
@@ -111,7 +126,7 @@ class Far:
 def main() -> int:
     """Bears one share; the exit code is 0 after its totals, 2 where it is refused, 3 where no share came or it broke
     off."""
-    host, port, token_file, wait_s = sys.argv[1:]
+    host, port, token_file, wait_s, *again = sys.argv[1:]
     log_to_stderr()
     try:
         token = read_token(Path(token_file), LONG_TOKEN, private=True)
@@ -119,15 +134,21 @@ def main() -> int:
         rpc: Any = zmqrpc
         rpc.Client = lambda *_: wire
         far = Far(wire)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            gevent.signal_handler(number, far.end)
         start = far.share(float(wait_s))
-        if start is None:
-            logging.error("no share of a load came from %s:%s within %s s", host, port, wait_s)
-            return ExitCode.UNKNOWN
     except BadInput as error:
         logging.error("%s", error)
         return error.exit_code
-    code = carry(Mouth(far), lambda: start, far.commands)
-    wire.end()
+    if start is None:
+        logging.error("no share of a load came from %s:%s%s", host, port, "" if far.ended else f" within {wait_s} s")
+        code = 1
+    else:
+        code = carry(Mouth(far), lambda: start, far.commands)
+        wire.end()
+    if again and not far.ended:  # Locust cannot begin a second time in one process
+        far.forget()
+        os.execv(sys.executable, [sys.executable, "-m", "chaoskit.load.worker", *sys.argv[1:]])
     return ExitCode.PASS if code == 0 else ExitCode.UNKNOWN
 
 

@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -51,9 +53,12 @@ class Machines:
         self._folder = folder
         self._processes: list[Processes] = []
 
-    def worker(self, *before: str, host: str = "127.0.0.1", code: str = "") -> subprocess.Popen[bytes]:
+    def worker(
+        self, *before: str, host: str = "127.0.0.1", code: str = "", again: bool = False
+    ) -> subprocess.Popen[bytes]:
         """`chaoskit load-worker`, or the worker itself after some `code`; `before` are words before the command."""
         options = ["--master", host, "--port", str(self.port), "--token-file", str(self.file), "--wait", "60"]
+        options += ["--again"] * again
         argv = [sys.executable, "-m", "chaoskit", "load-worker", *options]
         if code:
             code += "\nimport runpy, sys\nrunpy.run_module('chaoskit.load.worker', run_name='__main__', alter_sys=True)"
@@ -114,19 +119,19 @@ def rogues_hear(port: int, token: str) -> list[bool]:
     with contextlib.ExitStack() as opened:
         sockets, context = [], opened.enter_context(zmq.Context())
         for masters, workers in (("", ""), (ANOTHER, ANOTHER), (token, ANOTHER), (token, token)):
-            sockets.append(socket := opened.enter_context(context.socket(zmq.DEALER)))
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.IDENTITY, f"rogue-{len(sockets)}".encode())
+            sockets.append(one := opened.enter_context(context.socket(zmq.DEALER)))
+            one.setsockopt(zmq.LINGER, 0)
+            one.setsockopt(zmq.IDENTITY, f"rogue-{len(sockets)}".encode())
             if masters:
                 public, secret = key_pair(workers, "worker")
-                socket.setsockopt(zmq.CURVE_SERVERKEY, key_pair(masters, "master")[0])
-                socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
-                socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
-            socket.connect(f"tcp://127.0.0.1:{port}")
+                one.setsockopt(zmq.CURVE_SERVERKEY, key_pair(masters, "master")[0])
+                one.setsockopt(zmq.CURVE_PUBLICKEY, public)
+                one.setsockopt(zmq.CURVE_SECRETKEY, secret)
+            one.connect(f"tcp://127.0.0.1:{port}")
             for packet in packets:
-                socket.send(packet)
+                one.send(packet)
         answered = sockets[-1].poll(10_000)
-        return [*(bool(socket.poll(200)) for socket in sockets[:-1]), bool(answered)]
+        return [*(bool(one.poll(200)) for one in sockets[:-1]), bool(answered)]
 
 
 def test_workers_bear_exact_shares_and_a_rogue_has_no_part(machines: Machines, target: Target) -> None:
@@ -159,15 +164,34 @@ def test_missing_workers_are_told_with_what_to_start() -> None:
 @pytest.mark.long
 def test_missing_workers_are_told_with_those_who_are_there_and_who_came_without_the_token(machines: Machines) -> None:
     machines.worker()
-    processes = Processes(2, own=False, elsewhere=True)
+    processes = Processes(3, own=False, elsewhere=True)
     knocking = threading.Thread(target=rogues_hear, args=(machines.port, machines.token))
     knocking.start()
     with pytest.raises(EquipmentError) as missing:
         processes.gather("127.0.0.1", machines.port, machines.token, 8)
     knocking.join()
-    assert f"1 of 2 workers did not come to 127.0.0.1:{machines.port} within 8 s; there are: {os.uname().nodename}" in (
-        str(missing.value)
-    )
+    there = f"within 8 s; there are: {socket.gethostname()};"
+    assert f"2 of 3 workers did not come to 127.0.0.1:{machines.port} {there}" in str(missing.value)
+    assert re.search(r"; [1-9]\d* connections had another token, or none, and were refused;", str(missing.value))
+
+
+@pytest.mark.long
+def test_a_port_that_is_taken_is_told(machines: Machines) -> None:
+    with socket.create_server(("127.0.0.1", machines.port)), pytest.raises(EquipmentError) as refused:
+        Processes(1, own=False, elsewhere=True).gather("127.0.0.1", machines.port, machines.token, 5)
+    assert f"cannot listen on 127.0.0.1:{machines.port}: Address already in use" in str(refused.value)
+
+
+@pytest.mark.long
+def test_a_worker_takes_the_next_share_where_it_is_to(machines: Machines, target: Target) -> None:
+    machines.worker("env", "LOCUST_HEADLESS=1", again=True)
+    for _ in range(2):
+        load, heard = machines.begin(target, rate=40.0)
+        totals = load.stop()
+        adds_up(heard, totals)
+    machines.started[0].send_signal(signal.SIGTERM)
+    assert machines.started[0].wait(10) in (3, -signal.SIGTERM)
+    assert machines.said(0).count("bears share 1 of 1") == 2
 
 
 @pytest.mark.long
@@ -221,14 +245,19 @@ def test_a_locustfile_travels_to_its_workers(machines: Machines, target: Target,
 
 
 @pytest.mark.long
-def test_a_worker_that_dies_ends_the_load_with_its_share(machines: Machines, target: Target) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_ends_ends_the_load_with_its_share(
+    machines: Machines, target: Target, number: signal.Signals
+) -> None:
+    """Also one that goes in peace, with its totals: what it bore is missing from then on."""
     for _ in range(2):
         machines.worker()
     load, heard = machines.begin(target, rate=40.0)
-    machines.started[1].kill()
+    machines.started[1].send_signal(number)
     heard.wait(lambda states: states[-1].state == "down", LoadState, at_most_s=5)
     (*_, down) = heard.of(LoadState)
-    assert "which bore 50% of the load, ended: its connection ended" in down.detail
+    how = {signal.SIGKILL: "ended: its connection ended", signal.SIGTERM: "was ended on its machine"}[number]
+    assert f"which bore 50% of the load, {how}" in down.detail
     totals = load.stop(0)
     assert (totals.reconciled, totals.detail) == (False, down.detail)
 
