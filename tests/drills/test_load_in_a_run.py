@@ -4,6 +4,7 @@ generator was in its own way the run says that nobody knows."""
 from __future__ import annotations
 
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from chaoskit.events import LoadNames, LoadTotals, LoadWindow
 from chaoskit.load.processes import MOST_BYTES
 from tests.drills.conftest import Drill, Ended, signalled
+from tests.load_machines import Machines, machines
+
+__all__ = ["machines"]
 
 pytestmark = [pytest.mark.drill, pytest.mark.stack]
 
@@ -135,6 +139,22 @@ def test_a_generator_that_stands_still_is_told_while_the_run_goes_on(drill: Dril
     assert "load is SILENT: load (pid " in ended.said
     assert "a signal stopped it; see load.log" in ended.said
     assert ended.said.index("load is SILENT") < ended.said.index("step wait done")
+
+
+@pytest.mark.long
+def test_workers_of_other_machines_bear_the_load_and_one_that_goes_is_missed(drill: Drill, machines: Machines) -> None:
+    """Both bear half. A pod that is moved ends its worker in peace: the load is UNKNOWN with its share, never less."""
+    there = f"workers: {{expect: 2, port: {machines.port}, token_file: {machines.file}}}"
+    load = ("--set", f"load={{rate: 40/s, {there}}}")
+    machines.worker(again=True)
+    machines.worker(again=True)
+    ended = drill.run(*load)
+    assert ended.results("load") == {"PASS"}, ended.said
+    whole = [window.asked_requests for window in windows_of(ended) if window.second[1] - window.second[0] == 1]
+    assert whole == pytest.approx([40.0] * len(whole), abs=0.01)
+    ended = drill.run(*load, when="running the steps", do=lambda _: machines.started[1].terminate())
+    assert (ended.code, ended.results("load")) == (3, {"UNKNOWN"}), ended.said
+    assert f"on {socket.gethostname()}, which bore 50% of the load, was ended on its machine" in ended.reason("load")
 
 
 @pytest.mark.long
