@@ -35,6 +35,7 @@ QUICK = {
     "chaoskit doctor": 0,
     "chaoskit doctor --profile local": 0,
     "chaoskit witness config --help": 0,
+    "chaoskit load-worker --help": 0,
     "chaoskit attach --help": 0,
     "chaoskit bundle render --out deploy": 0,
 }
