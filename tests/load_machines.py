@@ -31,10 +31,10 @@ class Machines:
         self._processes: list[Processes] = []
 
     def worker(
-        self, *before: str, host: str = "127.0.0.1", code: str = "", again: bool = False
+        self, *before: str, host: str = "127.0.0.1", code: str = "", again: bool = False, wait_s: int = 60
     ) -> subprocess.Popen[bytes]:
         """`chaoskit load-worker`, or the worker itself after some `code`; `before` are words before the command."""
-        options = ["--master", host, "--port", str(self.port), "--token-file", str(self.file), "--wait", "60"]
+        options = ["--master", host, "--port", str(self.port), "--token-file", str(self.file), "--wait", str(wait_s)]
         options += ["--again"] * again
         argv = [sys.executable, "-m", "chaoskit", "load-worker", *options]
         if code:

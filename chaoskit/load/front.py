@@ -38,7 +38,6 @@ from chaoskit.load.messages import (
     Refused,
     Relayed,
     Start,
-    Stop,
     Told,
     decode_command,
     decode_worker,
@@ -122,15 +121,12 @@ class Front:
             self._tell(identity, encode(own))
 
     def commands(self, parent: Lines) -> Iterator[bytes]:
-        """The parent's lines, each passed on to the workers first; at the end of them all workers are to end."""
+        """The parent's lines, each passed on to the workers first."""
         for line in parent:
             if not isinstance(decode_command(line), Start):
                 for identity in self._part:
                     self._tell(identity, line)
             yield line
-        for identity in self._part:
-            self._tell(identity, encode(Stop(hurried=True)))
-        gevent.sleep(_LOOK_S)
 
     def settle(self) -> None:
         """Waits until each worker has told its totals or is lost, for a few seconds."""

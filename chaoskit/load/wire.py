@@ -49,8 +49,8 @@ def keys(token: str, whose: str) -> tuple[bytes, bytes]:
 class _Wire(zmqrpc.BaseSocket):
     """One end. Its `mine` are lines of ours that came; what Locust's runner is to have is in `locusts`."""
 
-    def __init__(self, kind: int, address: str, token: str, own: str) -> None:
-        super().__init__(kind, ":" not in address)  # type: ignore[no-untyped-call]
+    def __init__(self, kind: int, host: str, port: int, token: str, own: str) -> None:
+        super().__init__(kind, self.ipv4_only(host, port))  # type: ignore[no-untyped-call]
         public, secret = keys(token, own)
         for option, value in (
             (zmq.CURVE_PUBLICKEY, public), (zmq.CURVE_SECRETKEY, secret), (zmq.MAXMSGSIZE, _MOST_BYTES),
@@ -68,7 +68,7 @@ class Server(_Wire):
 
     def __init__(self, bind: str, port: int, token: str) -> None:
         """Listens there; raises zmq.ZMQError where it cannot."""
-        super().__init__(zmq.ROUTER, bind, token, "master")
+        super().__init__(zmq.ROUTER, bind, port, token, "master")
         self.refused = 0
         """Connections that were not let in."""
         self.socket.setsockopt(zmq.CURVE_SERVER, 1)
@@ -122,7 +122,7 @@ class Client(_Wire):
     """A worker's end, for Locust's `rpc.Client` too."""
 
     def __init__(self, host: str, port: int, token: str, identity: str) -> None:
-        super().__init__(zmq.DEALER, host, token, "worker")
+        super().__init__(zmq.DEALER, host, port, token, "worker")
         self.identity = identity
         self.socket.setsockopt(zmq.IDENTITY, identity.encode())
         self.socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing is queued for a master that is not there

@@ -129,6 +129,8 @@ def test_a_worker_takes_the_next_share_where_it_is_to(machines: Machines, target
     machines.worker("env", "LOCUST_HEADLESS=1", again=True)
     for _ in range(2):
         load, heard = machines.begin(target, rate=40.0)
+        load.change(replace(load.spec, rate=80.0))
+        heard.wait(lambda windows: windows[-1].asked_requests == pytest.approx(80.0))
         totals = load.stop()
         adds_up(heard, totals)
     machines.started[0].send_signal(signal.SIGTERM)
@@ -144,6 +146,20 @@ def test_a_worker_of_another_version_is_refused_and_told_why(machines: Machines)
         processes.gather("127.0.0.1", machines.port, machines.token, 8)
     assert machines.started[0].wait(10) == 2
     assert "takes no worker of another version" in machines.said(0)
+
+
+@pytest.mark.long
+def test_a_worker_tells_nothing_to_a_master_without_the_token(machines: Machines) -> None:
+    """Nor does it run anything of it: one that speaks as Locust does, then one that has another token."""
+    for token in ("", ANOTHER):
+        worker = machines.worker(wait_s=4)
+        with zmq.Context() as context, context.socket(zmq.ROUTER) as master:
+            if token:
+                master.setsockopt(zmq.CURVE_SERVER, 1)
+                master.setsockopt(zmq.CURVE_SECRETKEY, key_pair(token, "master")[1])
+            master.bind(f"tcp://127.0.0.1:{machines.port}")
+            assert not master.poll(8_000)
+        assert worker.wait(10) == 3
 
 
 LOOKING = """
