@@ -23,6 +23,8 @@ SCHEMAS = (1, 2)
 Interval = tuple[float, float]
 Labels = dict[str, Annotated[str, msgspec.Meta(max_length=2**20)]]
 """Values longer than that are refused when a history is read: judging and showing them takes minutes."""
+SinkKey = tuple[str, str, int]
+"""Where notices arrive: receiver, integration, index."""
 T = TypeVar("T")
 
 
@@ -353,8 +355,8 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     """The labels of its group, as Alertmanager told them; None where its integration, or an older history, does not."""
 
     @property
-    def door(self) -> tuple[str, str, int]:
-        """The sink's door it came through: receiver, integration, index."""
+    def sink_key(self) -> SinkKey:
+        """The integration that sent it, by which its sink knew it."""
         return (self.receiver, self.integration, self.index)
 
 

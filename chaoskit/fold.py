@@ -36,6 +36,7 @@ from chaoskit.events import (
     Phase,
     Poll,
     Processor,
+    SinkKey,
     StepBegin,
     StepEnd,
     Stranger,
@@ -53,8 +54,6 @@ PROMETHEUS_TICK_S = 0.001
 _CHAIN_S = 0.25
 """Real seconds that equipment may need to look on again once it is said to be up."""
 
-Door = tuple[str, str, int]
-"""Where notices arrive: receiver, integration, index."""
 Labels = tuple[tuple[str, str], ...]
 Sent = Callable[[Mapping[str, str]], Mapping[str, str]]
 """From an alert's labels in Prometheus to those under which it is sent."""
@@ -73,9 +72,9 @@ class Episode:
     resolved: Interval | None = None
     own: dict[State, Interval] = field(default_factory=dict)
     """The same instants on Prometheus's own clock, exact, for spans between two of its instants (`for`)."""
-    told: set[Door] = field(default_factory=set)
+    told: set[SinkKey] = field(default_factory=set)
     """Where a notice said that it fires."""
-    cleared: set[Door] = field(default_factory=set)
+    cleared: set[SinkKey] = field(default_factory=set)
     """Where a notice said that it is resolved."""
     suppressed: bool = False
     """Whether Alertmanager muted it at any time."""
@@ -327,7 +326,7 @@ class Fold:
         for item in (item for one in read_words(event, self.episodes, list(self._named)) for item in one.alerts):
             for episode in self._known.get(item.labels.get("alertname", ""), ()):
                 if episode.is_in(item.labels):
-                    (episode.told if item.status == "firing" else episode.cleared).add(event.door)
+                    (episode.told if item.status == "firing" else episode.cleared).add(event.sink_key)
 
     def _suppression(self, event: Suppression) -> None:
         self.suppressions.append(event)

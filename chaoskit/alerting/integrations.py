@@ -26,10 +26,10 @@ class Integration:
 
     `contents` stay as configured; `fixed` replace what was configured (credentials the kind insists on become
     dummies), `absent` are set only where missing; `left_out` are known and dropped, and those among them in
-    `noted` are worth telling, with the reason. `word_at` is where the door's word goes: it is sent along, and
-    Alertmanager never shows it (empty where there is no such place: the socket alone tells then who
-    sends). `no_door` says why this kind cannot be pointed at a door. `resolved` is the default of `send_resolved`: off
-    where a message cannot be updated.
+    `noted` are worth telling, with the reason. `word_at` is where the sink's word goes: it is sent along, and
+    Alertmanager never shows it (empty where there is no such place: the socket alone tells then who sends).
+    `no_address` says why this kind cannot be pointed at a sink. `resolved` is the default of `send_resolved`: off where
+    a message cannot be updated.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Integration:
     left_out: frozenset[str] = frozenset()
     noted: Mapping[str, str] = field(default_factory=dict)
     word_at: tuple[str, ...] = ("http_config", "authorization", "credentials")
-    no_door: str = ""
+    no_address: str = ""
     resolved: bool = True
 
     @property
@@ -104,7 +104,7 @@ _ALL = (
         fixed={"api_key": DUMMY},
         left_out=_words("api_key_file"),
     ),
-    Integration("pushover", no_door="its address is fixed in Alertmanager"),
+    Integration("pushover", no_address="its address is fixed in Alertmanager"),
     Integration(
         "wechat",
         resolved=False,
@@ -142,7 +142,7 @@ _ALL = (
         "msteams", address="webhook_url", contents=_words("title summary text"), left_out=_words("webhook_url_file")
     ),
     Integration("msteamsv2", address="webhook_url", contents=_words("title text"), left_out=_words("webhook_url_file")),
-    Integration("jira", no_door=_REMEMBERS),
+    Integration("jira", no_address=_REMEMBERS),
     Integration(
         "rocketchat",
         resolved=False,

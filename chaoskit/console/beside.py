@@ -17,7 +17,7 @@ import msgspec
 
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles
-from chaoskit.console.door import ENTER, new_token
+from chaoskit.console.gatekeeper import ENTER, new_token
 from chaoskit.console.server import Settings, listen, serve
 from chaoskit.errors import ExitCode
 from chaoskit.files import write_private

@@ -221,8 +221,8 @@ def _alerts(live: Live | None, now: float) -> list[dict[str, Any]]:
 
 
 def _heard(alert: Any, episode: Any) -> list[str]:
-    told_ = [f"{n.to}: told" for n in alert.notices if n.door in episode.told and n.door not in episode.cleared]
-    return [*told_, *(f"{n.to}: all-clear" for n in alert.notices if n.door in episode.cleared)]
+    told_ = [f"{n.to}: told" for n in alert.notices if n.sink_key in episode.told and n.sink_key not in episode.cleared]
+    return [*told_, *(f"{n.to}: all-clear" for n in alert.notices if n.sink_key in episode.cleared)]
 
 
 def _picture(live: Live | None, notes: Sequence[Note], now: float) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The console's server: it owns the port, and puts door, pages, stream, commands and mirror together.
+"""The console's server: it owns the port, and puts gatekeeper, pages, stream, commands and mirror together.
 
 It listens on loopback alone. Its life is that of the command that serves it; beside a run of a terminal it is a
 process of its own that the kernel ends with that run, even where the run is killed.
@@ -31,7 +31,7 @@ from starlette.routing import Route
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console import kept, pages
 from chaoskit.console.commands import Busy, Desk, carried_out
-from chaoskit.console.door import ENTER, LOCUST, Door, Key
+from chaoskit.console.gatekeeper import ENTER, LOCUST, Gatekeeper, Key
 from chaoskit.console.pages import Place
 from chaoskit.console.proxy import Mirror
 from chaoskit.console.stream import MOST_STREAMS, Pictures, Watched
@@ -119,8 +119,8 @@ class Console:
         self.missing: list[dict[str, str]] = []
         """The programs that `chaoskit doctor` misses on this machine."""
 
-    def app(self) -> Door:
-        """The ASGI application: all routes, behind the door."""
+    def app(self) -> Gatekeeper:
+        """The ASGI application: all routes, behind the gatekeeper."""
         get, post = ["GET"], ["POST"]
         routes = [
             Route(ENTER, self._enter, methods=get),
@@ -136,7 +136,7 @@ class Console:
             Route(LOCUST, lambda _: RedirectResponse(f"{LOCUST}/"), methods=get),
             Route(LOCUST + "/{path:path}", self._locust, methods=["GET", "POST"]),
         ]
-        return Door(Starlette(routes=routes, exception_handlers={ChaoskitError: self._wrong}), self.key)
+        return Gatekeeper(Starlette(routes=routes, exception_handlers={ChaoskitError: self._wrong}), self.key)
 
     # -- what is shown
 

@@ -20,7 +20,7 @@ from chaoskit.alerting.config_alertmanager import AlertmanagerFile
 from chaoskit.alerting.model import AlertConfig, Integration, Receiver
 from chaoskit.alerting.routing import alert_labels, match_routes, matches_all
 from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
-from chaoskit.events import Deliveries, Event, Notice
+from chaoskit.events import Deliveries, Event, Notice, SinkKey
 from chaoskit.examine.alertmanager import answers, loaded_routes, send_alerts
 from chaoskit.examine.canary import TEST
 from chaoskit.examine.endpoint import Checked, Endpoint, NoAnswer
@@ -55,9 +55,9 @@ class Arrivals:
                 self.failed.append(event.failed)
             self.news.notify_all()
 
-    def at(self, door: tuple[str, str, int], by: str) -> float | None:
-        """When (on the monotonic clock) this witness told of the test at that door; None where it did not."""
-        return next((at for at, one in self.notices if one.door == door and one.by == by), None)
+    def at(self, key: SinkKey, by: str) -> float | None:
+        """When (on the monotonic clock) this witness told of the test at that sink key; None where it did not."""
+        return next((at for at, one in self.notices if one.sink_key == key and one.by == by), None)
 
     def given_up(self, kind: str, receiver: str) -> int:
         """How many notifications Alertmanager gave up meanwhile that may have been this one."""

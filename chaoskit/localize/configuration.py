@@ -1,4 +1,4 @@
-"""Alert configuration made to run here: durations divided, addresses led to our own ports, notifications to doors.
+"""Alert configuration made to run here: durations divided, addresses led to our own ports, notifications to sinks.
 
 Everything is computed before anything starts, so that what cannot run is refused while nothing has happened. The
 written files stay in the run's folder.
@@ -19,9 +19,9 @@ from chaoskit.alerting.promql_durations import CannotScale
 from chaoskit.alerting.rules import rule_document
 from chaoskit.alerting.virtual import instant_records, scale_alertmanager, scale_prometheus, scale_rules
 from chaoskit.errors import Place, Problem, Refused
-from chaoskit.localize.doors import Door, DoorBook
 from chaoskit.localize.mail_header import GROUP_NAME, GROUP_TEMPLATE, HEADER_NAME, HEADER_TEMPLATE
 from chaoskit.localize.redirect import Setting, redirect
+from chaoskit.localize.sink_addresses import SinkAddress, SinkAddresses
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import read
 
@@ -47,7 +47,7 @@ class Localized:
     """The files that the stack runs with, by name, and what was done to make them run here."""
 
     files: Mapping[str, str]
-    doors: tuple[Door, ...]
+    doors: tuple[SinkAddress, ...]
     notes: tuple[str, ...]
 
 
@@ -56,7 +56,7 @@ def localize(
     folder: Path,
     ports: Ports,
     scale: float,
-    book: DoorBook,
+    book: SinkAddresses,
     needed: frozenset[str],
     set_aside: Mapping[str, str],
     too_new: Collection[Setting] = (),

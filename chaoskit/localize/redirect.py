@@ -1,12 +1,12 @@
-"""No notification leaves loopback, with any configuration: every integration is led to a door.
+"""No notification leaves loopback, with any configuration: every integration is led to a sink.
 
 The configuration is not searched for what must go: it is built anew from what is known to be harmless. Of the
 file as a whole, that is the routing tree, the inhibition rules and the templates; of an integration, the settings
-that shape its contents. Its address becomes a door's, its credentials dummies and the door's word (by which the sink
+that shape its contents. Its address becomes a sink's, its credentials dummies and its word (by which the sink
 knows its sender), its HTTP client a plain one: no proxy, no OAuth2 token to fetch, no TLS material, no redirect
 followed. An integration of an unknown kind, with an unknown setting, or whose address cannot be set becomes a
-webhook to its own door and is named. The program itself must still be started without the environment variables
-that name a proxy (see `monitoring`).
+webhook to an address of its own and is named. The program itself must still be started without the environment
+variables that name a proxy (see `monitoring`).
 
 Time intervals follow the wall clock, by which a run must not be judged. They are taken out: no route is ever
 muted, every route is always active, and each route that this concerns is named.
@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from chaoskit.alerting.config_secrets import is_token_like
 from chaoskit.alerting.integrations import KINDS, SEND_RESOLVED, Integration
-from chaoskit.localize.doors import Door, DoorBook
+from chaoskit.localize.sink_addresses import SinkAddress, SinkAddresses
 
 _KEPT = ("route", "receivers", "inhibit_rules", "templates")
 _PINNED_AWAY = frozenset({"time_intervals", "mute_time_intervals"})
@@ -54,15 +54,15 @@ class Redirected:
     """
 
     config: dict[str, Any]
-    doors: tuple[Door, ...]
+    doors: tuple[SinkAddress, ...]
     replaced: tuple[str, ...]
     pinned: tuple[str, ...]
 
 
 def redirect(
-    config: Mapping[str, Any], doors: DoorBook, *, folder: Path, too_new: Collection[Setting] = ()
+    config: Mapping[str, Any], addresses: SinkAddresses, *, folder: Path, too_new: Collection[Setting] = ()
 ) -> Redirected:
-    """The parsed alertmanager.yml with every notification led to a door of `doors`.
+    """The parsed alertmanager.yml with every notification led to one of `addresses`.
 
     `folder` is where the file lies: template globs are relative to it. Settings that are `too_new` for the program that
     is to read it are left out and named; an integration that cannot do without becomes a webhook. The original is left
@@ -84,13 +84,13 @@ def redirect(
         replaced += [f"{section}, {key}: left out: {_TOO_NEW}" for key in dict.fromkeys(left_out)]
     new["receivers"] = []
     for receiver in config.get("receivers") or []:
-        rebuilt, remarks = _receiver(receiver, doors, too_new)
+        rebuilt, remarks = _receiver(receiver, addresses, too_new)
         new["receivers"].append(rebuilt)
         replaced += remarks
     if new.get("templates"):
         new["templates"] = [absolute_glob(folder, pattern) for pattern in new["templates"]]
     pinned = tuple(_pin(new["route"], "route")) if new.get("route") else ()
-    return Redirected(new, doors.doors, tuple(replaced), pinned)
+    return Redirected(new, addresses.given, tuple(replaced), pinned)
 
 
 def absolute_glob(folder: Path, pattern: str) -> str:
@@ -119,9 +119,9 @@ def _global(settings: Mapping[str, Any], too_new: Collection[Setting]) -> tuple[
 
 
 def _receiver(
-    receiver: Mapping[str, Any], doors: DoorBook, too_new: Collection[Setting]
+    receiver: Mapping[str, Any], addresses: SinkAddresses, too_new: Collection[Setting]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The receiver with each integration led to a door of its own; those replaced follow its own webhooks."""
+    """The receiver with each integration led to a sink address of its own; those replaced follow its own webhooks."""
     name = str(receiver["name"])
     rebuilt: dict[str, Any] = {"name": name}
     webhooks: list[dict[str, Any]] = []
@@ -134,15 +134,15 @@ def _receiver(
         kind = key.removesuffix(CONFIGS)
         for index, entry in enumerate(entries or []):
             where = f"receiver {name}, {kind} {index}"
-            reason = _no_door(kind, entry, too_new)
+            reason = _no_address(kind, entry, too_new)
             if reason:
-                webhooks.append(_webhook_instead(name, kind, index, entry, doors))
+                webhooks.append(_webhook_instead(name, kind, index, entry, addresses))
                 remarks.append(f"{where}: sent as a webhook: {reason}")
                 continue
             integration = KINDS[kind]
             lost = [setting for setting in entry if (kind, setting) in too_new]
             kept = {setting: value for setting, value in entry.items() if setting not in lost}
-            rebuilt.setdefault(key, []).append(_led_to_door(name, integration, index, kept, doors))
+            rebuilt.setdefault(key, []).append(_led_to_sink(name, integration, index, kept, addresses))
             remarks += [f"{where}, {setting}: left out: {_TOO_NEW}" for setting in lost]
             remarks += [
                 f"{where}, {setting}: {why}" for setting, why in integration.noted.items() if entry.get(setting)
@@ -152,21 +152,21 @@ def _receiver(
     return rebuilt, remarks
 
 
-def _no_door(kind: str, entry: Mapping[str, Any], too_new: Collection[Setting]) -> str:
-    """Why an integration cannot be led to a door as it is; empty when it can."""
+def _no_address(kind: str, entry: Mapping[str, Any], too_new: Collection[Setting]) -> str:
+    """Why an integration cannot be led to a sink as it is; empty when it can."""
     integration = KINDS.get(kind)
     if integration is None:
         return "this kind of integration is not known"
     if any(own == kind and setting not in integration.contents for own, setting in too_new):
         return _TOO_NEW
     unknown = sorted(str(key) for key in entry if key not in integration.known)
-    if unknown and not integration.no_door:
+    if unknown and not integration.no_address:
         return f"its setting {', '.join(unknown)} is not known"
-    return integration.no_door
+    return integration.no_address
 
 
-def _led_to_door(
-    receiver: str, integration: Integration, index: int, entry: Mapping[str, Any], doors: DoorBook
+def _led_to_sink(
+    receiver: str, integration: Integration, index: int, entry: Mapping[str, Any], addresses: SinkAddresses
 ) -> dict[str, Any]:
     kind = integration.kind
     resolved = _send_resolved(kind, entry)
@@ -178,30 +178,32 @@ def _led_to_door(
     }
     tail = _tail(entry.get(integration.address)) if kind == "webhook" else ""
     worded = bool(integration.word_at)
-    door = doors.add(receiver, kind, index, send_resolved=resolved, speaks=kind, tail=tail, worded=worded)
+    led = addresses.add(receiver, kind, index, send_resolved=resolved, speaks=kind, tail=tail, worded=worded)
     if kind != "email":
         rebuilt["http_config"] = {"follow_redirects": False}
-    _give_word(rebuilt, integration, door)
-    rebuilt[integration.address] = door.address
+    _give_word(rebuilt, integration, led)
+    rebuilt[integration.address] = led.address
     rebuilt["send_resolved"] = resolved
     return rebuilt
 
 
-def _webhook_instead(receiver: str, kind: str, index: int, entry: Mapping[str, Any], doors: DoorBook) -> dict[str, Any]:
+def _webhook_instead(
+    receiver: str, kind: str, index: int, entry: Mapping[str, Any], addresses: SinkAddresses
+) -> dict[str, Any]:
     resolved = _send_resolved(kind, entry)
-    door = doors.add(receiver, kind, index, send_resolved=resolved, speaks="webhook")
-    rebuilt = {"url": door.address, "send_resolved": resolved, "http_config": {"follow_redirects": False}}
-    _give_word(rebuilt, KINDS["webhook"], door)
+    led = addresses.add(receiver, kind, index, send_resolved=resolved, speaks="webhook")
+    rebuilt = {"url": led.address, "send_resolved": resolved, "http_config": {"follow_redirects": False}}
+    _give_word(rebuilt, KINDS["webhook"], led)
     return rebuilt
 
 
-def _give_word(entry: dict[str, Any], integration: Integration, door: Door) -> None:
-    """Puts the door's word where this kind of integration carries it."""
+def _give_word(entry: dict[str, Any], integration: Integration, led: SinkAddress) -> None:
+    """Puts its word where this kind of integration carries it."""
     *above, last = integration.word_at or ("",)
     for key in above:
         entry = entry.setdefault(key, {})
     if last:
-        entry[last] = door.word
+        entry[last] = led.word
 
 
 def _send_resolved(kind: str, entry: Mapping[str, Any]) -> bool:
@@ -213,7 +215,7 @@ def _send_resolved(kind: str, entry: Mapping[str, Any]) -> bool:
 
 
 def _tail(url: object) -> str:
-    """The path of a webhook's own URL, to follow the door's; none where it is a template or holds a token."""
+    """The path of a webhook's own URL, to follow the sink's; none where it is a template or holds a token."""
     if not isinstance(url, str) or "{{" in url:
         return ""
     try:

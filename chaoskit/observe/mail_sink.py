@@ -38,7 +38,7 @@ PART_LIMIT = 1_000_000
 """Characters of a part, or of a subject, that are kept."""
 
 
-class MailDoor(msgspec.Struct, frozen=True, kw_only=True):
+class MailAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Whose port it is; the catch-all port's receiver is empty."""
 
     receiver: str
@@ -50,7 +50,7 @@ class MailDoor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mail_notice(
-    door: MailDoor, *, sent: Interval, sender: str, recipients: Sequence[str], content: bytes, lists: bool = True
+    door: MailAddress, *, sent: Interval, sender: str, recipients: Sequence[str], content: bytes, lists: bool = True
 ) -> Notice:
     """The notice that a mail is; `sender` and `recipients` are the envelope's.
 
@@ -156,7 +156,7 @@ SESSIONS_AT_ONCE = 200
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sink's configuration, one JSON line on standard input."""
 
-    doors: list[MailDoor]
+    doors: list[MailAddress]
     extra_port: int | None = None
     response_file: str = ""
     """The file that may tell this sink to answer badly."""
@@ -184,7 +184,7 @@ class _Server(SMTP):
 
     def __init__(
         self,
-        door: MailDoor,
+        door: MailAddress,
         timed_loop: TimedLoop,
         emit: Emit,
         places: Places,
@@ -290,7 +290,7 @@ async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:
     config = msgspec.json.decode(line, type=Config)
     doors = list(config.doors)
     if config.extra_port is not None:
-        doors.append(MailDoor(receiver="", port=config.extra_port))
+        doors.append(MailAddress(receiver="", port=config.extra_port))
     places = Places(timed_loop, SESSIONS_AT_ONCE)
     strangers = Strangers("mail-sink", emit)
     timed_loop.before_watch = strangers.tell

@@ -1,7 +1,8 @@
 """Strangers: what came to a door of ours from something else than it is for, how that is told, and how it is counted.
 
 Every process of the machine reaches a port on loopback, and so does every web page in a browser on it. Alertmanager
-carries a word (`localize.doors`), a page betrays itself by its headers (`web_pages`), a socket belongs to a process.
+carries a word (`localize.sink_addresses`), a page betrays itself by its headers (`web_pages`), a socket belongs to a
+process.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from typing import Literal, Protocol
 
 import psutil
 
-from chaoskit.events import Stranger
+from chaoskit.events import SinkKey, Stranger
 from chaoskit.observe.sink_process import Emit
 from chaoskit.observe.timed_loop import TimedLoop
 
 _LISTENING = "0A"
-_Door = tuple[str, str, int]
 
 
 def sent_by(server_port: int, ports: tuple[int, int]) -> bool:
@@ -70,9 +70,9 @@ class Strangers:
     def __init__(self, sink: Literal["mail-sink", "webhook-sink"], emit: Emit) -> None:
         self._sink = sink
         self._emit = emit
-        self._counts: Counter[tuple[_Door, str]] = Counter()
+        self._counts: Counter[tuple[SinkKey, str]] = Counter()
 
-    def turned_away(self, door: _Door, reason: str) -> None:
+    def turned_away(self, door: SinkKey, reason: str) -> None:
         """One more at this door (receiver, integration, index)."""
         known = (door, reason) in self._counts or len(self._counts) < _REASONS_AT_ONCE
         self._counts[door, reason if known else _REST] += 1

@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from chaoskit.localize.doors import Door, content_type, reply_to
+from chaoskit.localize.sink_addresses import SinkAddress, content_type, reply_to
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
 from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.sink_process import Emit, run_sink, sink_response
@@ -28,7 +28,7 @@ from chaoskit.observe.web_pages import carries_token, oddity
 _DOOR = re.compile(r"/door/\d+(?=/|$)")
 
 
-class DoorConfig(msgspec.Struct, frozen=True, kw_only=True):
+class WebAddress(msgspec.Struct, frozen=True, kw_only=True):
     """One door as configured."""
 
     receiver: str
@@ -43,7 +43,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sink's configuration, one JSON line on standard input."""
 
     port: int
-    doors: list[DoorConfig]
+    doors: list[WebAddress]
     alertmanager: int = 0
     """The port of the Alertmanager whose notices these are; 0 where it is known by its words alone."""
     catch_all: bool = False
@@ -60,7 +60,7 @@ class Desk:
         self._config = config
         self._response_file = config.response_file
         self._doors = {_stem(door.path): _door(number, config.port, door) for number, door in enumerate(config.doors)}
-        self._catch_all = _door(-1, config.port, DoorConfig(receiver="", integration="webhook", path=""))
+        self._catch_all = _door(-1, config.port, WebAddress(receiver="", integration="webhook", path=""))
 
     def admit(self, request: Request) -> Answer | None:
         """None for what Alertmanager sent; anything else is counted, told why, and its body is not taken."""
@@ -98,10 +98,10 @@ class Desk:
             return Answer(HTTPStatus.BAD_REQUEST, body=b"this is not JSON\n")
         return dataclasses.replace(_reply(door), delay_s=now.delay_s)
 
-    def _door_of(self, request: Request) -> Door:
+    def _door_of(self, request: Request) -> SinkAddress:
         return self._doors.get(_stem(request.path), self._catch_all)
 
-    def _report(self, door: Door, request: Request, contents: Contents, refused: int = 0) -> None:
+    def _report(self, door: SinkAddress, request: Request, contents: Contents, refused: int = 0) -> None:
         self._emit(contents.notice(door.receiver, door.integration, door.index, request.sent, refused))
 
 
@@ -112,8 +112,8 @@ def _stem(path: str) -> str:
     return match[0] if match else bare
 
 
-def _door(number: int, port: int, config: DoorConfig) -> Door:
-    return Door(
+def _door(number: int, port: int, config: WebAddress) -> SinkAddress:
+    return SinkAddress(
         number=number,
         receiver=config.receiver,
         integration=config.integration,
@@ -127,7 +127,7 @@ def _door(number: int, port: int, config: DoorConfig) -> Door:
     )
 
 
-def _reply(door: Door) -> Answer:
+def _reply(door: SinkAddress) -> Answer:
     reply = reply_to(door.speaks)
     return Answer(reply.status, reply.content_type, reply.body)
 

@@ -19,7 +19,7 @@ from chaoskit.errors import Problem
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
 from chaoskit.plan.targets import undefined
-from chaoskit.plan.witnesses import WITNESS, delay_of, doors_of, seen_by, through, unproved, unwitnessed
+from chaoskit.plan.witnesses import WITNESS, delay_of, seen_by, seen_integrations, through, unproved, unwitnessed
 from chaoskit.scenario.model import Expectation, Notify, Profile
 from chaoskit.units import format_duration
 
@@ -201,7 +201,7 @@ class AlertPlanner:
         silent = said is not None and not said.resolved and ask.mode != "never"
         by = {
             one: () if target == "local" else seen_by(target, receiver, one)
-            for one in doors_of(self._profile, receiver)
+            for one in seen_integrations(self._profile, receiver)
         }
         return [
             PlannedNotice(

@@ -9,6 +9,7 @@ from chaoskit.alerting.model import AlertConfig, Labels, NotUnderstood, Rule
 from chaoskit.alerting.windows import Window
 from chaoskit.alerting.windows_expression import unread_below
 from chaoskit.errors import Place
+from chaoskit.events import SinkKey
 from chaoskit.hop import Hop
 from chaoskit.scenario.model import Control, Expectation, FaultSpec, Notify, Profile, Scenario, Step
 
@@ -79,8 +80,8 @@ class PlannedNotice:
         return max(bounds) + self.delay_s
 
     @property
-    def door(self) -> tuple[str, str, int]:
-        """The sink's door it comes through: receiver, integration, index."""
+    def sink_key(self) -> SinkKey:
+        """The integration that sends it, by which its sink knows it."""
         return (self.receiver, self.integration, self.index)
 
     @property

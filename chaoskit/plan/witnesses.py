@@ -17,7 +17,7 @@ from __future__ import annotations
 from chaoskit.alerting.model import AlertConfig, Integration, PromisedReceiver, Receiver
 from chaoskit.alerting.promise import lacking
 from chaoskit.errors import Problem
-from chaoskit.events import Notice
+from chaoskit.events import Notice, SinkKey
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Unproved
 from chaoskit.plan.targets import undefined
@@ -57,7 +57,7 @@ def chat(name: str) -> str:
     return f"chat {name}"
 
 
-def door_of(by: str) -> tuple[str, str, int]:
+def sink_key_of(by: str) -> SinkKey:
     """Receiver, kind and index of the integration that a mailbox or chat sees; a receiver's name may have slashes."""
     rest, _, last = by.partition(" ")[2].rpartition("/")
     if not last.isdigit():
@@ -93,7 +93,7 @@ def delay_of(target: Attached, by: str) -> float:
     return place.delay_s if place else 0.0
 
 
-def doors_of(profile: Profile, receiver: Receiver) -> tuple[Integration, ...]:
+def seen_integrations(profile: Profile, receiver: Receiver) -> tuple[Integration, ...]:
     """The integrations of a receiver whose notices a sink or the witness sees."""
     target = profile.target
     if not isinstance(target, Attached):
@@ -134,7 +134,7 @@ def unproved(
             )
             for kind in lacking(promised, receiver)
         ]
-    if isinstance(target, Attached) and not doors_of(profile, receiver):
+    if isinstance(target, Attached) and not seen_integrations(profile, receiver):
         hops: tuple[Hop, ...] = () if ask.mode == "never" else (Hop.CONTENT,)
         if all_clear:
             hops = (Hop.ALL_CLEAR, *hops)

@@ -144,7 +144,7 @@ def judge_wave(
 
 def _outcome(case: Case, alert: PlannedAlert, rows: list[Row], wave: str) -> RuleOutcome:
     episodes = case.lives_of(alert)
-    doors = dict.fromkeys([*(n.door for n in alert.notices), *(n.door for n in case.evidence.notices)])
+    doors = dict.fromkeys([*(n.sink_key for n in alert.notices), *(n.sink_key for n in case.evidence.notices)])
     heard = tuple(h for door in doors if (h := _heard(door, episodes, case, alert)) is not None)
     muted = tuple(dict.fromkeys(name for episode in episodes for name in muted_by(case, episode)))
     result, problems = worst_of(row.result for row in rows), tuple(telling(rows))
@@ -154,7 +154,7 @@ def _outcome(case: Case, alert: PlannedAlert, rows: list[Row], wave: str) -> Rul
 
 def _heard(door: tuple[str, str, int], episodes: list[Episode], case: Case, alert: PlannedAlert) -> Heard | None:
     for notice in case.evidence.notices:
-        if notice.door != door or notice.refused:
+        if notice.sink_key != door or notice.refused:
             continue
         for episode in episodes:
             if episode.firing is not None and episode.is_told(notice, "firing") and notice.sent[1] >= episode.firing[0]:

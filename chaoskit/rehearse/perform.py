@@ -18,7 +18,7 @@ from chaoskit.faults.registry import known
 from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.localize.configuration import Ports, localize
-from chaoskit.localize.doors import Door, DoorBook
+from chaoskit.localize.sink_addresses import SinkAddress, SinkAddresses
 from chaoskit.rehearse.drill import PROFILE, Drill, profile_text
 from chaoskit.rehearse.marker import mark
 from chaoskit.rehearse.outcome import RuleOutcome, judge_wave, unrehearsed, worse
@@ -93,7 +93,7 @@ def perform(
     sources, where = with_rules(config, every), folder / "stack"
     localized = fitted(
         lambda too_new: localize(
-            sources, where, ports, scale, DoorBook(ports.webhook), frozenset(), config.set_aside, too_new
+            sources, where, ports, scale, SinkAddresses(ports.webhook), frozenset(), config.set_aside, too_new
         ),
         binaries.amtool,
     )
@@ -134,7 +134,7 @@ def perform(
 
 
 def _header(
-    config: AlertConfig, drill: Drill, notes: Sequence[str], doors: Sequence[Door], binaries: Binaries
+    config: AlertConfig, drill: Drill, notes: Sequence[str], doors: Sequence[SinkAddress], binaries: Binaries
 ) -> Header:
     sources = {key: text for key, text in config.sources.items() if not key.startswith("promise:")}
     sources[f"scenario:{drill.name}.yml"] = drill.text

@@ -131,10 +131,10 @@ def countdowns(alert: PlannedAlert, episode: Episode, scale: float, now: float) 
     firing, resolved = episode.firing, episode.resolved
     waiting = []
     for notice in alert.notices:
-        if resolved is not None and notice.all_clear is not None and notice.door not in episode.cleared:
+        if resolved is not None and notice.all_clear is not None and notice.sink_key not in episode.cleared:
             left = notice.all_clear.hi_vs - (now - resolved[1]) * scale
             waiting.append(f"{notice.to} hears the all-clear within {max(0.0, left):.0f} s")
-        elif resolved is None and firing is not None and notice.door not in episode.told:
+        elif resolved is None and firing is not None and notice.sink_key not in episode.told:
             left = notice.notify.hi_vs - (now - firing[1]) * scale
             waiting.append(f"{notice.to} hears within {max(0.0, left):.0f} s" if left > 0 else f"{notice.to} is late")
     return waiting

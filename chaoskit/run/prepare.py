@@ -25,9 +25,9 @@ from chaoskit.host.ports import reserve
 from chaoskit.host.revisions import commit_here
 from chaoskit.load.processes import Processes
 from chaoskit.localize.configuration import Ports, localize
-from chaoskit.localize.doors import Door, DoorBook
+from chaoskit.localize.sink_addresses import SinkAddress, SinkAddresses
 from chaoskit.plan.model import Plan
-from chaoskit.plan.witnesses import doors_of
+from chaoskit.plan.witnesses import seen_integrations
 from chaoskit.run.planning import Asked, Planned, by_name, plan_for
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import own_load
@@ -94,7 +94,9 @@ def prepare(
         needed |= {allow.alert for each in plans for allow in each.scenario.allow}
         scale, aside = plan.time_scale, plan.config.set_aside
         localized = fitted(
-            lambda too_new: localize(sources, where, ports, scale, DoorBook(ports.webhook), needed, aside, too_new),
+            lambda too_new: localize(
+                sources, where, ports, scale, SinkAddresses(ports.webhook), needed, aside, too_new
+            ),
             binaries.amtool,
         )
         stack = LocalStack(where, binaries, localized, ports, plan.time_scale, None)
@@ -135,7 +137,7 @@ def _attached(
         doors = [
             {"receiver": one.name, "integration": door.kind, "index": door.index, "kind": "http", "send_resolved": True}
             for one in config.receivers.values()
-            for door in doors_of(profile, one)
+            for door in seen_integrations(profile, one)
         ]
         shared = {"doors": doors, "notes": notes, "versions": versions(None), "lingering": before}
         doubts = [[*answer.rows, *found] for _, found in looked]
@@ -243,7 +245,7 @@ def versions(binaries: Binaries | None) -> dict[str, str]:
     return found
 
 
-def described(door: Door) -> dict[str, Any]:
+def described(door: SinkAddress) -> dict[str, Any]:
     """A sink's address as a history's header has it."""
     return {
         "receiver": door.receiver,

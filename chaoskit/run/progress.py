@@ -79,7 +79,7 @@ class Progress:
 
     def _told_at(self, alert: PlannedAlert, begun: float) -> float:
         episodes = self.episodes_of(alert)
-        wanted = [n.door for n in alert.notices if n.ask.mode != "never"]
+        wanted = [n.sink_key for n in alert.notices if n.ask.mode != "never"]
         told = [e for e in episodes if e.firing is not None and e.told.issuperset(wanted)]
         silent = alert.expectation.suppressed_by is not None or not wanted
         firing = [e.firing[1] for e in episodes if e.firing is not None]
@@ -99,7 +99,7 @@ class Progress:
 
     def _cleared_at(self, alert: PlannedAlert, begun: float, undone: float) -> float:
         episodes = self.episodes_of(alert)
-        wanted = [n.door for n in alert.notices if n.all_clear is not None]
+        wanted = [n.sink_key for n in alert.notices if n.all_clear is not None]
         resolved = [e.resolved[1] for e in episodes if e.resolved is not None]
         if episodes and len(resolved) == len(episodes):
             if all(e.cleared.issuperset(wanted) for e in episodes):
@@ -136,7 +136,7 @@ def _is_in(episode: Episode, state: str, notices: tuple[PlannedNotice, ...]) -> 
         case "firing":
             return episode.firing is not None
         case "notified":
-            wanted = {notice.door for notice in notices if notice.ask.mode != "never"}
+            wanted = {notice.sink_key for notice in notices if notice.ask.mode != "never"}
             return bool(episode.told) and episode.told.issuperset(wanted)
         case "suppressed":
             return episode.suppressed

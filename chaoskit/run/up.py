@@ -17,7 +17,7 @@ from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
 from chaoskit.host.ports import LOOPBACK, check_free, reserve
 from chaoskit.localize.configuration import Localized, Ports, localize
-from chaoskit.localize.doors import DoorBook
+from chaoskit.localize.sink_addresses import SinkAddresses
 from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require
@@ -71,7 +71,7 @@ def run_stack(
         folder = Path(temporary) / "stack"
         localized = fitted(
             lambda too_new: localize(
-                config.sources, folder, ports, scale, DoorBook(ports.webhook), frozenset(), set_aside, too_new
+                config.sources, folder, ports, scale, SinkAddresses(ports.webhook), frozenset(), set_aside, too_new
             ),
             binaries.amtool,
         )

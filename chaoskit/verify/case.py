@@ -158,7 +158,7 @@ class Instance:
             return None
         seen = [n for n in self.case.evidence.controls if n.by == by] if by else self.case.evidence.notices
         since = episode.begun[0] if status == "firing" or episode.resolved is None else episode.resolved[0]
-        came = (one for one in seen if one.door == notice.door and not one.refused)
+        came = (one for one in seen if one.sink_key == notice.sink_key and not one.refused)
         return next((one for one in came if one.sent[1] >= since and episode.is_told(one, status)), None)
 
 

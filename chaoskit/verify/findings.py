@@ -17,8 +17,7 @@ from chaoskit.alerting import routing
 from chaoskit.alerting.model import Route
 from chaoskit.alerting.silences import written
 from chaoskit.alerting.windows_expression import range_of
-from chaoskit.events import Notice, Stranger
-from chaoskit.fold import Door
+from chaoskit.events import Notice, SinkKey, Stranger
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.plan.model import Plan, PlannedAlert, sink_of
@@ -107,7 +106,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
     for notice in evidence.notices:
         if outside_span(notice.sent, case.since, case.until):
             continue
-        door, to = notice.door, f"{notice.receiver or 'an unknown door'} ({notice.integration})"
+        door, to = notice.sink_key, f"{notice.receiver or 'an unknown door'} ({notice.integration})"
         if not notice.alerts:
             if (door, "") not in told:
                 what = f"{to} got a notice that names no alert: {notice.subject or notice.text[:80]!r}"
@@ -119,7 +118,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
             if plan.allowed(name) or (door, name) in told or plan.foreign(labels):
                 continue
             owners = [alert for alert in plan.alerts if alert.matches(labels)]
-            if any(planned.door == door for alert in owners for planned in alert.notices):
+            if any(planned.sink_key == door for alert in owners for planned in alert.notices):
                 continue
             if any(alert.expectation.suppressed_by for alert in owners):
                 continue  # Receivers that hear of it firing are judged there; its end may ride along with its group's.
@@ -135,7 +134,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
 
 def _repeats(case: Case) -> Iterator[Strict]:
     plan, evidence = case.plan, case.evidence
-    last: dict[tuple[Door, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
+    last: dict[tuple[SinkKey, str], tuple[Notice, frozenset[tuple[tuple[tuple[str, str], ...], str]]]] = {}
     for notice in evidence.notices:
         content = frozenset((tuple(sorted(item.labels.items())), item.status) for item in notice.alerts)
         if not content or notice.refused or tells_only(case, notice, plan.foreign):
@@ -146,7 +145,7 @@ def _repeats(case: Case) -> Iterator[Strict]:
         )
         if route is None:
             continue
-        key = (notice.door, str(routing.group_labels(route, labels)))
+        key = (notice.sink_key, str(routing.group_labels(route, labels)))
         if all(status == "resolved" for _, status in content):
             last.pop(key, None)
             continue

@@ -251,7 +251,7 @@ def kept_from(one: Instance, notice: PlannedNotice) -> str:
 
 def _notice_setting(one: Instance, notice: PlannedNotice) -> str:
     notices = one.case.evidence.notices
-    refused = [n for n in notices if n.door == notice.door and n.refused]
+    refused = [n for n in notices if n.sink_key == notice.sink_key and n.refused]
     if refused:
         return f"; the receiver refused it {amount(len(refused), 'times')}, with {refused[0].refused}"
     if what := one.case.templates.doors.get((notice.receiver, notice.integration)):

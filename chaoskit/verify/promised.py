@@ -30,7 +30,7 @@ from chaoskit.verify.verdict import Result
 
 _UNFIRED = "it was not seen firing"
 _UNHEARD = "no notice that lists it was seen there"
-Doors = Iterator[tuple[PlannedNotice, PromisedAlert]]
+PlannedNotices = Iterator[tuple[PlannedNotice, PromisedAlert]]
 
 
 def _promised(one: Instance) -> PromisedAlert | None:
@@ -42,7 +42,7 @@ def _ends(one: Instance) -> bool:
     return one.alert.expectation.until_step != "never" and one.alert.expectation.resolves is True
 
 
-def _doors(one: Instance) -> Doors:
+def _promised_notices(one: Instance) -> PlannedNotices:
     """Where it must be told, with what is promised of it; nowhere for one that is to be muted."""
     promised = _promised(one)
     if promised is not None and one.alert.expectation.suppressed_by is None:
@@ -121,7 +121,7 @@ def _muted_by(one: Instance) -> Iterator[Strict]:
 def _ways(one: Instance, hop: Hop) -> Iterator[tuple[PlannedNotice, Window]]:
     """The doors to which a whole way is promised, each with its window; of an end that the scenario brings about."""
     if hop is Hop.FAULT_TO_PHONE or _ends(one):
-        for planned, _ in _doors(one):
+        for planned, _ in _promised_notices(one):
             window = planned.phone if hop is Hop.FAULT_TO_PHONE else planned.over
             if window is not None:
                 yield planned, window
@@ -172,7 +172,7 @@ def _all_clear(one: Instance) -> Iterator[Strict]:
 
 def _grouped_by(one: Instance) -> Iterator[Strict]:
     """The labels of the group with which a notice came."""
-    for planned, notice in _grouped_doors(one):
+    for planned, notice in _grouped(one):
         hop, wanted = Hop.GROUPED_BY, notice.grouped_by or ()
         # A mail does not tell its group; the recorder of what Alertmanager delivered does.
         seen = [told for by in ("", *planned.by[1:]) if (told := one.heard(planned, "firing", by))]
@@ -194,27 +194,27 @@ def _grouped_by(one: Instance) -> Iterator[Strict]:
             yield broken(hop, one.about, _said(one, hop, what, notice.place, planned.to), to=planned.to)
 
 
-def _grouped_doors(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
+def _grouped(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
     """The doors with a promised group; of a receiver's own, told at once, only those that tell it, where any does."""
     if one.alert.expectation.suppressed_by is not None:
         return
-    notices = {planned.door: one.heard(planned, "firing") for planned in one.alert.notices}
+    notices = {planned.sink_key: one.heard(planned, "firing") for planned in one.alert.notices}
     tells = {door[0] for door, heard in notices.items() if heard and heard.group_labels is not None}
     for planned in one.alert.notices:
         notice = _notice_of(one, planned)
-        heard = notices[planned.door]
+        heard = notices[planned.sink_key]
         untold = heard is not None and heard.group_labels is None and planned.receiver in tells
         if planned.ask.mode != "never" and notice is not None and notice.grouped_by is not None and not untold:
             yield planned, notice
 
 
-def _mail_doors(one: Instance) -> Iterator[PlannedNotice]:
-    return (planned for planned, _ in _doors(one) if planned.recipients)
+def _mailed(one: Instance) -> Iterator[PlannedNotice]:
+    return (planned for planned, _ in _promised_notices(one) if planned.recipients)
 
 
 def _recipients(one: Instance) -> Iterator[Strict]:
     """The addresses that the mails went to."""
-    for planned in _mail_doors(one):
+    for planned in _mailed(one):
         hop, place = Hop.RECIPIENTS, one.case.plan.config.promise.receivers[planned.receiver].place
         mails = [mail for status in ("firing", "resolved") if (mail := one.heard(planned, status))]
         went_to = {tuple(sorted(mail.recipients)) for mail in mails} - {tuple(sorted(planned.recipients))}
@@ -230,10 +230,10 @@ def _recipients(one: Instance) -> Iterator[Strict]:
             )
 
 
-def _resolved_doors(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
+def _resolves(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
     """The doors at which it is promised whether the end is told, where the scenario brings that about."""
     receivers = one.case.plan.config.promise.receivers
-    for planned, _ in _doors(one):
+    for planned, _ in _promised_notices(one):
         told = planned.all_clear is not None or planned.no_all_clear is not None
         if planned.receiver in receivers and told and one.alert.expectation.until_step != "never":
             yield planned, receivers[planned.receiver].place
@@ -241,7 +241,7 @@ def _resolved_doors(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
 
 def _resolved(one: Instance) -> Iterator[Strict]:
     """Whether the end was told."""
-    for planned, place in _resolved_doors(one):
+    for planned, place in _resolves(one):
         hop, heard, ended = Hop.RESOLVED, one.heard(planned, "resolved"), one.resolved
         if heard is not None and planned.no_all_clear is None:
             yield kept(hop, one.about, "the end was told", to=planned.to)
@@ -264,15 +264,15 @@ def _resolved(one: Instance) -> Iterator[Strict]:
                 yield broken(hop, one.about, silent, need, to=planned.to)
 
 
-def _repeat_doors(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
-    for planned, _ in _doors(one):
+def _repeats(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
+    for planned, _ in _promised_notices(one):
         if (notice := _notice_of(one, planned)) is not None:
             yield planned, notice
 
 
 def _repeat(one: Instance) -> Iterator[Strict]:
     """How long after a notice the same came again, as far as the run was long enough to see it."""
-    for planned, notice in _repeat_doors(one):
+    for planned, notice in _repeats(one):
         told = _told(one, planned)
         if one.episode is None or not told:
             yield _unjudged(one, Hop.REPEAT, _UNHEARD, notice.place, planned.to)
@@ -283,7 +283,7 @@ def _repeat(one: Instance) -> Iterator[Strict]:
 def _told(one: Instance, planned: PlannedNotice) -> list[Notice]:
     """The notices at a door that list this life of the instance as firing, in order."""
     first, end = one.heard(planned, "firing"), one.resolved[1] if one.resolved else math.inf
-    came = (n for n in one.case.evidence.notices if n.door == planned.door and not n.refused)
+    came = (n for n in one.case.evidence.notices if n.sink_key == planned.sink_key and not n.refused)
     return [
         n
         for n in came
@@ -373,17 +373,17 @@ PROMISED = (
     ),
     Check(
         "groups", Instance, _grouped_by,
-        lambda one: [(one.about, Hop.GROUPED_BY, door.to) for door, _ in _grouped_doors(one)],
+        lambda one: [(one.about, Hop.GROUPED_BY, door.to) for door, _ in _grouped(one)],
     ),
     Check(
         "recipients", Instance, _recipients,
-        lambda one: [(one.about, Hop.RECIPIENTS, door.to) for door in _mail_doors(one)],
+        lambda one: [(one.about, Hop.RECIPIENTS, door.to) for door in _mailed(one)],
     ),
     Check(
         "resolved notices", Instance, _resolved,
-        lambda one: [(one.about, Hop.RESOLVED, door.to) for door, _ in _resolved_doors(one)],
+        lambda one: [(one.about, Hop.RESOLVED, door.to) for door, _ in _resolves(one)],
     ),
     Check(
-        "repeats", Instance, _repeat, lambda one: [(one.about, Hop.REPEAT, door.to) for door, _ in _repeat_doors(one)]
+        "repeats", Instance, _repeat, lambda one: [(one.about, Hop.REPEAT, door.to) for door, _ in _repeats(one)]
     ),
 )  # fmt: skip

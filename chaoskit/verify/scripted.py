@@ -46,12 +46,12 @@ def _astray(case: Case) -> Iterator[Strict]:
     """Receivers that heard of an expected alert though nothing leads it there, and nothing else says so."""
     for alert in case.plan.alerts if case.rehearsal else ():
         lives = [episode for episode in case.lives_of(alert) if episode.firing]
-        doors = {notice.door for notice in alert.notices}
+        doors = {notice.sink_key for notice in alert.notices}
         for notice in case.evidence.notices if alert.rule.alert in case.plan.beside else ():
             told = next((episode for episode in lives if episode.is_told(notice, "firing")), None)
-            if notice.door in doors or told is None or notice.refused:
+            if notice.sink_key in doors or told is None or notice.refused:
                 continue
-            doors.add(notice.door)
+            doors.add(notice.sink_key)
             labels = ", ".join(f"{k}={v}" for k, v in sorted(told.sent.items()))
             ways = f"only {' and '.join(alert.receivers) or 'no receiver'} should"
             to = f"{notice.receiver} ({notice.integration})"

@@ -73,7 +73,7 @@ def by_kind(notices: Iterable[Notice]) -> Counter[str]:
     found: Counter[str] = Counter()
     told: dict[object, set[frozenset[tuple[str, str]]]] = {}
     for notice in notices:
-        here = told.setdefault(notice.door, set())
+        here = told.setdefault(notice.sink_key, set())
         firing = {frozenset(item.labels.items()) for item in notice.alerts if item.status == "firing"}
         ended = {frozenset(item.labels.items()) for item in notice.alerts if item.status == "resolved"}
         if firing - here:
@@ -99,7 +99,7 @@ def _notices(one: Instance) -> Iterator[Strict]:
             row = Row(about=one.about, hop=Hop.NOTICES, to=planned.to, result=Result.PASS)
             watched, running = _needs(one, one.episode, planned.sinks)
             count = sum(
-                notice.door == planned.door
+                notice.sink_key == planned.sink_key
                 and not notice.refused
                 and running.span[0] <= notice.sent[1] <= running.span[1]
                 and one.episode.is_told(notice)

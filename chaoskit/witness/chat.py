@@ -22,7 +22,7 @@ import msgspec
 from chaoskit.access import session_bearing
 from chaoskit.events import Event, Interval, Notice
 from chaoskit.observe.payload import TEXT_LIMIT, instant
-from chaoskit.plan.witnesses import door_of
+from chaoskit.plan.witnesses import sink_key_of
 from chaoskit.scenario.model import Chat
 from chaoskit.witness.asking import Server
 from chaoskit.witness.follower import Follower, Unseen
@@ -184,7 +184,7 @@ class ChatFollower(Follower):
 
     def __init__(self, by: str, service: Service, on_event: Callable[[Event], None], every_s: float = _EVERY_S) -> None:
         super().__init__(by, every_s, on_event)
-        self._receiver, self._kind, self._index = door_of(by)
+        self._receiver, self._kind, self._index = sink_key_of(by)
         self._service = service
         self._begun = 0.0
         self._known: set[str] | None = None

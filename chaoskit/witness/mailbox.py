@@ -30,8 +30,8 @@ import msgspec
 from chaoskit.access import file_of, secret_in
 from chaoskit.errors import BadInput, Problem
 from chaoskit.events import Event, Interval
-from chaoskit.observe.mail_sink import MailDoor, mail_notice
-from chaoskit.plan.witnesses import door_of
+from chaoskit.observe.mail_sink import MailAddress, mail_notice
+from chaoskit.plan.witnesses import sink_key_of
 from chaoskit.scenario.model import Mailbox
 from chaoskit.witness.follower import Follower, Unseen
 
@@ -216,8 +216,8 @@ class MailboxFollower(Follower):
         """`senders` are Alertmanager's addresses, empty where they are not known; then there is `alertmanager`'s clock
         minus ours."""
         super().__init__(by, 0.0, on_event)
-        receiver, _, index = door_of(by)
-        self._door = MailDoor(receiver=receiver, index=index, port=0)
+        receiver, _, index = sink_key_of(by)
+        self._door = MailAddress(receiver=receiver, index=index, port=0)
         self._box = box
         self._senders = senders
         self._alertmanager = alertmanager

@@ -28,9 +28,9 @@ from msgspec import to_builtins
 from chaoskit.events import Event, Notice, Watch
 from chaoskit.host.ports import reserve
 from chaoskit.host.process import wait_until
-from chaoskit.localize.doors import Door
+from chaoskit.localize.sink_addresses import SinkAddress
 from chaoskit.observe.sinks import SinkChild
-from chaoskit.stack.local import mail_door, web_door
+from chaoskit.stack.local import mail_address, web_address
 from chaoskit.stack.monitoring import start_alertmanager
 
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
@@ -39,13 +39,13 @@ SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 class Ears:
     """The sinks of a run behind all doors, and everything that they took, by the door's number."""
 
-    def __init__(self, doors: list[Door], alertmanager: int, folder: Path) -> None:
+    def __init__(self, doors: list[SinkAddress], alertmanager: int, folder: Path) -> None:
         self.strangers: list[str] = []
         self.logs = [folder / "mail.log", folder / "web.log"]
         self._heard: dict[tuple[str, str, int], list[Notice]] = defaultdict(list)
         http = next(door.port for door in doors if door.kind == "http")
-        mail = {"doors": [mail_door(door) for door in doors if door.kind == "smtp"]}
-        web = {"port": http, "doors": [web_door(door) for door in doors if door.kind == "http"]}
+        mail = {"doors": [mail_address(door) for door in doors if door.kind == "smtp"]}
+        web = {"port": http, "doors": [web_address(door) for door in doors if door.kind == "http"]}
         web["alertmanager"] = alertmanager
         self._sinks = [
             SinkChild.start(f"chaoskit.observe.{name}", config, name=name, log=log, on_event=self._take)
@@ -56,10 +56,10 @@ class Ears:
         for sink in self._sinks:
             sink.stop()
 
-    def heard(self, door: Door) -> list[Notice]:
+    def heard(self, door: SinkAddress) -> list[Notice]:
         return self._heard[door.receiver, door.integration, door.index]
 
-    def count(self, door: Door) -> int:
+    def count(self, door: SinkAddress) -> int:
         return len(self.heard(door))
 
     def _take(self, event: Event) -> None:
@@ -97,7 +97,7 @@ def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
     folder = Path(job["folder"])
     raise_loopback()
-    doors = [Door(**door) for door in job["doors"]]
+    doors = [SinkAddress(**door) for door in job["doors"]]
     config = folder / "alertmanager.yml"
     config.write_text(yaml.safe_dump(job["config"]))
     port = reserve(1)[0]
@@ -147,7 +147,7 @@ def main() -> None:
     json.dump(report, sys.stdout)
 
 
-def silent(ears: Ears, doors: list[Door], times: int = 1) -> str:
+def silent(ears: Ears, doors: list[SinkAddress], times: int = 1) -> str:
     return "heard nothing (more): " + ", ".join(
         f"{door.receiver} {door.integration} {door.index}" for door in doors if ears.count(door) < times
     )

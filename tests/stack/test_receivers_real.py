@@ -57,7 +57,7 @@ def test_recorder_and_mailbox_show_what_was_delivered_and_nothing_of_what_was_re
     running.send("Trouble", worker="w-1")
     seen.wait(lambda: len(seen.notices("recorder")) == 2 and seen.notices(BOX), "two deliveries and a mail")
     before = folder_as_it_is(running.maildir)
-    assert {one.door for one in seen.notices("recorder")} == {("crew", "email", 0), ("crew", "webhook", 0)}
+    assert {one.sink_key for one in seen.notices("recorder")} == {("crew", "email", 0), ("crew", "webhook", 0)}
     delivered = next(one for one in seen.notices("recorder") if one.integration == "email")
     assert [(one.status, one.labels) for one in delivered.alerts] == [
         ("firing", {"alertname": "Trouble", "worker": "w-1"})

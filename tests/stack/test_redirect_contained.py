@@ -16,8 +16,8 @@ import yaml
 
 from chaoskit.alerting.integrations import KINDS, SEND_RESOLVED
 from chaoskit.host.ports import reserve
-from chaoskit.localize.doors import DoorBook
 from chaoskit.localize.redirect import Redirected, redirect
+from chaoskit.localize.sink_addresses import SinkAddresses
 from chaoskit.stack.monitoring import check_alertmanager
 
 pytestmark = pytest.mark.stack
@@ -131,7 +131,7 @@ def probe(folder: Path, binaries: Any, config: dict[str, Any], doors: Redirected
     job = {
         "folder": str(folder),
         "config": config,
-        "doors": [asdict(door) for door in doors.doors],
+        "doors": [asdict(door) for door in doors.given],
         "binaries": {name: str(path) for name, path in asdict(binaries).items() if name != "versions"},
         "await": await_,
     }
@@ -151,7 +151,7 @@ def probe(folder: Path, binaries: Any, config: dict[str, Any], doors: Redirected
 def redirected(kinds: tuple[str, ...], folder: Path) -> Redirected:
     ports = reserve(4)
     mail = iter(ports[1:])
-    return redirect(outside_config(kinds), DoorBook(ports[0], lambda: next(mail)), folder=folder)
+    return redirect(outside_config(kinds), SinkAddresses(ports[0], lambda: next(mail)), folder=folder)
 
 
 @pytest.fixture(scope="module")

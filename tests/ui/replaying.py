@@ -16,7 +16,7 @@ import psutil
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console.commands import Drill
-from chaoskit.console.door import new_token
+from chaoskit.console.gatekeeper import new_token
 from chaoskit.console.server import Console, Settings, listen, server_of
 from chaoskit.events import AnyEvent, decode
 from chaoskit.report.judge_run import judge_folder

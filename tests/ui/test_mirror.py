@@ -22,7 +22,7 @@ import pytest
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console.beside import ABOUT, Told
-from chaoskit.console.door import new_token
+from chaoskit.console.gatekeeper import new_token
 from chaoskit.console.proxy import SOCKET
 from chaoskit.console.server import listen
 from chaoskit.events import End, FaultOk, LoadNames, LoadWindow, NameCounts, decode

@@ -10,8 +10,8 @@ import yaml
 
 from chaoskit.errors import EquipmentError, Place, Problem
 from chaoskit.localize.configuration import Localized, Ports, localize
-from chaoskit.localize.doors import DoorBook
 from chaoskit.localize.redirect import Setting
+from chaoskit.localize.sink_addresses import SinkAddresses
 from chaoskit.stack import original as fitting
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.local import LocalStack
@@ -43,7 +43,7 @@ def made(folder: Path, routes: str = NEWER) -> Callable[[frozenset[Setting]], Lo
     sources = {"prometheus:p.yml": PROMETHEUS, "alertmanager:a.yml": routes}
 
     def make(too_new: frozenset[Setting]) -> Localized:
-        book = DoorBook(PORTS.webhook, lambda: next(ports))
+        book = SinkAddresses(PORTS.webhook, lambda: next(ports))
         return localize(sources, folder, PORTS, 60.0, book, frozenset(), {}, too_new)
 
     return make

@@ -15,7 +15,7 @@ from chaoskit.alerting.rules import rule_document
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.localize.configuration import Ports, localize
-from chaoskit.localize.doors import DoorBook
+from chaoskit.localize.sink_addresses import SinkAddresses
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.unit_tests import groups_in
 from chaoskit.run.planning import Asked, plan_for
@@ -232,7 +232,7 @@ def test_where_no_rule_file_of_a_folder_can_be_read_the_reasons_are_told(tmp_pat
 def test_a_stack_says_which_rule_file_it_goes_without(tmp_path: Path) -> None:
     config = load_config(with_second_file(tmp_path, b"\xff")[0], complete=True)
     localized = localize(config.sources, tmp_path, Ports(*range(2000, 2000 + len(Ports.__dataclass_fields__))), 60.0,
-                         DoorBook(2100), frozenset(), {})  # fmt: skip
+                         SinkAddresses(2100), frozenset(), {})  # fmt: skip
     assert "second.yml is left out: is not UTF-8: byte 0xff" in localized.notes
     assert "rules/second.yml" not in localized.files
 

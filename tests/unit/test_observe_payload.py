@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chaoskit.events import Notice, NoticedAlert
 from chaoskit.observe.http_server import Answer, Request
 from chaoskit.observe.payload import instant, read_payload
-from chaoskit.observe.webhook_sink import Config, Desk, DoorConfig
+from chaoskit.observe.webhook_sink import Config, Desk, WebAddress
 
 ALERT = {
     "status": "firing",
@@ -103,9 +103,9 @@ def test_times_are_read_to_the_nearest_float(nanos: int) -> None:
 def desk() -> tuple[Desk, list[Notice]]:
     found: list[Notice] = []
     doors = [
-        DoorConfig(receiver="one", integration="webhook", path="/door/1/alerts/critical"),
-        DoorConfig(receiver="ten", integration="pushover", index=2, path="/door/10", speaks="webhook"),
-        DoorConfig(receiver="chat", integration="wechat", path="/door/3"),
+        WebAddress(receiver="one", integration="webhook", path="/door/1/alerts/critical"),
+        WebAddress(receiver="ten", integration="pushover", index=2, path="/door/10", speaks="webhook"),
+        WebAddress(receiver="chat", integration="wechat", path="/door/3"),
     ]
     return Desk(Config(port=1, doors=doors), found.append), found  # type: ignore[arg-type]
 

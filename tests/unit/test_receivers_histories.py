@@ -60,7 +60,7 @@ def recorded(history: History, more: str = RECORDER) -> History:
 
 def far(history: History, by: str, door: tuple[str, str], late_s: float = 0.0, **changes: object) -> History:
     """The same with what a mailbox or chat had of one integration besides."""
-    mails = {id(event): event for event in history.of(Notice) if event.door[:2] == door}
+    mails = {id(event): event for event in history.of(Notice) if event.sink_key[:2] == door}
     spans = list(history.of(Watch))
     own = []
     for mail in mails.values():
@@ -100,7 +100,7 @@ def test_a_recorder_proves_every_integration_without_a_waiver() -> None:
 def test_a_delivery_that_the_recorder_has_not_is_a_failure() -> None:
     """A refused webhook, a mail whose server would not have it: no event."""
     history = recorded(told(Truth()))
-    verdict = verify(without(history, lambda e: isinstance(e, Notice) and e.door[:2] == ("worker-alerts", "email")))
+    verdict = verify(without(history, lambda e: isinstance(e, Notice) and e.sink_key[:2] == ("worker-alerts", "email")))
     assert failed(verdict) == {("WorkerUnhealthy worker-1", "notify", "worker-alerts (email)")}
 
 
@@ -149,7 +149,7 @@ def test_where_mailbox_and_recorder_differ_the_row_is_unknown_and_says_how() -> 
     assert "never had it" in reasons(lost, "notify")
     history = boxed(told(Truth()))
     door = ("critical-alerts", "email")
-    odd = without(history, lambda e: isinstance(e, Notice) and e.by == "recorder" and e.door[:2] == door)
+    odd = without(history, lambda e: isinstance(e, Notice) and e.by == "recorder" and e.sink_key[:2] == door)
     found = verify(odd)
     assert results(found, "notify", "critical-alerts (email)") == {UNKNOWN}
     assert "and the recorder, which was on, saw no delivery" in reasons(found, "notify")

@@ -16,15 +16,15 @@ from chaoskit.alerting.config_alertmanager import read_alertmanager
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.integrations import KINDS
 from chaoskit.errors import EquipmentError
-from chaoskit.localize.doors import DoorBook, reply_to
 from chaoskit.localize.redirect import Redirected, absolute_glob, redirect
+from chaoskit.localize.sink_addresses import SinkAddresses, reply_to
 
 FOLDER = Path("/etc/alertmanager")
 
 
-def book(http_port: int = 20000) -> DoorBook:
+def book(http_port: int = 20000) -> SinkAddresses:
     ports = iter(range(20001, 30000))
-    return DoorBook(http_port, lambda: next(ports))
+    return SinkAddresses(http_port, lambda: next(ports))
 
 
 def run(config: dict[str, Any]) -> Redirected:
@@ -211,7 +211,7 @@ def test_what_could_not_be_redirected_is_refused_when_it_is_read(wrong: dict[str
 
 
 def test_two_mail_doors_never_share_a_port() -> None:
-    doors = DoorBook(20000, lambda: 20001)
+    doors = SinkAddresses(20000, lambda: 20001)
     doors.add("a", "email", 0, send_resolved=False, speaks="email")
     with pytest.raises(EquipmentError, match="20001 was given out twice"):
         doors.add("a", "email", 1, send_resolved=False, speaks="email")

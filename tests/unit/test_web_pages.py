@@ -52,7 +52,7 @@ def test_the_documentation_lists_every_kind_that_carries_its_word_elsewhere_or_n
     text = (Path(chaoskit.__file__).parents[1] / "docs" / "safety.md").read_text()
     table = text.partition("## Whose word is evidence")[2].partition("## ")[0]
     usual = KINDS["webhook"].word_at
-    others = {kind: one.word_at for kind, one in KINDS.items() if one.word_at != usual and not one.no_door}
+    others = {kind: one.word_at for kind, one in KINDS.items() if one.word_at != usual and not one.no_address}
     named = {"mail": "email", "Opsgenie": "opsgenie", "incident.io": "incidentio", "SNS": "sns"}
     assert set(others) == set(named.values())
     for name, kind in named.items():

@@ -16,7 +16,7 @@ import pytest
 
 from chaoskit.errors import BadInput, EquipmentError, Place
 from chaoskit.events import Equipment, Notice, Watch
-from chaoskit.plan.witnesses import chat, door_of, mailbox
+from chaoskit.plan.witnesses import chat, mailbox, sink_key_of
 from chaoskit.scenario.model import Chat, Secret
 from chaoskit.verify.verify import verify
 from chaoskit.witness.asking import OtherClock
@@ -119,7 +119,7 @@ def test_a_slack_channel_is_read_at_the_instants_of_its_messages(secret: Secret)
         api.messages[1] |= {"edited": {"ts": f"{at + 0.02:.6f}"}, "attachments": [{"title": "[RESOLVED] Trouble w-1"}]}
         seen.wait(lambda: len(seen.notices(by)) == 3, "the edited message")
     found = seen.notices(by)
-    assert [(one.door, one.status) for one in found] == [
+    assert [(one.sink_key, one.status) for one in found] == [
         (("team", "slack", 0), status) for status in ("firing", "resolved", "resolved")
     ]
     assert all(one.sent[0] - 1.1 <= at <= one.sent[1] + 1.1 for one in found)
@@ -143,7 +143,7 @@ def test_a_pagerduty_service_is_read_by_its_log_entries_and_what_people_did_is_l
         api.entries["Q1"] += [pagerduty("R4", "resolve_log_entry", at + 2)]
         seen.wait(lambda: len(seen.notices(by)) == 2, "two entries")
     assert [one.status for one in seen.notices(by)] == ["firing", "resolved"]
-    assert [one.door for one in seen.notices(by)] == [("on-call", "pagerduty", 1)] * 2
+    assert [one.sink_key for one in seen.notices(by)] == [("on-call", "pagerduty", 1)] * 2
     assert "[FIRING:1] Trouble" in seen.notices(by)[0].text
     assert "w-1" in seen.notices(by)[0].text
     assert api.wrong == []
@@ -269,4 +269,4 @@ def put(api: Api, kind: str, status: str, at: float) -> None:
     ],
 )
 def test_a_receiver_may_have_slashes_in_its_name(by: str, door: tuple[str, str, int]) -> None:
-    assert door_of(by) == door
+    assert sink_key_of(by) == door

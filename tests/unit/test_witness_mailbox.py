@@ -71,7 +71,7 @@ def test_alertmanagers_mails_are_told_with_their_instants_and_others_are_left_al
             folder.put(mail())
             seen.wait(lambda: seen.notices(BY), "the mail")
     [notice] = seen.notices(BY)
-    assert notice.door == ("crew", "email", 1)
+    assert notice.sink_key == ("crew", "email", 1)
     assert notice.sent == pytest.approx((at - 0.5, at - 0.25), abs=0.2)
     assert notice.arrived is not None
     assert notice.arrived[1] >= at

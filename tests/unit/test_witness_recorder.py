@@ -76,7 +76,7 @@ V2 = {
 def test_a_delivery_is_read_from_each_schema(event: dict[str, Any]) -> None:
     notice = read_event(json.dumps(event).encode(), (0.25, 0.5))
     assert notice is not None
-    assert (notice.door, notice.by, notice.status) == (("crew", "email", 1), "recorder", "mixed")
+    assert (notice.sink_key, notice.by, notice.status) == (("crew", "email", 1), "recorder", "mixed")
     assert notice.sent == pytest.approx((AT - 0.5, AT - 0.25), abs=1e-6)
     assert [(one.status, one.labels, one.annotations) for one in notice.alerts] == [
         ("firing", {"alertname": "A"}, {"summary": "s"}),
@@ -168,7 +168,7 @@ def test_a_witness_that_is_the_recorders_output_hands_its_deliveries_on(tmp_path
         assert client.next(0.0) == []  # no webhook of a receiver
         client.stop()
     [notice] = seen.notices("recorder")
-    assert notice.door == ("crew", "email", 1)
+    assert notice.sink_key == ("crew", "email", 1)
     begin, end = notice.sent
     assert begin <= instant(now) <= end <= time.time()  # type: ignore[operator]
     assert server.store.refused == {"malformed": 1}

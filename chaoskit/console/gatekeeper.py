@@ -1,4 +1,4 @@
-"""The door: it checks host, origin and token of every request before anything else sees it.
+"""The gatekeeper checks host, origin and token of every request before anything else sees it.
 
 The server listens on loopback alone, but so do others: pages of other sites and of other ports of this machine reach
 it through the browser, names of their own can lead here, and the browser sends its cookies to every port of a host.
@@ -129,7 +129,7 @@ def policy(nonce: str) -> str:
     )
 
 
-class Door:
+class Gatekeeper:
     """The middleware; what it lets in finds the policy's nonce in its scope's state."""
 
     def __init__(self, app: ASGIApp, key: Key) -> None:

@@ -1,13 +1,13 @@
-"""Doors: the loopback addresses behind which every notification of a run ends.
+"""Sink addresses: the loopback addresses behind which every notification of a run ends.
 
-One door for each integration of each receiver, so that the address alone tells which integration sent a message:
+One address for each integration of each receiver, so that it alone tells which integration sent a message:
 a mail comes to a port of its own, an HTTP request to a path of its own on one shared port.
 
     critical-alerts  email 0    -> smtp 127.0.0.1:21025
                      webhook 0  -> http 127.0.0.1:21080/door/1/alerts/critical
     worker-alerts    slack 0    -> http 127.0.0.1:21080/door/2
 
-Every process of the machine can connect, and Alertmanager shows addresses to all of them. So each door has a random
+Every process of the machine can connect, and Alertmanager shows addresses to all of them. So each address has a random
 word of its own, which its integration carries in a field that Alertmanager keeps secret.
 """
 
@@ -24,11 +24,11 @@ from chaoskit.host.ports import LOOPBACK, reserve
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class SinkAddress:
     """Where one integration of one receiver delivers.
 
     `integration` is the kind as configured (email, webhook, slack ...), `index` its place in that receiver's list
-    of the kind; `speaks` is what comes through the door: the same kind, or `webhook` where it had to be replaced.
+    of the kind; `speaks` is what comes to the address: the same kind, or `webhook` where it had to be replaced.
     `send_resolved` is the value in force, the kind's default included.
     """
 
@@ -46,11 +46,11 @@ class Door:
 
     @property
     def address(self) -> str:
-        """Its address in the configuration: `127.0.0.1:PORT` for a mail door, a URL for an HTTP door."""
+        """Its address in the configuration: `127.0.0.1:PORT` for mail, else a URL."""
         return f"{LOOPBACK}:{self.port}" if self.kind == "smtp" else f"http://{LOOPBACK}:{self.port}{self.path}"
 
     def is_notice(self, method: str, path: str) -> bool:
-        """Whether an HTTP request that came to this door is a notification, not what a client does around one.
+        """Whether an HTTP request that came to this address is a notification, not what a client does around one.
 
         WeChat's client fetches a token first; Opsgenie's updates the text of an alert after it has sent it.
         """
@@ -103,22 +103,22 @@ def content_type(speaks: str) -> str:
     return "application/x-www-form-urlencoded" if speaks == "sns" else "application/json"
 
 
-class DoorBook:
-    """Hands out doors and remembers whose they are.
+class SinkAddresses:
+    """Hands out sink addresses and remembers whose they are.
 
-    `smtp_port` gives a port for a mail door each time it is called: that of a sink which listens already, or, by
+    `smtp_port` gives a port for a mail address each time it is called: that of a sink which listens already, or, by
     default, a free one that the caller binds afterwards.
     """
 
     def __init__(self, http_port: int, smtp_port: Callable[[], int] | None = None) -> None:
         self.http_port = http_port
         self._smtp_port = smtp_port
-        self._doors: list[Door] = []
+        self._given: list[SinkAddress] = []
 
     @property
-    def doors(self) -> tuple[Door, ...]:
-        """All doors so far, by number."""
-        return tuple(self._doors)
+    def given(self) -> tuple[SinkAddress, ...]:
+        """All addresses so far, by number."""
+        return tuple(self._given)
 
     def add(
         self,
@@ -130,22 +130,22 @@ class DoorBook:
         speaks: str,
         tail: str = "",
         worded: bool = True,
-    ) -> Door:
-        """A new door: for what speaks `email` on a port of its own, else an HTTP path.
+    ) -> SinkAddress:
+        """A new address: for what speaks `email` on a port of its own, else an HTTP path.
 
-        `tail` is a path such as `/alerts/critical` that follows the door's own; `worded` says whether its messages can
-        bear a word. Raises EquipmentError when a mail door's port is not its own.
+        `tail` is a path such as `/alerts/critical` that follows the address's own; `worded` says whether its messages
+        can bear a word. Raises EquipmentError when a mail address's port is given out twice.
         """
-        number = len(self._doors)
+        number = len(self._given)
         kind: Literal["smtp", "http"] = "http"
         port, path = self.http_port, f"/door/{number}{tail}"
         if speaks == "email":
-            taken = {self.http_port, *(door.port for door in self._doors)}
+            taken = {self.http_port, *(each.port for each in self._given)}
             kind, path = "smtp", ""
             port = self._smtp_port() if self._smtp_port else reserve(1, avoid=taken)[0]
             if port in taken:
                 raise EquipmentError("mail sink", f"port {port} was given out twice")
         word = secrets.token_urlsafe(24) if worded else ""
-        door = Door(number, receiver, integration, index, kind, port, path, send_resolved, speaks, word)
-        self._doors.append(door)
-        return door
+        found = SinkAddress(number, receiver, integration, index, kind, port, path, send_resolved, speaks, word)
+        self._given.append(found)
+        return found

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.console.beside import announce, own_folder
-from chaoskit.console.door import LONGEST_BODY, Key, new_token, refusal
+from chaoskit.console.gatekeeper import LONGEST_BODY, Key, new_token, refusal
 from chaoskit.console.server import listen
 from chaoskit.console.stream import MOST_STREAMS
 from chaoskit.events import FaultOk
