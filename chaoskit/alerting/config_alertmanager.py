@@ -57,7 +57,7 @@ def _integrations(reading: Reading, receiver: Node, key: Node, name: str, genera
             reading.boolean(node, "send_resolved", SEND_RESOLVED.get(kind, True)),
             _recipients(reading, node) if kind == "email" else (),
             _address(node, kind, general),
-            kind == "webhook" and leads_to_witness(str(url.value) if (url := node.get("url")) else "", name),
+            kind == "webhook" and _is_witness(reading, node, name),
         )
         for index, node in enumerate(reading.mappings(receiver, key.raw, f"an entry of {key.raw}"))
     )
@@ -76,13 +76,21 @@ def path_for(receiver: str) -> str:
     return f"/receiver/{quote(receiver, safe='')}"
 
 
-def leads_to_witness(url: str, receiver: str) -> bool:
-    """Whether a webhook's address is that of a witness beside this receiver, also with its last part taken out."""
+def leads_to_witness(url: str, follow_redirects: object, receiver: str) -> bool:
+    """Whether a webhook is the witness's entry beside this receiver, also with the last part of its address taken out.
+
+    A team's own address may end so too; the witness's entry forbids redirects besides, as each that we make does.
+    """
     try:
         path = urlsplit(url).path
     except ValueError:
         return False
-    return path.endswith((path_for(receiver), path_for("") + "<secret>"))
+    return follow_redirects is False and path.endswith((path_for(receiver), path_for("") + "<secret>"))
+
+
+def _is_witness(reading: Reading, webhook: Node, receiver: str) -> bool:
+    url, follows = webhook.get("url"), reading.mapping(webhook, "http_config").get("follow_redirects")
+    return leads_to_witness(str(url.value) if url else "", follows.value if follows else None, receiver)
 
 
 def _recipients(reading: Reading, node: Node) -> tuple[str, ...]:

@@ -11,8 +11,9 @@
         matchers: [alertname="ChaoskitCanary"]
 
 The configuration is edited as the tree of nodes that was written, so what is not touched keeps its spelling (a
-time of day stays one) and its secrets; comments get lost. Entries of the witness are known by their path, so
-a configuration that has them already is brought up to date, and otherwise left as it is.
+time of day stays one) and its secrets; comments get lost. Entries of the witness are known by their path and by the
+redirects that they forbid, so a configuration that has them already is brought up to date, and otherwise left as it
+is.
 """
 
 from __future__ import annotations
@@ -167,10 +168,8 @@ def led(text: str, receivers: list[str]) -> Led:
     From 0.26 on a webhook's address counts as one. ValueError where the text is no configuration.
     """
     webhooks = {one["name"]: one.get(_WEBHOOKS) or [] for one in yaml.safe_load(text)["receivers"]}
-    unsure = [
-        n for n in receivers if not any(leads_to_witness(str(each.get("url")), n) for each in webhooks.get(n, []))
-    ]
-    hidden = [name for name in unsure if any(map(_may_lead, webhooks.get(name, [])))]
+    unsure = [n for n in receivers if not any(leads_to_witness(*_led_by(each), n) for each in webhooks.get(n, []))]
+    hidden = [n for n in unsure if any(_led_by(each) == ("<secret>", False) for each in webhooks.get(n, []))]
     return Led(tuple(name for name in unsure if name not in hidden), tuple(hidden))
 
 
@@ -279,8 +278,7 @@ def _name(receiver: yaml.MappingNode) -> str:
 
 
 def _is_ours(webhook: yaml.Node, receiver: str) -> bool:
-    url = _get(webhook, "url")
-    return url is not None and leads_to_witness(str(url.value), receiver)
+    return leads_to_witness(*_led_by(_plain(webhook)), receiver)
 
 
 def _is_canary(route: yaml.Node) -> bool:
@@ -288,9 +286,9 @@ def _is_canary(route: yaml.Node) -> bool:
     return receiver is not None and receiver.value == RECEIVER
 
 
-def _may_lead(webhook: dict[str, Any]) -> bool:
-    client = webhook.get("http_config") or {}
-    return webhook.get("url") == "<secret>" and client.get("follow_redirects") is False
+def _led_by(webhook: dict[str, Any]) -> tuple[str, object]:
+    """Address and `follow_redirects` of a webhook: both show whether it is the witness's."""
+    return str(webhook.get("url")), (webhook.get("http_config") or {}).get("follow_redirects")
 
 
 def _node(value: object) -> yaml.Node:

@@ -405,7 +405,8 @@ def test_a_witness_that_the_receivers_do_not_tell_is_refused(case: Case) -> None
         "staging.yml:2: URL does not tell the witness what it tells everybody "
         "(add what `chaoskit witness config --alertmanager FILE --url http://127.0.0.1:9765` prints)"
     ]
-    entry = "      - {url: 'http://127.0.0.1:9765/receiver/everybody', send_resolved: true}\n"
+    address = "url: 'http://127.0.0.1:9765/receiver/everybody', send_resolved: true"
+    entry = f"      - {{{address}, http_config: {{follow_redirects: false}}}}\n"
     assert checked(case, **{"/api/v2/status": json.dumps({"config": {"original": ROUTES + entry}})}) == []
 
 

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from chaoskit import bundle
+from chaoskit.alerting.config_alertmanager import read_alertmanager
+from chaoskit.alerting.config_fields import Reading
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.witness.config import RECEIVER, additions, entry, led, patched
@@ -73,6 +75,19 @@ def test_another_address_or_token_takes_the_place_of_the_old_one() -> None:
     moved = patched(patched(TEXT, URL, "/etc/token"), "https://witness.example.com", "/etc/other")
     assert moved == patched(TEXT, "https://witness.example.com", "/etc/other")
     assert any("becomes" in one.what for one in additions(patched(TEXT, URL), URL, "/etc/token"))
+
+
+def test_a_webhook_of_the_teams_whose_path_looks_like_the_witnesss_stays() -> None:
+    """It is neither replaced, nor taken for the witness, nor left out of what is judged."""
+    own = {"url": "https://pager.example/hooks/receiver/crew", "send_resolved": True}
+    text = yaml.safe_dump({"route": {"receiver": "crew"}, "receivers": [{"name": "crew", "webhook_configs": [own]}]})
+    assert led(text, ["crew"]).lacking == ("crew",)
+    once = patched(text, URL)
+    assert webhooks(once)["crew"] == [own, entry("crew", URL, "")]
+    assert additions(once, URL) == []
+    reading = Reading()
+    found = read_alertmanager(reading, once, "alertmanager.yml").receivers["crew"].integrations
+    assert (reading.problems, [each.is_witness for each in found]) == ([], [False, True])
 
 
 def test_the_snippets_name_the_line_and_are_what_the_whole_gets() -> None:
