@@ -107,7 +107,7 @@ def users_umask() -> int:
 
 
 def as_before() -> None:
-    """Takes `keep_private` back."""
+    """Restores the file mode mask that `keep_private` changed."""
     if _umask:
         os.umask(_umask.pop())
 

@@ -81,7 +81,7 @@ class Episode:
 
     @property
     def begun(self) -> Interval:
-        """When it first showed, pending or firing."""
+        """When the alert first showed, pending or firing."""
         found = self.pending or self.firing
         assert found is not None
         return found
@@ -93,7 +93,7 @@ class Episode:
 
     @property
     def state(self) -> Literal["pending", "firing", "resolved", "inactive"]:
-        """Its latest state; inactive where it ended without having fired."""
+        """The alert's latest state; inactive where it ended without having fired."""
         if self.resolved is not None:
             return "inactive" if self.firing is None else "resolved"
         return "pending" if self.firing is None else "firing"
@@ -246,7 +246,7 @@ class Fold:
 
     @property
     def outages(self) -> list[Outage]:
-        """When equipment was down uninvited."""
+        """The spans in which equipment was down without a fault of the run."""
         return [*self._outages, *(Outage(e.name, e.t, None, e.detail) for e in self._down.values())]
 
     @property

@@ -60,7 +60,7 @@ def read_history(path: Path) -> History:
 
 
 def parse_history(data: bytes, file: str) -> History:
-    """As `read_history`, from the file's bytes."""
+    """The history that `read_history` gives, from the file's bytes."""
     lines = data.split(b"\n")
     tail = lines.pop()
     torn = bool(tail)

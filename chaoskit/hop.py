@@ -14,7 +14,7 @@ from enum import Enum, StrEnum
 
 
 class Lane(Enum):
-    """Where a report draws a hop."""
+    """The lane of a report in which a hop is drawn."""
 
     RUN = "the run"
     ALERT = "the alert itself"

@@ -27,7 +27,7 @@ _lowered: list[int] | None = None
 
 
 def start_low_priority() -> None:
-    """From now on this process's session gives way, and so does what it starts, until `restore`."""
+    """Lower the CPU priority of this process's session and of what it starts, until `restore`."""
     global _lowered
     with _lock:
         _lowered = [os.getpid()] if lower_own() else []
@@ -58,7 +58,7 @@ def give_way() -> None:
 
 
 def lower(leader: int) -> bool:
-    """A session gives way from now on; whether the kernel took it."""
+    """Lower a session's CPU priority from now on; whether the kernel took it."""
     return _set(leader, BY)
 
 
@@ -68,7 +68,7 @@ def lower_own() -> bool:
 
 
 def lift_own() -> bool:
-    """The session that this process leads gives way no longer; whether the kernel took it."""
+    """Restore the CPU priority of the session that this process leads; whether the kernel took it."""
     return os.getsid(0) == os.getpid() and _set(os.getpid(), 0)
 
 

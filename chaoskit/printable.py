@@ -11,7 +11,7 @@ def clean(text: str) -> str:
 
 
 def clean_lines(text: str) -> str:
-    """As `clean`, but lines stay lines, those that end in CR LF too."""
+    """The text as `clean` makes it, but lines stay lines, those that end in CR LF too."""
     if text.isprintable():
         return text
     lines = text.replace("\r\n", "\n").split("\n")

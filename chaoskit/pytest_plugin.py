@@ -45,7 +45,7 @@ class ScenarioFile(pytest.File):
     """A scenario's file."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Its one test, called as the file."""
+        """The one test of a scenario file, called as the file."""
         yield ScenarioItem.from_parent(self, name=self.path.stem)
 
 
@@ -53,7 +53,7 @@ class ScenarioItem(pytest.Item):
     """A scenario as a test."""
 
     def runtest(self) -> None:
-        """Plays it; raises with the findings unless it passes."""
+        """Plays the scenario; raises with the findings unless it passes."""
         from chaoskit.api import play  # only where a scenario is played: it takes half a second
 
         out = _out(self.config, self.name)

@@ -48,7 +48,7 @@ def seconds(value: float) -> str:
 
 
 def amount(count: int, things: str) -> str:
-    """So many of them, for a sentence: `1 alert`, `2 alerts`; `things` is a plural in s."""
+    """A number with its noun, for a sentence: `1 alert`, `2 alerts`; `things` is a plural in s."""
     return f"{count} {things.removesuffix('s') if count == 1 else things}"
 
 

@@ -363,7 +363,7 @@ class Node:
 
     @property
     def items(self) -> tuple[Node, ...]:
-        """A sequence's elements; empty for any other kind."""
+        """The elements of a sequence; empty for any other kind."""
         return self.value if self.kind == "sequence" else ()  # type: ignore[return-value]
 
     @property

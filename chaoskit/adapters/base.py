@@ -51,7 +51,7 @@ class Adapter(Handle):
 
     @classmethod
     def key_names(cls) -> tuple[str, ...]:
-        """Its own keys first, the first of which says what is behind it."""
+        """The adapter's keys in a profile, its own first; the first of them says what is behind the handle."""
         shared = ("label", "host")
         return (*(one.name for one in fields(cls) if one.name not in shared), *shared)
 
@@ -62,7 +62,7 @@ class Adapter(Handle):
 
     @classmethod
     def at_local(cls, name: str, there: Local) -> Address:
-        """Empty: the local target has nothing that is reached by an adapter."""
+        """An empty address: the local target has nothing that is reached by an adapter."""
         return Address()
 
     @abstractmethod
@@ -70,13 +70,13 @@ class Adapter(Handle):
         """The names of its things, found by asking the target; raises FaultError where it cannot be reached."""
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """A host."""
+        """The problem of a `host` key, which most adapters cannot use."""
         if self.host:
             yield HOST
 
     @property
     def alert_label(self) -> str:
-        """As the profile says."""
+        """The label by which alerts name the handle, as the profile says."""
         return self.label
 
     def carries(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Adapter(Handle):
         return tuple(one.kind for one in self.faults())
 
     def endless(self, kind: str) -> bool:
-        """As its class says."""
+        """Whether the effect lasts until it is undone, as the adapter's class says."""
         return kind in self.endless_kinds
 
     def things(self, find: Callable[[str], Iterable[str]]) -> tuple[str, ...] | None:
@@ -115,7 +115,7 @@ class Adapter(Handle):
         }
 
     def at_attached(self, service: str) -> Address:
-        """By its keys."""
+        """How faults find the handle on a target that runs already: by the adapter's keys."""
         return Address(via=self.via, keys=self.keys())
 
 

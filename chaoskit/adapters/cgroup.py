@@ -126,7 +126,7 @@ class GroupCpuBurn(_InGroup, CpuBurn):
     kind = "cpu.burn"
 
     def start(self, undo: Undo) -> Seen:
-        """As any cpu.burn; then the group's own counter must rise as fast as was asked for."""
+        """Burns as any cpu.burn; then the group's own counter must rise as fast as was asked for."""
         seen = super().start(undo)
         begun, before = time.monotonic(), processor_s(undo["group"])
         time.sleep(_SPAN_S)  # a rate is the counter's rise over a span, and the kernel announces none
@@ -157,7 +157,7 @@ class GroupMemoryBurn(_InGroup, MemoryBurn):
         return {**undo, "held": memory_bytes(undo["group"])}
 
     def start(self, undo: Undo) -> Seen:
-        """As any memory.burn; then the group's own counter must show it."""
+        """Holds memory as any memory.burn; then the group's own counter must show it."""
         seen = super().start(undo)
         if not waiting.await_true(lambda: self._gained(undo) >= ENOUGH * undo["size"], _COUNTED_S):
             raise FaultError(f"{undo['group']}: {told(self._gained(undo) / 2**20, undo['size'] / 2**20, 'MiB')}")

@@ -43,7 +43,7 @@ class Docker(Adapter):
         return managed(Engine)
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """An engine elsewhere."""
+        """A problem where the profile names an engine on another host."""
         yield from super().wrong()
         if self.socket and not self.socket.startswith("unix:///"):
             yield "socket", "must be a socket of this host", f"write {_SOCKET}"

@@ -46,7 +46,7 @@ Adapters of your own: [extending.md](extending.md).
 
 
 def render() -> str:
-    """The whole page."""
+    """The whole page docs/adapters.md, from the registry."""
     table = "| handle | `via` | kinds | effect is seen by | undo | ends by itself by |\n|---|---|---|---|---|---|\n"
     for way in _adapters():
         kinds = ", ".join(f"`{one}`" for one in way(**dict.fromkeys(_needed(way), "x")).carries())

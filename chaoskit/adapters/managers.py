@@ -43,7 +43,7 @@ class Manager(ABC):
 
     @abstractmethod
     def state(self, name: str) -> State:
-        """The present state."""
+        """The state of a service now, as its manager tells."""
 
     @abstractmethod
     def start(self, name: str) -> None:
@@ -64,7 +64,7 @@ class Manager(ABC):
             processes.hit(before.process, signal.SIGSTOP)
 
     def resume(self, name: str, before: State) -> None:
-        """Lets them go."""
+        """Lets the stopped processes run again (SIGCONT)."""
         if before.process is not None:
             processes.hit(before.process, signal.SIGCONT)
 
@@ -152,7 +152,7 @@ class Managed(Fault[S]):
         return 2 * _STATE_S * len(undo["before"])
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only the run's own targets."""
+        """Accepts only tokens of the run's own targets."""
         vouched(undo, made)
         if sorted(undo["before"]) != sorted(made.targets):
             raise FaultError(f"its things {', '.join(undo['before'])} are not its targets {', '.join(made.targets)}")
@@ -185,7 +185,7 @@ class ManagedKill(Managed[KillSettings]):
             manager.stop(name)
 
     def struck(self, manager: Manager, name: str, before: State, undo: Undo) -> bool:
-        """It is down; without `hold` its process of before is gone."""
+        """Whether the service is down; without `hold`, whether the process of before is gone."""
         if undo["hold"]:
             return super().struck(manager, name, before, undo)
         return before.process is None or not processes.alive(before.process)
@@ -212,7 +212,7 @@ class ManagedPause(Managed[Settings]):
         manager.pause(name, before)
 
     def struck(self, manager: Manager, name: str, before: State, undo: Undo) -> bool:
-        """It runs and stands still."""
+        """Whether the service's process runs and is stopped (SIGSTOP)."""
         state = manager.state(name)
         return state.up and state.paused
 

@@ -48,7 +48,7 @@ class Nft(Adapter):
         return NftReset(), NftBlackhole()
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """No address and port."""
+        """A problem where the profile gives no address and port."""
         yield from super().wrong()
         try:
             _parts(self.to)

@@ -36,7 +36,7 @@ class Folder(Adapter):
         return (FolderFill(),)
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """A relative path."""
+        """A problem where the folder's path is relative."""
         yield from super().wrong()
         if not Path(self.path).is_absolute():
             yield "path", "is no whole path", "write it from / on"
@@ -54,7 +54,7 @@ class FolderFill(DiskFill):
     kind = "disk.fill"
 
     def folder(self, target: Target) -> str:
-        """Where the file is made."""
+        """The folder in which the file is made."""
         return target.address.keys["path"]
 
     def prepare(self, target: Target, settings: DiskFillSettings) -> Undo:
@@ -63,7 +63,7 @@ class FolderFill(DiskFill):
         return {**undo, "at": dict(target.address.keys)}
 
     def start(self, undo: Undo) -> Seen:
-        """As any disk.fill; then the file system must have so much less that is free."""
+        """Fills as any disk.fill; then the file system must have that much less free space."""
         folder = str(Path(undo["file"]).parent)
         free = _free(folder)
         seen = super().start(undo)

@@ -41,7 +41,7 @@ class RedisList(QueueAdapter):
         return _Lists(at)
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """No id in a message, an end that there is not."""
+        """A problem for a message without an id, and for an end of the list that does not exist."""
         yield from super().wrong()
         if "{id}" not in self.message:
             yield "message", "has no {id}, so ours could not be told from others", f"write {_MESSAGE}"

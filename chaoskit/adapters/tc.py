@@ -42,7 +42,7 @@ class Tc(Adapter):
         return TcDelay(), TcLoss(), TcRate()
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """No name of a device."""
+        """A problem where the name of the network device is none."""
         yield from super().wrong()
         if not re.fullmatch(r"[\w.@-]{1,15}", self.dev):
             yield "dev", "is no name of a device", "see `ip -br link`"

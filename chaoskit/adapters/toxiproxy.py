@@ -56,7 +56,7 @@ class Toxiproxy(Adapter):
         return ToxicReset(), ToxicBlackhole(), ToxicSlow()
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """No address of HTTP."""
+        """A problem where the address of Toxiproxy's API is no http:// URL."""
         yield from super().wrong()
         if not self.url.startswith(("http://", "https://")) or carries_password(self.url):
             yield "url", "is no address of Toxiproxy's API", "write http://127.0.0.1:8474"

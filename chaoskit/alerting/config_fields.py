@@ -180,7 +180,7 @@ class Reading:
         return _nothing(node.place) if value is None else self.as_mapping(value, f"'{key}'")
 
     def string_map(self, node: Node, key: str) -> dict[str, str]:
-        """Labels: a mapping of texts to texts."""
+        """A mapping of label names to texts, as of `labels`."""
         found = {}
         for name, value in self.mapping(node, key).pairs:
             if not LABEL_NAME.fullmatch(name.raw):

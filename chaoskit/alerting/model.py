@@ -51,7 +51,7 @@ class Rule:
 
     @property
     def key(self) -> str:
-        """Its place and name: unique in the configuration, and the same in every process."""
+        """The rule's place and name: unique in the configuration, and the same in every process."""
         return f"{self.place} {self.name}"
 
 
@@ -284,7 +284,7 @@ class PromisedAlert:
     """The labels in which it agrees with every alert that mutes it: `equal` of the inhibitions."""
 
     def at(self, key: str) -> Place:
-        """Where a key of it is written."""
+        """Where a key of the promised alert is written."""
         return self.places.get(key, self.place)
 
 

@@ -154,7 +154,7 @@ class LintContext:
         return self._written(place, key) or place
 
     def at_route(self, route: Route, key: str) -> Place:
-        """Where the route's setting is written: at the route, or at the one above that it is inherited from."""
+        """Where a route's setting is written: at the route, or at the one above that it is inherited from."""
         above = [self.config.route]
         for index in route.path:
             above.append(above[-1].children[index])

@@ -52,7 +52,7 @@ def to_github(outcome: Outcome) -> Iterator[str]:
 
 
 def to_markdown(outcome: Outcome) -> str:
-    """For a comment on a pull request: errors with what to do; the rest is folded."""
+    """The findings as a comment on a pull request: errors with what to do; the rest is folded."""
     by = {severity: [one for one in outcome.findings if one.severity is severity] for severity in Severity}
     counts = [amount(len(by[severity]), name) for severity, name in _NAMES.items() if by[severity]]
     head = ["## chaoskit check", "", f"{', '.join(counts) or 'nothing found'}.", ""]

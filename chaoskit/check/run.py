@@ -54,7 +54,7 @@ class Coverage:
 
     @property
     def said(self) -> str:
-        """It in words, with the first names that are missing."""
+        """The coverage in words, with the first names that are missing."""
         counted = f"{self.exercised} of {self.all} {self.kind}"
         names = listed(self.missing, _MOST)
         if self.kind == PROMISES:

@@ -26,7 +26,7 @@ class Terminal(Console):
         super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich does, with the text of every segment made harmless; rich's own control codes are kept."""
+        """Renders as rich does, with the text of every segment made harmless; rich's own control codes are kept."""
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(clean_lines(text), style)

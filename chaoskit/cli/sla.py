@@ -276,7 +276,7 @@ def add_command(file: Path, db: str, from_: str, to: str, reason: str, by: str, 
 @DB
 @click.option("--revoked", is_flag=True, help="Show revoked windows too.")
 def list_command(file: Path, db: str, revoked: bool) -> ExitCode:
-    """The planned windows."""
+    """List the planned windows."""
     from chaoskit.sla.report import planned_view
     from chaoskit.sla.store import open_store
 
@@ -554,7 +554,7 @@ def metrics_command(file: Path, db: str, out: Path) -> ExitCode:
 
 
 def recorded(end: int | None) -> int:
-    """How far evidence reaches; raises BadInput where there is none."""
+    """Until when (seconds since the epoch) evidence is recorded; raises BadInput where there is none."""
     if end is None:
         raise BadInput(
             Problem(None, "nothing of these targets was recorded yet", "fill the store: chaoskit sla record")

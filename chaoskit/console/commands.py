@@ -68,12 +68,12 @@ class Drill:
 
     @property
     def code(self) -> int | None:
-        """How it ended; None while it has not, and where that is not told."""
+        """The exit code of the drill's process; None while it has not, and where that is not told."""
         return self.process.poll() if self.process is not None else None
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The pid of the drill's process."""
         if self.process is not None:
             return self.process.pid
         return self.owner.pid if self.owner is not None else 0
@@ -118,7 +118,7 @@ class Desk:
 
     @property
     def profiles(self) -> list[str]:
-        """Those to choose among, the one that was asked for first."""
+        """The profiles to choose among, the one that was asked for first."""
         return list(dict.fromkeys([self.profile, *profile_names()]))
 
     def accompany(self, owner: Owner, scenario: str) -> None:

@@ -76,12 +76,12 @@ class Key:
 
 
 def new_token() -> str:
-    """256 bits."""
+    """A random token of 256 bits, for a URL."""
     return secrets.token_hex(32)
 
 
 def same(given: str, wanted: str) -> bool:
-    """Equal, in constant time."""
+    """Whether both texts are equal; takes the same time for any two."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
 
 

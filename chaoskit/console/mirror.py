@@ -59,12 +59,12 @@ class Entry(stats.StatsEntry):
 
     @property
     def current_rps(self) -> float:
-        """Requests a second."""
+        """The requests a second of this name in the last window."""
         return self.now_rps
 
     @property
     def current_fail_per_sec(self) -> float:
-        """Failures a second."""
+        """The failures a second of this name in the last window."""
         return self.now_failed
 
     def get_current_response_time_percentile(self, percent: float) -> int | None:
@@ -106,7 +106,7 @@ class Shape(LoadTestShape):
     """Says that users and ramp-up are not for the page to choose: a drill's load comes from its profile."""
 
     def tick(self) -> None:
-        """None: there is no load of this process."""
+        """None, which starts no users: the mirror makes no load."""
 
 
 class Account:
@@ -118,7 +118,7 @@ class Account:
         self.begin()
 
     def begin(self) -> None:
-        """Nothing has happened yet."""
+        """Empties the account for the next drill."""
         found = self.runner.stats
         found.clear_all()
         found.total = Entry(found, "Aggregated", "")
@@ -188,7 +188,7 @@ class Followed:
 
     @property
     def scenarios(self) -> list[str]:
-        """Those that the form offers."""
+        """The scenarios that the form offers."""
         return list(self._told["scenarios"]) or ["none"]
 
     def look(self) -> None:
@@ -211,7 +211,10 @@ class Followed:
 
     @property
     def state(self) -> str:
-        """In Locust's words. A page that hears `stopping` asks no more, so a drill runs until it is healed."""
+        """The drill's state in Locust's words.
+
+        A page that hears `stopping` asks no more, so a drill runs until it is healed.
+        """
         if self.watched is None:
             return "spawning" if self._told["starting"] else "ready"
         return "running" if self._told["alive"] else "stopped"
@@ -225,7 +228,7 @@ class Followed:
             self._lines.feed(event)
 
     def rows(self) -> list[dict[str, str]]:
-        """The Chaos tab."""
+        """The rows of the Chaos tab."""
         live = self.watched.live if self.watched else None
         until = live.progress.fold.phases.get("stopping", time.time()) if live else 0.0
         return chaos_rows(live, until)

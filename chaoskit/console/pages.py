@@ -61,7 +61,7 @@ def templates() -> jinja2.Environment:
 
 
 def page(template: str, place: Place, nonce: str, **parts: Any) -> str:
-    """A whole page."""
+    """A whole page of the console as HTML."""
     return templates().get_template(template).render(place=place, nonce=nonce, **parts)
 
 

@@ -43,7 +43,7 @@ class Mirror:
 
     @property
     def child(self) -> Child | None:
-        """Its process, while there is one."""
+        """The mirror's process; None while there is none."""
         return self._child
 
     def tell(self, more: Mapping[str, Any]) -> None:
@@ -72,7 +72,7 @@ class Mirror:
         threading.Thread(target=greet, name="mirror", daemon=True).start()
 
     def answer(self, method: str, path: str, query: str, nonce: str) -> Response:
-        """Its answer to a request; says so where it does not come up or does not answer."""
+        """The mirror's answer to a request; a page that says so where it does not start or answer."""
         self._greeted.wait(_UP_WITHIN_S)
         try:
             return self._asked(method, path, query, nonce)

@@ -141,7 +141,7 @@ class Console:
     # -- what is shown
 
     def look(self) -> bool:
-        """Takes what has happened to the drill since the last look."""
+        """Takes what has happened to the drill since the last look; whether anything has."""
         drill = self.desk.drill
         if drill is None:
             return False
@@ -284,7 +284,7 @@ class Console:
         return {"go": "/"}
 
     def begin(self, asked: Mapping[str, str]) -> None:
-        """Begins a drill; raises Busy or BadInput."""
+        """Begins a drill; raises Busy while one is played, BadInput for what cannot be asked for."""
         if self.over.is_set():
             raise Busy("the console is ending")
         self.desk.start(asked)

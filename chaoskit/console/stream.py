@@ -78,7 +78,7 @@ class Tail:
         return found
 
     def close(self) -> None:
-        """Reads no more."""
+        """Closes the history's file; the tail reads no more events."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -134,7 +134,7 @@ class Watched:
             pass
 
     def close(self) -> None:
-        """Looks no more."""
+        """Closes the files of the run; it is watched no more."""
         self._tail.close()
 
     def _take(self, event: AnyEvent) -> None:

@@ -78,7 +78,7 @@ class Crm:
         self._audits: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[Route]:
-        """The public routes."""
+        """The public routes of the practice CRM's HTTP API."""
         return [
             Route("/leads", self.leads, methods=["GET", "POST"]),
             Route("/leads/{id:int}", self.lead),

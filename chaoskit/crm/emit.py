@@ -55,7 +55,7 @@ class Emitter:
         self._seen.append((name, labels, value))
 
     def level(self, name: str, value: float, *labels: str) -> None:
-        """Set a gauge."""
+        """Set a gauge of the metrics page."""
         self._expect(name, "gauge")
         self._values[name, labels] = value
 

@@ -80,7 +80,7 @@ class Census:
 
 
 def prepare(config: Config) -> None:
-    """Create the table."""
+    """Create the queue's table in the database."""
     engine = open_engine(config, _FILE, 1)
     schema.create_all(engine)
     engine.dispose()
@@ -138,17 +138,17 @@ class Queue:
         return None if row is None else Message(*row)
 
     def finish(self, message: Message) -> bool:
-        """The work is done; False when the lease had been lost."""
+        """Takes a message whose work is done off the queue; False when the lease had been lost."""
         return self._settle(message, sa.delete(messages))
 
     def retry(self, message: Message, after_vs: float) -> bool:
-        """Try again later; False when the lease had been lost."""
+        """Put a message back for a later attempt; False when the lease had been lost."""
         return self._settle(
             message, sa.update(messages).values(available_at=time.time() + self._clock.real_s(after_vs))
         )
 
     def bury(self, message: Message) -> bool:
-        """Make it a dead letter; False when the lease had been lost."""
+        """Make a message a dead letter; False when the lease had been lost."""
         return self._settle(message, sa.update(messages).values(state="dead", replay=False))
 
     def _settle(self, message: Message, change: sa.Update | sa.Delete) -> bool:

@@ -33,7 +33,7 @@ async def outcome(call: Awaitable[dict[str, Any]]) -> tuple[str, Response]:
 
 
 def answer(content: Any, status: int = 200) -> Response:
-    """A JSON response."""
+    """A JSON response with this status and body."""
     return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 

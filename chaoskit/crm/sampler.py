@@ -45,7 +45,7 @@ class Slice:
         """By pid: when it was first seen, and the process if it carries the mark."""
 
     def processes(self) -> list[psutil.Process]:
-        """Its processes now. An environment is read once, or a few times while a process is young."""
+        """The slice's processes now. An environment is read once, or a few times while a process is young."""
         now = time.monotonic()
         seen: dict[int, tuple[float, psutil.Process | None]] = {}
         for pid in psutil.pids():
@@ -126,7 +126,7 @@ class CpuShare:
 
 
 def run(wiring: Wiring, ready: int) -> None:
-    """Sample until killed."""
+    """Sample the queue's depth and the slice's CPU, memory and disk, until killed."""
     folder = Path(wiring.config.data_dir)
     emitter, queue = wiring.emitter(), Queue(wiring.config, None)
     marked, share, memory, pause = Slice(wiring.slice), CpuShare(), Memory(), Event()

@@ -55,7 +55,7 @@ Settings = HttpError | HttpSlow | TcpReset | TcpBlackhole | TcpFlaky
 
 
 def parse(data: bytes) -> Settings:
-    """Settings from JSON; raises ValueError with what is wrong."""
+    """A toxic's settings from JSON; raises ValueError with what is wrong."""
     try:
         settings: Settings = msgspec.json.decode(data, type=Settings)
         re.compile(settings.path)
@@ -73,7 +73,7 @@ class Dose:
         self.hit = 0
 
     def take(self) -> bool:
-        """Count one call; whether it is hit."""
+        """Count one call; whether the toxic hits it."""
         self.seen += 1
         hit = int(self.seen * self._ratio) > self.hit
         self.hit += hit
@@ -92,7 +92,7 @@ class Toxic:
         self._held_vs: float | None = None
 
     def end(self) -> None:
-        """It is in force no longer."""
+        """Takes the toxic out of force."""
         self.gone.set()
         if self.expiry:
             self.expiry.cancel()

@@ -31,7 +31,7 @@ _CALL_MARGIN_S = 5.0
 
 
 class GivenUp(Exception):
-    """It failed for good: no other attempt is made unless the dead letter is replayed."""
+    """A message failed for good: no other attempt is made unless the dead letter is replayed."""
 
 
 class Worker:
@@ -123,7 +123,7 @@ def _beat(fd: int, interval_s: float, warm: Event) -> None:
 
 
 def run(wiring: Wiring, beats: int) -> None:
-    """Work until killed."""
+    """Take messages off the queue and handle them, until killed."""
     warm = Event()
     interval_s = heartbeat_s(wiring.config.clock)
     Thread(target=_beat, args=(beats, interval_s, warm), daemon=True, name="heart").start()

@@ -48,7 +48,7 @@ class Recorded:
         return found
 
     def mentioned(self, templates: Sequence[str]) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """As `below`, of every recorded name that occurs as a word in one of these texts."""
+        """The same as `below`, for every recorded name that occurs as a word in one of these texts."""
         words = {word for text in templates for word in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", text)}
         found: dict[str, tuple[tuple[str, ...], ...]] = {}
         for name in sorted(words & self._config.recorded.keys()):

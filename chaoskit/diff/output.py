@@ -48,7 +48,10 @@ def to_github(difference: Difference) -> Iterator[str]:
 
 
 def to_markdown(difference: Difference) -> str:
-    """For a comment on a pull request: broken promises, changes by receiver; every change with its reason folded."""
+    """The changes as a comment on a pull request: broken promises, changes by receiver.
+
+    Every change with its reason folded.
+    """
     told = together(difference.changes)
     alerts = len({each.alert for each in difference.changes if each.alert})
     broken = amount(len(difference.broken), "promises")

@@ -61,7 +61,7 @@ class Asked:
 
 
 def written(prometheus: str, alertmanager: str, environment: str, found: Iterable[Finding]) -> str:
-    """The profile's text; raises BadInput."""
+    """The text of a drafted profile; raises BadInput where Prometheus or Alertmanager does not answer."""
     asked = Asked(prometheus, alertmanager)
     targets = asked.ask("Prometheus", "/api/v1/targets?state=active")["activeTargets"]
     original = yaml.safe_load(asked.ask("Alertmanager", "/api/v2/status")["config"]["original"]) or {}

@@ -43,13 +43,16 @@ class Model:
 
     @property
     def cost(self) -> tuple[bool, int, int, str]:
-        """How much there is in it besides; one with bounds of its own is about something else."""
+        """A sort key to choose the nearest shipped scenario: how much of it is not about the alert.
+
+        A scenario with bounds of its own is about something else.
+        """
         notifies = self.scenario.expect[self.index].notifies or {}
         own_bounds = any(notify.mode != "promised" for notify in notifies.values())
         return own_bounds, len(self.scenario.expect), len(self.scenario.steps), self.scenario.name
 
     def body(self, notifies: Any, labels: Mapping[str, str]) -> str:
-        """Its steps, expectations and what it allows, with these receivers for the alert."""
+        """The scenario's steps, expectations and allowed alerts, with these receivers for the alert."""
         expect: list[dict[str, Any]] = yaml.safe_load(self.text)["expect"]
         expect[self.index]["notifies"] = notifies
         if labels:

@@ -49,7 +49,9 @@ def departures(context: LintContext) -> tuple[Departure, ...]:
 
 
 def departures_of(config: AlertConfig, rule: Rule, receivers: set[str], muting: set[str]) -> tuple[Departure, ...]:
-    """Those that concern this rule's alert, these receivers and those that it is promised to, and what may mute it."""
+    """The departures from the promise that concern this rule's alert, these receivers and those that it is promised to,
+    and what may mute it.
+    """
     promise = config.promise
     notices = {key: notice for key, notice in promise.notices.items() if key[0] == rule.alert}
     alerts = {name: each for name, each in promise.alerts.items() if name == rule.alert}

@@ -61,7 +61,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How a token came about, as the journal that holds it tells."""
+    """How an undo token came about, as the journal that holds it tells."""
 
     folder: Path
     """The run's."""
@@ -182,7 +182,7 @@ class Fault(Kind[S]):
         return f"does what {self.kind} does with {undo}"
 
     def longest_s(self, undo: Undo) -> float:
-        """How much longer than others its start or stop may take, in real seconds."""
+        """How much longer than other kinds this fault's start or stop may take, in real seconds."""
         return 0.0
 
     def largest_scale(self, names: tuple[str, ...]) -> tuple[float, str]:

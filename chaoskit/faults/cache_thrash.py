@@ -101,7 +101,7 @@ class CacheThrash(Changeable[CacheThrashSettings]):
         return take_back(undo["at"], drop)
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only keys of a prefix that this kind makes up, at the target's interface."""
+        """Accepts only tokens with a key prefix that this kind makes up, at the target's interface."""
         if not re.fullmatch(r"thrash-[0-9a-f]{8}-", undo["prefix"]):
             raise FaultError(f"{undo['prefix']!r} is no prefix of cache.thrash")
         return f"sends DELETE {vouched(undo['at'], made)}/cache?prefix={undo['prefix']}"
@@ -184,7 +184,7 @@ class _Thrasher:
             self._connection.close()
 
     def dose(self, found: dict[str, Any], ended: threading.Event) -> None:
-        """As many new keys as are due for what was looked up since the last call."""
+        """Writes as many new keys as are due for the lookups since the last call."""
         lookups, ratio = _lookups(found), self._undo["ratio"]
         if ratio != self._ratio or lookups < self._seen:
             # Another level, or a service that counts from 0 again: a new count from here.

@@ -262,7 +262,7 @@ class Command(Fault[CommandSettings]):
         return (settings.seen.query,) if isinstance(settings.seen, Query) else ()
 
     def longest_s(self, undo: Undo) -> float:
-        """How long its start, or its stop, may take by its settings, in real seconds."""
+        """How long the programs may take to start or stop, by their settings, in real seconds."""
         seen = undo["seen"]
         asked_s = seen["within_s"] if isinstance(seen, dict) else 0.0 if seen is None else _SEEN_S + undo["timeout_s"]
         return float(undo["timeout_s"] + asked_s)
@@ -296,7 +296,7 @@ class Command(Fault[CommandSettings]):
         return Seen((begun, time.time()), _told(undo, "stop"))
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only the programs of the settings."""
+        """Accepts only tokens of the programs that the settings name."""
         settings = CommandSettings.model_validate(dict(made.settings))
         for name in ("start", "stop", "seen"):
             wanted, found = getattr(settings, name), undo[name]

@@ -89,7 +89,7 @@ def get(at: ControlApi, method: str, path: str, body: Any = None, query: Mapping
 
 
 def vouched(at: ControlApi, made: Made) -> str:
-    """Where a token's interface is; raises FaultError unless it is the target's, and its token file to be believed."""
+    """The URL of a token's control interface; raises FaultError unless it and its token file are the target's."""
     if urlsplit(at["url"]).scheme not in ("http", "https"):
         raise FaultError(f"{at['url']!r} is no address of an interface")
     made.allow("url", at["url"])
@@ -181,7 +181,7 @@ class Strength:
         self._weak_since: float | None = None
 
     def look(self, got: float, asked: float) -> None:
-        """Takes one measurement; raises Lapsed, as "0.5 of 1.2 cores"."""
+        """Takes one measurement; raises Lapsed where the effect is too weak, as "0.5 of 1.2 cores"."""
         if got >= ENOUGH * asked:
             self._weak_since = None
             return

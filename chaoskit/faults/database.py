@@ -31,7 +31,7 @@ _SPAN_PULSES = 10
 
 
 class DatabaseFault(Fault[S]):
-    """With the database gone there is nothing to take back; a kind says what else there is."""
+    """A fault in an SQLite database. With the database gone there is nothing to take back."""
 
     handles = ("database",)
 
@@ -116,7 +116,7 @@ class DbError(DatabaseFault[DbErrorSettings]):
         return f"{undo['table']} takes every {undo['operation']} again"
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only a trigger of a name that this kind makes up, in the target's database."""
+        """Accepts only a trigger with a name that this kind makes up, in the target's database."""
         made.allow("file", undo["file"])
         return f"drops the trigger {_name(undo)} in {undo['file']}"
 
@@ -173,11 +173,11 @@ class Lock(ABC):
 
     @abstractmethod
     def take(self) -> None:
-        """Takes it."""
+        """Takes the write lock of the database."""
 
     @abstractmethod
     def let_go(self) -> None:
-        """Lets it go."""
+        """Gives the write lock back."""
 
     @abstractmethod
     def kept_out(self) -> bool:
@@ -233,7 +233,10 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
         return Seen((begun, time.time()), f"writers wait up to {undo['locked_s'] * 1000:.0f} real ms")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
-        """Pulse after pulse; raises Lapsed when the lock cannot be had any more, or for too little of the time."""
+        """Holds the lock for one pulse after the other.
+
+        Raises Lapsed when the lock cannot be had any more, or for too little of the time.
+        """
         strength = Strength("of the time locked")
         asked = undo["locked_s"] / (undo["locked_s"] + undo["gap_s"])
         try:
@@ -262,7 +265,7 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
         return "writers need not wait"
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """It only looks whether the target's database can be written."""
+        """Accepts only the target's database: undoing looks whether it can be written."""
         made.allow("file", undo["file"])
         return f"takes the write lock of {undo['file']} for a moment"
 

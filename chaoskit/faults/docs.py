@@ -37,7 +37,7 @@ processes with one name none is hit: that is refused, with their pids.
 
 
 def render() -> str:
-    """The whole page."""
+    """The whole page docs/faults.md, from the registry."""
     faults = "".join(_section(name, kind) for name, kind in sorted(known().items()))
     actions = "".join(_section(name, kind) for name, kind in sorted(known_actions().items()))
     return f"{_HEAD}## Faults\n\n{faults}## Actions\n\n{actions}".rstrip() + "\n"

@@ -69,7 +69,7 @@ class MonitoringKill(Fault[Settings]):
         return Seen((begun, time.time()), ", ".join(victim["name"] for victim in undo["victims"]) + " killed")
 
     def lapse(self, undo: Undo) -> str:
-        """It answers, though its owner leaves it down as long as the note lies there."""
+        """Why the fault lapsed: the program answers, though its owner keeps it down as long as the note is there."""
         up = [name for name, ports in undo["ports"].items() if ports and all(map(_open, ports))]
         return f"{', '.join(up)} was started again by something else" if up else ""
 
@@ -87,7 +87,7 @@ class MonitoringKill(Fault[Settings]):
         return Seen((begun, time.time()), "back again")
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only notes of the targets, in the stack's control folder."""
+        """Accepts only notes of the targets, in the stack's control folder."""
         made.allow("control", undo["control"])
         names = [victim["name"] for victim in undo["victims"]]
         if names != list(made.targets) or not all(re.fullmatch("[a-z0-9-]+", name) for name in names):
@@ -171,7 +171,7 @@ class ReceiverAnswer(Fault[ReceiverAnswerSettings]):
         return Seen((begun, time.time()), "answers as usual")
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only the targets' files, in the stack's control folder."""
+        """Accepts only files of the targets' sinks, in the stack's control folder."""
         for file in map(Path, undo["files"]):
             made.allow("control", str(file.parent))
             if file.suffix != ".manners" or file.stem not in made.targets:

@@ -137,7 +137,7 @@ class LinkFault(Changeable[L]):
         return take_back(undo["at"], remove)
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only a toxic of an id that this kind makes up, at the target's proxy."""
+        """Accepts only a toxic with an id that this kind makes up, at the target's proxy."""
         if not re.fullmatch(rf"{re.escape(self.kind)}-[0-9a-f]{{12}}", undo["id"]):
             raise FaultError(f"{undo['id']!r} is no toxic of {self.kind}")
         return f"sends DELETE {vouched(undo['at'], made)}{_path(undo)}"

@@ -95,7 +95,7 @@ class ProcessKill(Fault[KillSettings]):
         return Seen((begun, time.time()), f"{len(held_back)} let go")
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only replacements of the processes that the pattern names."""
+        """Accepts only replacements of processes that the pattern names."""
         return f"lets go of what replaced {processes.vouched(undo, made)}"
 
 
@@ -235,7 +235,7 @@ class ProcessPause(Fault[Settings]):
         return Seen((begun, time.time()), ", ".join(said))
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only processes that the pattern names."""
+        """Accepts only processes that the pattern names."""
         return f"lets go of {processes.vouched(undo, made)}"
 
 
@@ -314,7 +314,7 @@ class ProcessCrashLoop(Fault[CrashLoopSettings]):
         return Seen((begun, time.time()), f"{names} killed, the first of {undo['times']} times")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
-        """The further deaths; raises Lapsed when a process was not replaced."""
+        """Kills each replacement until the last death; raises Lapsed when a process was not replaced."""
         for _ in range(undo["times"] - 1):
             born = _await_births(undo, ended)
             if ended.wait(undo["every_s"]):
@@ -335,7 +335,7 @@ class ProcessCrashLoop(Fault[CrashLoopSettings]):
         return Seen((begun, time.time()), "all back" if back else "a crash loop has nothing to take back")
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Nothing is taken back, of processes that the pattern names."""
+        """Accepts only processes that the pattern names, though undoing does nothing to them."""
         return f"waits for what replaced {processes.vouched(undo, made)}"
 
 

@@ -87,7 +87,10 @@ def alive(victim: identity.Token) -> bool:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether it runs; a zombie, which a parent that stands still never reaps, does and holds nothing any more."""
+    """Whether the process of a token runs.
+
+    A zombie, which a parent that stands still never reaps, does and holds nothing any more.
+    """
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
@@ -103,7 +106,10 @@ def stopped(process: psutil.Process) -> bool:
 
 
 def stands_still(victim: identity.Token) -> bool:
-    """The same of the very process of a token; raises FaultError where it cannot be told which one that is."""
+    """Whether the very process of a token is stopped (SIGSTOP).
+
+    Raises FaultError where it cannot be told which one that is.
+    """
     return alive(victim) and stopped(psutil.Process(victim["pid"]))
 
 
@@ -151,7 +157,10 @@ def origin() -> dict[str, Any]:
 
 
 def still_here(undo: Undo) -> bool:
-    """False when the machine was restarted since; raises FaultError where what the token names cannot be seen."""
+    """Whether the machine is still in the boot of the token.
+
+    Raises FaultError where what the token names cannot be seen.
+    """
     if not (boot := identity.boot_id()):
         raise FaultError("/proc does not tell which boot of the machine this is")
     if undo["boot"] != boot:

@@ -151,7 +151,7 @@ class BatchFault(Changeable[S]):
         return at
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only a batch of a name that the kind makes up, at the target's queue."""
+        """Accepts only a batch with a name that the kind makes up, at the target's queue."""
         if not re.fullmatch(rf"{re.escape(self.kind)}-[0-9a-f]{{12}}", undo["batch"]):
             raise FaultError(f"{undo['batch']!r} is no batch of {self.kind}")
         return f"sends DELETE {vouched(undo['at'], made)}/queue/messages of batch {undo['batch']}"

@@ -241,16 +241,16 @@ def stretch(start: float, step: float, count: int) -> str:
 
 
 class Shows(Protocol):
-    """Where series can be seen, such as a rehearsal's page."""
+    """A page that shows series to Prometheus, such as a rehearsal's."""
 
     interval_s: float
     """Virtual seconds between two values where nothing else is said."""
 
     def follow(self, series: Sequence[Scripted], interval_s: float) -> Seen:
-        """Their script begins for these series."""
+        """Begins the script of these series."""
 
     def rest(self, series: Sequence[Scripted]) -> Seen:
-        """Their script ends for these series."""
+        """Ends the script of these series."""
 
 
 PAGES: dict[str, Shows] = {}
@@ -269,7 +269,7 @@ class OneSeries(BaseModel):
     repeat: bool = False
 
     def scripted(self) -> Scripted:
-        """The series; raises ValueError."""
+        """The series with its labels and course; raises ValueError for settings that are wrong."""
         name, labels = parse_identity(self.series)
         values = parse_values(str(self.values))
         if not values.segments:
@@ -326,11 +326,11 @@ class Series(Fault[SeriesSettings]):
     in_process = True
 
     def prepare(self, target: Target, settings: SeriesSettings) -> Undo:
-        """The scripts themselves."""
+        """The undo token: the scripts themselves."""
         return {"url": target.address.url, "settings": settings.model_dump()}
 
     def start(self, undo: Undo) -> Seen:
-        """From this instant on every scrape shows it."""
+        """Shows the scripts: from this instant on every scrape gets them."""
         page = PAGES.get(str(undo.get("url")))
         if page is None:
             raise FaultError("no rehearsal shows series here")

@@ -91,7 +91,7 @@ class Silence(Fault[SilenceSettings]):
         return Seen((begun, time.time()), told_id(active[0]))
 
     def lapse(self, undo: Undo) -> str:
-        """It is expired, or gone; an Alertmanager that gives no answer shows nothing of that."""
+        """Why the silence lapsed: it expired or is gone; an Alertmanager that gives no answer shows nothing of that."""
         try:
             standing = _standing(undo)
         except FaultError:
@@ -118,7 +118,7 @@ class Silence(Fault[SilenceSettings]):
         raise FaultError(f"the silence '{undo['comment']}' is still active {_SEEN_S:g} s after it was expired")
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only at the target's Alertmanager, and only a silence with a comment of ours."""
+        """Accepts only a silence at the target's Alertmanager whose comment is chaoskit's."""
         made.allow("alertmanager", undo["at"]["url"])
         if not undo["comment"].startswith("chaoskit run "):
             raise FaultError(f"the comment '{undo['comment']}' is none that this program writes")

@@ -138,7 +138,9 @@ def find(undo: Undo) -> list[psutil.Process]:
 def watch(
     undo: Undo, count: int, ended: threading.Event, cores: float = 0.0, look: Callable[[], None] = lambda: None
 ) -> None:
-    """Until the end; raises Lapsed when a burner is gone, or when they get less than `cores` of processor time.
+    """Watches the burners until the fault ends.
+
+    Raises Lapsed when a burner is gone, or when they get less than `cores` of processor time.
 
     `look` is called now and then, and may raise Lapsed as well.
 
@@ -203,10 +205,10 @@ class Burn(Fault[S]):
 
     @abstractmethod
     def asked(self, settings: S) -> float:
-        """How much is asked for."""
+        """How much of its resource the fault is to burn, in the unit of its setting."""
 
     def prepare(self, target: Target, settings: S) -> Undo:
-        """Checks the limit; raises FaultError beyond it."""
+        """Checks that the slice can burn so much; raises FaultError beyond its limit."""
         self.refuse_beyond(settings, target)
         return {**self.found(target), **settings.model_dump()}
 
@@ -215,7 +217,7 @@ class Burn(Fault[S]):
         return token(target)
 
     def ignite(self, undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
-        """So many burners, ready, where they count."""
+        """Starts so many burners in the target's slice, and returns once they are ready."""
         return ignite(undo, program, arguments, count)
 
     def measured(self, undo: Undo) -> None:
@@ -243,7 +245,7 @@ class Burn(Fault[S]):
         return Seen((begun, time.time()), f"{len(burners)} put out")
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only processes with a mark that such a kind makes up."""
+        """Accepts only processes with a mark that such a kind makes up."""
         if not re.fullmatch(r"[0-9a-f]{16}", undo["burn"]):
             raise FaultError(f"{undo['burn']!r} is no mark of a burner")
         return f"ends the processes with {MARK}={undo['burn']} in their environment"
@@ -437,7 +439,7 @@ class DiskFill(Fault[DiskFillSettings]):
         return Seen((begun, time.time()), "removed")
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Only a file of the name that this kind makes up, in the target's folder."""
+        """Accepts only a file of a name that this kind makes up, in the target's folder."""
         file = Path(undo["file"])
         made.allow("folder", str(file.parent))
         if not re.fullmatch(r"chaoskit-fill-[0-9a-f]{12}", file.name):

@@ -18,20 +18,20 @@ class OnlyThrough(Fault[S]):
     """A kind that needs an adapter: without `via:` it refuses, and has nothing to take back."""
 
     def prepare(self, target: Target, settings: S) -> Undo:
-        """Refuses: raises FaultError."""
+        """Raises FaultError: this kind needs a handle with `via:`."""
         raise FaultError(f"{self.kind} needs a handle with via:, and {target.handle} has none; see docs/handles.md")
 
     def start(self, undo: Undo) -> Seen:
-        """Refuses: raises FaultError."""
+        """Raises FaultError: this kind needs a handle with `via:`."""
         raise FaultError(f"{self.kind} was made without via:, so nothing is done")
 
     def stop(self, undo: Undo) -> Seen:
-        """Nothing can have been done."""
+        """Does nothing: no fault can have begun."""
         now = time.time()
         return Seen((now, now), "nothing was done")
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Refuses: no token is made without `via:`; raises FaultError."""
+        """Raises FaultError: no token of this kind is made without `via:`."""
         raise FaultError(f"this is no token of {self.kind}, which is done via an adapter")
 
 

@@ -40,7 +40,7 @@ _END_S = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one scenario ended."""
+    """How one scenario of the gate ended."""
 
     candidate: Candidate | Unread
     exit_code: int
@@ -56,7 +56,7 @@ class Outcome:
 
     @property
     def says_nothing(self) -> bool:
-        """UNKNOWN, or ended before anything was broken, as where a part of its stack did not come up."""
+        """Whether the scenario proved nothing: UNKNOWN, or ended before a fault, as where Prometheus did not start."""
         rows = self.verdict.rows if self.verdict else []
         never_began = any(row.hop is Hop.STEADY and row.result is Result.UNKNOWN for row in rows)
         return self.exit_code == ExitCode.UNKNOWN or (self.exit_code == ExitCode.ABORTED and never_began)

@@ -54,7 +54,10 @@ class AtScale(msgspec.Struct, kw_only=True):
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """By time scale; kept beside the runs, replaced whole. Records of older versions, without a scale, are not read."""
+    """How long scenarios took, by time scale.
+
+    Kept beside the runs, replaced whole. Records of older versions, without a scale, are not read.
+    """
 
     scales: dict[str, AtScale] = {}
 

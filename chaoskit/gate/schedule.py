@@ -41,7 +41,7 @@ class Wave:
 
     @property
     def length_s(self) -> float:
-        """As long as its longest."""
+        """Real seconds that the wave lasts: as long as its longest scenario."""
         return max((one.estimate_s for one in self.members), default=0.0)
 
     @property
@@ -51,7 +51,9 @@ class Wave:
 
     @property
     def busy_s(self) -> float:
-        """Until each of its members only looks on, which is when the next wave may begin to wait for quiet."""
+        """Real seconds until each of the wave's scenarios only watches, which is when the next wave may begin to wait
+        for quiet.
+        """
         return max((one.estimate_s - one.tail_s for one in self.members), default=0.0)
 
     @property
@@ -68,7 +70,7 @@ class StackPlan:
 
     @property
     def length_s(self) -> float:
-        """From its start to its end: a wave looks on while those after it wait for quiet and play."""
+        """Real seconds from the stack's start to its end: a wave watches while those after it wait for quiet and play."""
         now = ended = START_S
         for wave in self.waves:
             now += WAVE_S + wave.quiet_s
@@ -78,7 +80,7 @@ class StackPlan:
 
     @property
     def members(self) -> list[Candidate]:
-        """All its scenarios."""
+        """All scenarios that the stack plays."""
         return [one for wave in self.waves for one in wave.members]
 
     def beside(self, one: Candidate) -> frozenset[str]:

@@ -46,7 +46,7 @@ class Local:
     owner: int
 
     def url(self, port: str) -> str:
-        """Where it answers on the port that it told under this name."""
+        """The URL at which the local target answers on the port that it told under this name."""
         return f"http://127.0.0.1:{self.told[port]}"
 
     def interface(self, port: str) -> Address:

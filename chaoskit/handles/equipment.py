@@ -25,7 +25,7 @@ class EquipmentAddress(Address):
     """Where Alertmanager answers: `url` with `access` or `owner`."""
 
     def journaled(self) -> dict[str, Any]:
-        """With the address of Alertmanager, at which silences are made."""
+        """The address as a token holds it, with that of Alertmanager, at which silences are made."""
         return {**super().journaled(), ALERTMANAGER: self.alertmanager.get("url", "")}
 
 
@@ -43,7 +43,7 @@ class Equipment(Handle):
 
     @classmethod
     def at_local(cls, name: str, there: Local) -> Address:
-        """Its processes and ports."""
+        """The address of the local monitoring: its processes and ports."""
         port = next(iter(there.ports.get(ALERTMANAGER, ())), None)
         return EquipmentAddress(
             pids=there.pids,

@@ -40,12 +40,12 @@ class Role(Handle):
 
     @classmethod
     def at_local(cls, name: str, there: Local) -> Address:
-        """By the titles that the target gives its processes."""
+        """How faults find the role on the local target: by the titles that it gives its processes."""
         return Address(pattern=there.titles(rf"{re.escape(name)} (?P<name>\S+)"))
 
     @classmethod
     def wrong_by_hand(cls, handle: str, names: tuple[str, ...], at: Address) -> Iterator[Trouble]:
-        """No pattern, one that names no process, or no names."""
+        """A problem for no pattern, for one that names no process, and for no names."""
         example = r"as in --at 'pattern=my-app worker (?P<name>\S+)'"
         if not at.pattern:
             yield f"nothing says how the processes of {handle} are found", f"by their titles, {example}"
@@ -61,7 +61,7 @@ class Role(Handle):
 
     @property
     def alert_label(self) -> str:
-        """As the profile says."""
+        """The label by which alerts name the role, as the profile says."""
         return self.label
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
@@ -75,7 +75,7 @@ class Role(Handle):
             yield "match", f"{why}{end}", r"write 'crm worker (?P<name>\S+)'"
 
     def wrong_locally(self, name: str) -> Trouble | None:
-        """As any handle; a pattern is for targets that run already."""
+        """The problem of a role that the local target does not have; a pattern is for targets that run already."""
         found = super().wrong_locally(name)
         if found and self.match and name in self.parts:
             return found[0], "only a target that runs already is searched by titles"
@@ -86,7 +86,7 @@ class Role(Handle):
         return tuple(sorted(find(self.match))) if self.match else None
 
     def at_attached(self, service: str) -> Address:
-        """By its pattern."""
+        """How faults find the role on a target that runs already: by its pattern."""
         return Address(pattern=self.match, pick=self.pick)
 
     def unreachable(self, name: str, things: tuple[str, ...]) -> Trouble | None:
@@ -100,7 +100,7 @@ class Role(Handle):
         return None
 
     def unread(self, name: str) -> Trouble | None:
-        """`process` beside `match`."""
+        """A problem where `process` stands beside `match`: nothing reads it on an attached target."""
         if not (self.match and self.process):
             return None
         what = (

@@ -77,7 +77,10 @@ class Lines:
         return iter(self.hear, b"")
 
     def let_go(self) -> None:
-        """Sends nothing more: the other end finds its input ended; what it still says can be heard. Idempotent."""
+        """Closes the way to the child: the other end finds its input ended.
+
+        What it still says can be heard. Idempotent.
+        """
         with self._sending:
             self._end_out()
 

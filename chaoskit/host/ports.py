@@ -41,7 +41,7 @@ def ephemeral_range() -> tuple[int, int]:
 
 
 def reserve(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
-    """So many different TCP ports that are free on 127.0.0.1 now, none of them in `avoid`.
+    """Finds so many different TCP ports that are free on 127.0.0.1 now, none of them in `avoid`.
 
     Free now is all that can be promised: bind them soon. Raises EquipmentError when there are too few.
     """

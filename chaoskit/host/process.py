@@ -76,12 +76,12 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs; a paused child is alive, one that has ended and waits to be reaped is not."""
+        """Whether the child runs; a paused child is alive, one that has ended and waits to be reaped is not."""
         return not self._reaped and self._ending() is None
 
     @property
     def returncode(self) -> int | None:
-        """None while it runs, then its exit status, or the negative number of the signal that ended it."""
+        """None while the child runs, then its exit status, or the negative number of the signal that ended it."""
         return self._process.returncode if self._reaped else self._ending()
 
     def stands_still(self, longer_than_s: float = STILL_S) -> bool:
@@ -181,7 +181,7 @@ class Child:
 
 
 def ended(children: Iterable[Child]) -> list[Child]:
-    """Those that have ended, to be asked for again and again: one that stands still is killed, and so ends."""
+    """The children that have ended, to be asked for again and again: one that stands still is killed, and so ends."""
     every = list(children)
     for child in every:
         if child.stands_still():

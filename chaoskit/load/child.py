@@ -191,7 +191,7 @@ class Load:
             self.at.counters.end_user(clock(), reason)
 
     def end(self, why: str = "", *, hurried: bool = False) -> None:
-        """Stop soon; `why` unless the parent asked for it; `hurried` with no more than the usual drain."""
+        """Ends the load soon; `why` unless the parent asked for it; `hurried` with no more than the usual drain."""
         if not self._enough.is_set():
             self._why = why
             self._enough.set()

@@ -90,7 +90,10 @@ class Counters:
         self._thrown_away: list[tuple[float, Ticket]] = []
 
     def begin(self, now_s: float, name: str, due_s: float | None = None, kind: object = "") -> Ticket:
-        """A request begins; its `kind` is its method. Where it was due earlier, its latency counts from then."""
+        """Counts a request that begins.
+
+        Its `kind` is its method. Where it was due earlier, its latency counts from then.
+        """
         ticket = Ticket(name, now_s if due_s is None else min(due_s, now_s), self.label(kind, name))
         self.open[id(ticket)] = ticket
         self.started += 1
@@ -103,8 +106,11 @@ class Counters:
     def finish(
         self, now_s: float, ticket: Ticket, latency_ms: float | None, failure: str | None, label: str = ""
     ) -> bool:
-        """It has an outcome; `failure` says which when it is a bad one. A `latency_ms` of None is in no percentile.
-        False if it had one already. `label`: by another name than it began with."""
+        """Counts a request that has an outcome.
+
+        `failure` says which when it is a bad one. A `latency_ms` of None is in no percentile. False if it had one
+        already. `label`: by another name than it began with.
+        """
         if self.open.pop(id(ticket), None) is None:
             return False
         second = self._now if self._now_from_s <= now_s < self._now_to_s else self._second(now_s)
@@ -124,13 +130,19 @@ class Counters:
         counts.dropped += 1
 
     def cut_off(self, ticket: Ticket) -> None:
-        """Its user was stopped, or its code failed, before there was an outcome; it stays in flight for ever."""
+        """Counts a request whose user was stopped, or whose code failed, before there was an outcome.
+
+        It stays in flight for ever.
+        """
         if self.open.pop(id(ticket), None) is not None:
             self.cut += 1
 
     def throw_away(self, now_s: float, ticket: Ticket) -> None:
-        """It was answered, and the response is gone unreported. May be called at any moment (by the garbage
-        collector), so it only takes a note; the next roll counts it as finished."""
+        """Counts a request that was answered and whose response is gone unreported.
+
+        May be called at any moment (by the garbage collector), so it only takes a note; the next roll counts it as
+        finished.
+        """
         self._thrown_away.append((now_s, ticket))
 
     def settle(self, now_s: float) -> None:

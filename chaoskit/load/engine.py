@@ -124,7 +124,10 @@ class LoadChild:
         return all(child.alive for child in self._children)
 
     def flows(self, timeout_s: float) -> bool:
-        """Wait for `first_window`, at most that long; false at once when the load is down or over."""
+        """Whether load flows: waits for `first_window`, at most that long.
+
+        False at once when the load is down or over.
+        """
         with self._news:
             self._news.wait_for(
                 lambda: self.first_window.is_set() or self._down or self._tally.totals or self.deserted, timeout_s

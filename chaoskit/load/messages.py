@@ -97,7 +97,7 @@ class Beat(Line, frozen=True, tag="beat"):
 
 
 class Stop(Line, frozen=True, tag="stop"):
-    """Nothing new from now on; await answers, count, say goodbye. May be said again, to hurry."""
+    """Ends the load: no new requests; await answers, count, say goodbye. May be said again, to hurry."""
 
     hurried: bool = False
     """With no more than the usual drain, even where the spec allows a longer one."""

@@ -151,12 +151,12 @@ class LoadSpec:
 
     @property
     def usual_drain_s(self) -> float:
-        """Until every open request of ours has its answer or its time-out."""
+        """Real seconds until every open request has its answer or its time-out."""
         return min(self.longest_s + 0.5, LONGEST_DRAIN_S)
 
     @property
     def drain_for_s(self) -> float:
-        """How long the end may take."""
+        """Real seconds that the end of the load may take."""
         return self.usual_drain_s if self.drain_s is None else self.drain_s
 
     @property

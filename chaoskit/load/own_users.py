@@ -203,7 +203,7 @@ class Worker(OwnUsers):
 
 
 class Master(OwnUsers):
-    """No users of its own: says to the workers how many each has."""
+    """Locust's master: no users of its own; says to the workers how many each has."""
 
     users = 0
 

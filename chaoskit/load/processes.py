@@ -121,8 +121,9 @@ _LOCUSTS = "LOCUST_"
 
 
 class Processes:
-    """Of one load. In `children` are those that make requests and then, of a locustfile in several, Locust's master.
+    """The child processes of one load.
 
+    In `children` are those that make requests and then, of a locustfile in several, Locust's master.
     Of workers on other machines only the master is here. `names` are those of all who report, in the same order.
     """
 

@@ -143,7 +143,7 @@ def watch_users(environment: Environment, ended: Callable[[Any, str], None]) -> 
 
 
 def exit_code_of(asked: object) -> int:
-    """With which a process ends that calls sys.exit with this."""
+    """The exit code of a process that calls sys.exit with this value."""
     return 0 if asked is None else asked & 0xFF if isinstance(asked, int) else 1
 
 

@@ -89,8 +89,10 @@ class Gate:
 
 
 def track(environment: Environment, counters: Counters, gate: Gate, timeout: tuple[float, float]) -> None:
-    """Begin to count. `timeout` (connect, network) is given to requests of HttpSession that have none: it waits
-    for ever by itself."""
+    """Begin to count every request.
+
+    `timeout` (connect, network) is given to requests of HttpSession that have none: it waits for ever by itself.
+    """
     _never_send_twice()
     open_requests = _OpenRequests(counters, gate)
     _wrap(FastHttpSession, open_requests, gate, {})

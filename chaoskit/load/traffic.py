@@ -49,7 +49,7 @@ class Situation:
     """The first exceptions of the locustfile's own code."""
 
     def note_raised(self, error: BaseException) -> None:
-        """Its own code raised; to be heard by `watch_exceptions`."""
+        """Notes an exception of the locustfile's own code; to be heard by `watch_exceptions`."""
         reason = reason_of(error)
         self.counters.raise_one(clock(), f"{type(error).__name__} {where_of(error)}", reason)
         if len(self.raised) < _MOST_KEPT:
@@ -110,11 +110,11 @@ class Traffic:
 
     @property
     def users(self) -> int:
-        """Users alive now."""
+        """The number of users alive now."""
         return int(self._runner.user_count)
 
     def begin(self) -> None:
-        """Let it flow; returns at once."""
+        """Starts the load; returns at once."""
 
     def drain(self) -> None:
         """The gate is shut: wait until every open request that is no user's has an outcome, or the drain is over."""

@@ -33,7 +33,7 @@ _UNUSED = ("remote_write", "remote_read", "storage", "tracing")
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the local stack listens; all on loopback."""
+    """The TCP ports of the local stack; all on loopback."""
 
     prometheus: int
     alertmanager: int

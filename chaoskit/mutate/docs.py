@@ -11,7 +11,9 @@ END = "<!-- end of operators -->"
 
 
 def table() -> str:
-    """Every operator: the file that it changes, what it does, why that does harm, and which hop should notice."""
+    """The table of every mutation operator: the file that it changes, what it does, why that does harm, and which hop
+    should notice.
+    """
     rows = [
         "",
         "| operator | file | what it changes | why that does harm | hop that should notice |",

@@ -35,7 +35,9 @@ def mutants_of(texts: Mapping[str, str], only: Collection[str] = ()) -> list[Mut
 
 
 def sampled(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
-    """So many of them, of each operator in proportion to its own and at least what is left over by lot; in their order.
+    """So many of the mutants, of each operator in proportion to its own and at least what is left over by lot.
+
+    In their order.
 
     The same seed gives the same choice for the same mutants, in any order.
     """

@@ -95,7 +95,7 @@ class Text:
 
     @cached_property
     def root(self) -> Node:
-        """Its tree; an empty one for a text that is no YAML."""
+        """The YAML tree of the text; an empty one where the text is no YAML."""
         try:
             return read(self.text, self.file, first=True)
         except BadInput:
@@ -106,7 +106,7 @@ class Text:
         return [0, *accumulate(len(line) + 1 for line in self.text.split("\n"))]
 
     def column(self, at: int) -> int:
-        """How many letters stand before this one in its line."""
+        """How many letters stand in the same line before the letter at this offset."""
         return at - self._lines[bisect_right(self._lines, at) - 1]
 
     def edits(self, changes: Iterable[Change]) -> tuple[Edit, ...]:
@@ -408,17 +408,17 @@ class Bundle:
 
     @cached_property
     def groups(self) -> list[Part]:
-        """Rule groups."""
+        """The rule groups of all rule files."""
         return self._members("rules", "groups", "group", "name")
 
     @cached_property
     def jobs(self) -> list[Part]:
-        """Scrape jobs."""
+        """The scrape jobs of the Prometheus configuration."""
         return self._members("prometheus", "scrape_configs", "job", "job_name")
 
     @cached_property
     def inhibitions(self) -> list[Part]:
-        """Inhibitions."""
+        """The inhibitions of the Alertmanager configuration."""
         return self._members("alertmanager", "inhibit_rules", "inhibition")
 
     @cached_property
@@ -463,7 +463,7 @@ class Bundle:
 
     @cached_property
     def receivers(self) -> list[str]:
-        """Their names."""
+        """The names of the receivers."""
         found = (each.get("name") for text in self.of("alertmanager") for each in items(text.root.get("receivers")))
         return [name.raw for name in found if name is not None]
 

@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._clear()
 
     def hang_up(self, *, at_once: bool = False) -> None:
-        """End the connection; what was answered is sent first, unless `at_once`."""
+        """Closes the connection; what was answered is sent first, unless `at_once`."""
         if self._transport is not None:
             self._transport.abort() if at_once else self._transport.close()
 

@@ -38,10 +38,10 @@ class Looking(ABC):
 
     @abstractmethod
     def look_once(self) -> object:
-        """One look; never raises."""
+        """Looks once at the thing that is watched; never raises."""
 
     def start(self) -> None:
-        """Begins to look."""
+        """Begins to look at intervals, in a thread of its own."""
         self._thread.start()
 
     @property
@@ -50,7 +50,7 @@ class Looking(ABC):
         return self._thread.ident is not None
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Looks no more; idempotent."""
+        """Ends the looking and waits for the thread; idempotent."""
         self._over.set()
         if self.started:
             self._thread.join(timeout_s)
@@ -90,7 +90,7 @@ class Poller(Looking):
         self._on_event = on_event
 
     def stop(self, timeout_s: float = 10.0) -> None:
-        """Looks no more; what was merged and not said yet is said. Idempotent."""
+        """Ends the polling; what was merged and not reported yet is reported. Idempotent."""
         super().stop(timeout_s)
         self._session.close()
 

@@ -89,7 +89,7 @@ class Readings(Looking):
         self._sums: list[float] = []
 
     def look_once(self) -> None:
-        """One reading, now."""
+        """Takes one reading of the kernel's pressure now."""
         self.read(time.time())
 
     def read(self, at: float) -> None:

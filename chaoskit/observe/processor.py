@@ -44,7 +44,7 @@ class ProcessorObserver(Looking):
         self._before: dict[_Thread, _Times] = {}
 
     def look_once(self) -> None:
-        """One look; emits what was used and waited since the one before."""
+        """Emits the CPU time that equipment used and waited for since the last look."""
         names = self._leaders()
         since, self._at = self._at, time.time()
         now: dict[_Thread, _Times] = {}

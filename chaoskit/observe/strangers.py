@@ -119,7 +119,10 @@ class Places:
         self._proven: set[Guest] = set()
 
     def enter(self, guest: Guest) -> bool:
-        """Gives it a place; False where those who have proven themselves take up all of them."""
+        """Gives a connection one of the sink's places.
+
+        False where those who have proven themselves take up all of them.
+        """
         room = len(self._unproven) + len(self._proven) < self._most
         if not room:
             self._on_refusal()
@@ -133,17 +136,17 @@ class Places:
         return True
 
     def prove(self, guest: Guest) -> None:
-        """It said something that was taken, and keeps its place from now on."""
+        """A guest sent what the sink accepted: it keeps its place from now on."""
         if guest in self._unproven:
             del self._unproven[guest]
             self._proven.add(guest)
 
     def leave(self, guest: Guest) -> None:
-        """It is gone."""
+        """Frees the place of a connection that has ended."""
         self._unproven.pop(guest, None)
         self._proven.discard(guest)
 
     @property
     def guests(self) -> list[Guest]:
-        """All of them."""
+        """All connections that have a place now."""
         return [*self._unproven, *self._proven]

@@ -65,7 +65,7 @@ class TimedLoop:
 
     @property
     def turns(self) -> int:
-        """How often the loop has asked so far."""
+        """How often the loop has turned so far."""
         return self._selector.turns
 
     def before_data(self) -> float:

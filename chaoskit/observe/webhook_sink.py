@@ -63,7 +63,7 @@ class Desk:
         self._catch_all = _door(-1, config.port, WebAddress(receiver="", integration="webhook", path=""))
 
     def admit(self, request: Request) -> Answer | None:
-        """None for what Alertmanager sent; anything else is counted, told why, and its body is not taken."""
+        """None for a request that Alertmanager sent; any other is counted, told why, and its body is not taken."""
         door = self._door_of(request)
         reason = oddity(request.method, request.headers, posts=content_type(door.speaks))
         if door.number < 0:

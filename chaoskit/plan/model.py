@@ -75,7 +75,9 @@ class PlannedNotice:
 
     @property
     def latest_vs(self) -> float:
-        """After firing: the last instant at which it may still be told on time, by promise or configuration."""
+        """Virtual seconds after firing: the last instant at which it may still be told on time, by promise or
+        configuration.
+        """
         bounds = [window.hi_vs for window in (self.notify, self.configured, self.live) if window is not None]
         return max(bounds) + self.delay_s
 
@@ -91,7 +93,7 @@ class PlannedNotice:
 
     @property
     def to(self) -> str:
-        """For people: `critical-alerts (webhook)`."""
+        """Receiver and integration in words: `critical-alerts (webhook)`."""
         return called(self.receiver, self.integration, self.index)
 
 

@@ -48,12 +48,12 @@ def hears_all_receivers(profile: Profile) -> bool:
 
 
 def mailbox(name: str) -> str:
-    """How the mailbox of an integration is called, as equipment."""
+    """The equipment's name of an integration's mailbox."""
     return f"mailbox {name}"
 
 
 def chat(name: str) -> str:
-    """How the chat of an integration is called, as equipment."""
+    """The equipment's name of an integration's chat."""
     return f"chat {name}"
 
 
@@ -167,7 +167,7 @@ def _all(receiver: Receiver) -> list[list[str]]:
 
 
 def own(receiver: Receiver) -> tuple[Integration, ...]:
-    """Its integrations without the witness's own entry, which there is nothing to prove of."""
+    """The receiver's integrations without the witness's own entry, which there is nothing to prove of."""
     return tuple(one for one in receiver.integrations if not one.is_witness)
 
 
@@ -183,7 +183,7 @@ def is_judged(profile: Profile, config: AlertConfig, notice: Notice) -> bool:
 
 
 def unseen(target: Attached, receiver: Receiver) -> list[str]:
-    """Its integrations, by their full names, that nothing sees deliver."""
+    """The receiver's integrations, by their full names, that no witness sees deliver."""
     return [_names(receiver, one)[0] for one in own(receiver) if not seen_by(target, receiver, one)]
 
 

@@ -47,17 +47,19 @@ class Lane:
 
     @property
     def longest_real_s(self) -> float:
-        """With the stack's start."""
+        """Real seconds that the lane takes, with its stack's start."""
         return _START_REAL_S + sum(drill.plan.longest_real_s for drill in self.drills)
 
     @property
     def name(self) -> str:
-        """Unique among lanes: the first drill is in no other."""
+        """The lane's name, unique among lanes: the first drill is in no other."""
         return f"from-{self.drills[0].name}"
 
 
 def partition(drills: Sequence[Drill], side_by_side: int) -> list[Lane]:
-    """As few stacks as end soonest: the longest is split again and again, and the best of all that is kept."""
+    """The drills on as few stacks as end soonest: the longest is split again and again, and the best of all that is
+    kept.
+    """
     by_scale: dict[float, list[Drill]] = {}
     for drill in sorted(drills, key=lambda one: -one.plan.longest_real_s):
         by_scale.setdefault(drill.plan.time_scale, []).append(drill)
@@ -82,7 +84,7 @@ def _split(drills: Sequence[Drill], count: int) -> list[Lane]:
 
 
 def took_s(lanes: Sequence[Lane], side_by_side: int) -> float:
-    """When the last of them ends, in real seconds from the first's start, at most."""
+    """When the last of the lanes ends, in real seconds from the first's start, at most."""
     places = [0.0] * max(side_by_side, 1)
     for length_s in sorted((lane.longest_real_s for lane in lanes), reverse=True):
         places[places.index(min(places))] += length_s

@@ -95,7 +95,7 @@ class Rehearsed:
 
     @property
     def rehearsed(self) -> tuple[RuleOutcome, ...]:
-        """Those that have a result."""
+        """The rules that were rehearsed and have a result."""
         return tuple(one for one in self.outcomes if one.result is not None)
 
     @property
@@ -183,7 +183,7 @@ def unrehearsed(rule: Rule, reason: str, stub: str = "") -> RuleOutcome:
 
 
 def worse(one: RuleOutcome, other: RuleOutcome) -> RuleOutcome:
-    """Of two outcomes of one rule the worse, with what was heard in either."""
+    """The worse of two outcomes of one rule, with what was heard in either."""
     if one.result is None or other.result is None:
         return other if one.result is None else one
     worst = one if worst_of([one.result, other.result]) is one.result else other

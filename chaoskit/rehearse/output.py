@@ -29,7 +29,7 @@ def exit_code(found: Rehearsed) -> ExitCode:
 
 
 def text_lines(found: Rehearsed) -> Iterator[str]:
-    """For people: rule by rule, then what could not be rehearsed, then the sum."""
+    """The lines of a rehearsal's answer for a terminal: rule by rule, then what could not be rehearsed, then the sum."""
     for one in found.rehearsed:
         yield from _rule(one)
     for row in (*(row for row in found.hours if row.result is Result.PASS), *found.besides):
@@ -69,7 +69,7 @@ def _ended(results: Sequence[Result | None]) -> str:
 
 
 def summary(found: Rehearsed) -> str:
-    """One line: how many of how many, and how they ended."""
+    """One line: how many of how many rules were rehearsed, and how they ended."""
     ended = _ended([one.result for one in found.rehearsed])
     share = f"{len(found.rehearsed)} of {len(found.outcomes)} alert rules rehearsed in {found.took_s:.0f} s"
     fired, silent = sum(one.fired for one in found.rehearsed), sum(bool(one.undelivered) for one in found.rehearsed)
@@ -189,7 +189,10 @@ def to_github(found: Rehearsed) -> Iterator[str]:
 
 
 def to_markdown(found: Rehearsed) -> str:
-    """For a comment on a pull request: what did not pass and why, who would hear what; the rest folded."""
+    """A rehearsal's answer as a comment on a pull request: what did not pass and why, who would hear what.
+
+    The rest folded.
+    """
     head = ["## chaoskit rehearse", "", f"{plain(summary(found))}.", ""]
     parts = []
     for one in found.rehearsed:

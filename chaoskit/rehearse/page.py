@@ -96,7 +96,7 @@ class Page:
         return at
 
     def remove(self, series: Iterable[Scripted]) -> None:
-        """No longer shows these series."""
+        """Takes these series off the page."""
         with self._lock:
             for one in series:
                 self._shown.pop(one.key, None)

@@ -28,8 +28,7 @@ _RESULT = re.compile(r"(\{.*?\}) ([-+.\dENaInf]+)(?:, (?=\{)|$)")
 
 
 def ask(promtool: Path, *words: str | Path, within_s: float) -> tuple[int, str]:
-    """How it ended (UNENDED where it did not in so many seconds) and all it said. Raises EquipmentError where it does
-    not run."""
+    """How promtool ended (UNENDED where it did not in time) and its output; EquipmentError where it does not run."""
     try:
         run = subprocess.run(
             tied([promtool, *words]),

@@ -125,7 +125,7 @@ class Engine:
     external: Mapping[str, str] = field(default_factory=dict)
 
     def instants(self, subject: Subject, guess: Guess) -> Instants:
-        """When the rule's condition is asked for."""
+        """The instants at which the rule's condition is evaluated."""
         return instants(subject, guess, self.interval_s)
 
     def head(self, name: str, records: Iterable[Rule], more: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:

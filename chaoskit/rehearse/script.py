@@ -68,7 +68,7 @@ class Script:
         return self._leaves.get(identity(name, labels))
 
     def put(self, leaf: Leaf) -> Leaf:
-        """Adds a leaf; one that is there already must say the same. Raises CannotDerive."""
+        """Adds a leaf; raises CannotDerive where it is there already and says something else."""
         key = identity(leaf.name, leaf.labels)
         there = self._leaves.get(key)
         if there is None:

@@ -241,7 +241,7 @@ class SeriesTarget(Live):
             self._say(line)
 
     def begin(self, wave: Sequence[Track], renew: Callable[[str], None]) -> None:
-        """Its recording rules, and its series at rest; nothing is left of the wave before."""
+        """Loads the wave's recording rules and shows its series at rest; nothing is left of the wave before."""
         before, now = self._now, self.scripts[wave[0]]
         for series, _ in before.series if before else ():
             self.stack.page.remove(series)
@@ -257,7 +257,7 @@ class SeriesTarget(Live):
     def await_ready(
         self, wave: Sequence[Track], interrupted: threading.Event, hopeless: Callable[[], str]
     ) -> list[str]:
-        """Its ranges are filled at rest, and its alerts loaded and seen at rest."""
+        """Waits until ranges are filled at rest, and the alerts are loaded and seen at rest."""
         plan, script = wave[0].plan, self.scripts[wave[0]]
         interrupted.wait(plan.steady_vs / plan.time_scale)
         if script.rules != script.records and not script.past:
@@ -278,7 +278,7 @@ class SeriesTarget(Live):
     # -- what faults of the kind `series` do
 
     def follow(self, series: Sequence[Scripted], interval_s: float) -> Seen:
-        """From this instant on every scrape shows the script; that of a past has begun before."""
+        """Shows the script: every scrape gets it from this instant on; that of a past has begun before."""
         if self._now is not None and self._now.past:
             said = f"{len(series)} series have followed the script since before the start"
             return Seen(self._remember(self._now), said)
@@ -286,7 +286,7 @@ class SeriesTarget(Live):
         return Seen((at, max(at, time.time())), f"{len(series)} series follow the script")
 
     def rest(self, series: Sequence[Scripted]) -> Seen:
-        """From this instant on every scrape shows them at rest."""
+        """Shows the series at rest: every scrape gets that from this instant on."""
         stay = self._now.stay if self._now else ()
         at = self.stack.page.stop([one for one in series if one.key not in stay])
         return Seen((at, max(at, time.time())), "the series are at rest")

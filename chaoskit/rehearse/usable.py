@@ -171,7 +171,7 @@ class _Trial:
         return None, {at: _alerts(found.get(f"at{n}", "")) for n, at in enumerate(instants)}
 
     def drills(self, rules: Sequence[Rule], firing: Mapping[float, list[Labels]]) -> tuple[list[Given], list[str]]:
-        """As few drills as show every expected alert, and why some are not shown."""
+        """The least drills that show every expected alert, and why some are not shown."""
         given: list[Given] = []
         said: list[str] = []
         left: list[Rule] = []

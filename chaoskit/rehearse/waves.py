@@ -78,7 +78,7 @@ class Wave:
         )
 
     def take(self, other: Wave) -> None:
-        """Its members are this wave's as well."""
+        """Takes the members of another wave into this one."""
         for name in ("names", "queried", "sources", "targets", "groups"):
             getattr(self, name).update(getattr(other, name))
         for name in ("members", "sides", "series"):

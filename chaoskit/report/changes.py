@@ -25,7 +25,7 @@ class Changed:
 
     @property
     def direction(self) -> str:
-        """In a word; empty where there is none."""
+        """One word for the direction of the change, such as `better`; empty where there is none."""
         return {True: "worse", False: "better", None: ""}[self.worse]
 
 

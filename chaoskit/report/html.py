@@ -77,7 +77,7 @@ def environment() -> jinja2.Environment:
 
 
 def render(template: str, **parts: Any) -> bytes:
-    """A page's bytes."""
+    """The bytes of a page, from its template and values."""
     return environment().get_template(template).render(**parts).encode("utf-8", "backslashreplace")
 
 
@@ -291,7 +291,7 @@ def _inputs(history: History) -> list[tuple[str, str]]:
 
 
 def began_at(instant: float, origin: Origin | None) -> str:
-    """When, on the clocks of those who were there where that is known."""
+    """When the run began, on the clock of the machine that played it where that is known."""
     return _utc(instant, origin.utc_offset_s if origin else 0)
 
 

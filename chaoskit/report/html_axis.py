@@ -116,7 +116,7 @@ class Axis:
 
     @property
     def until(self) -> float:
-        """Where what has not ended is drawn to."""
+        """The instant to which marks that have not ended are drawn."""
         return self.end if self.now is None else self.now
 
     def x(self, instant: float) -> float:

@@ -49,7 +49,7 @@ class Live:
         return self.progress.fold.phases.get("steps", self.header.t)
 
     def axis(self, now: float) -> Axis:
-        """From the first step to the end that the plan foresees."""
+        """The time axis from the first step to the end that the plan foresees."""
         plan = self.plan
         planned_s = (sum(step.at_most_vs for step in plan.steps) + plan.end_vs + plan.tail_vs) / plan.time_scale
         self._length_s = max(self._length_s, planned_s, 1e-3)

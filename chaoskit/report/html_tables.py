@@ -171,7 +171,7 @@ def _picture(row: Row) -> Picture | None:
 
 
 def phones(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Phone]:
-    """From the fault to each receiver."""
+    """The table of times from the fault to each receiver."""
     worst_last = sorted(rows, key=lambda row: ORDER.index(row.result), reverse=True)
     results = {(row.about, row.hop, row.to): str(row.result) for row in worst_last}
     return [

@@ -27,7 +27,10 @@ class Case:
 
 
 def junit(suite: str, cases: Sequence[Case]) -> bytes:
-    """The document. FAIL is a failure; UNKNOWN and ERROR are errors: whether the promise holds is unknown."""
+    """The JUnit XML of a verdict.
+
+    FAIL is a failure; UNKNOWN and ERROR are errors: whether the promise holds is unknown.
+    """
     failures = sum(case.result == "FAIL" for case in cases)
     errors = sum(case.result in ("UNKNOWN", "ERROR") for case in cases)
     # The promises of one run are kept, or not, side by side: together they take as long as the run.

@@ -141,7 +141,7 @@ def countdowns(alert: PlannedAlert, episode: Episode, scale: float, now: float) 
 
 
 def promised_next(progress: Progress, alert: PlannedAlert, now: float) -> list[str]:
-    """As `countdowns`, of an instance that did not show yet: by when it is to, once its step has taken effect."""
+    """The countdowns of an instance that did not show yet: by when it is to, once its step has taken effect."""
     fold, step = progress.fold, alert.expectation.from_step
     ids = [fault.id for planned in progress.plan.steps if planned.step.name == step for fault in planned.faults]
     effects = [fold.faults.effects[one][1] for one in ids if one in fold.faults.effects]

@@ -11,7 +11,7 @@ from chaoskit.verify.verdict import Result, Verdict
 
 
 def to_markdown(verdict: Verdict, before: Verdict | None = None) -> str:
-    """The document; `before` is an earlier verdict that it is compared with."""
+    """The verdict as Markdown; `before` is an earlier verdict that it is compared with."""
     head = [
         f"## {verdict.result}: {plain(verdict.scenario)}",
         "",

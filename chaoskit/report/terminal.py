@@ -190,5 +190,5 @@ def hops_of(alert: PlannedAlert) -> list[tuple[str, Window]]:
 
 
 def print_to(console: Console, view: RenderableType) -> None:
-    """Prints a view; wide enough for a row a line where the output is no terminal."""
+    """Prints a view to a stream; wide enough for a row a line where the output is no terminal."""
     console.print(view, highlight=False)

@@ -76,7 +76,7 @@ def shown(row: Row) -> str:
 
 
 def allowed(interval: Interval | None) -> str:
-    """A window."""
+    """A window in words, as `10 s to 40 s`."""
     if interval is None:
         return ""
     lo, hi = interval

@@ -62,7 +62,7 @@ class AbortWatch:
         self._thread = threading.Thread(target=self._run, name="abort", daemon=True)
 
     def start(self) -> None:
-        """From now on conditions count: also those that are true already."""
+        """Makes abort conditions count from now on, also those that are true already."""
         if self._armed.is_set() or self._ended.is_set() or not self._given:
             return
         self._armed.set()
@@ -71,7 +71,7 @@ class AbortWatch:
             self._thread.start()
 
     def stop(self) -> None:
-        """Nothing is aborted any more; idempotent."""
+        """Makes abort conditions count no more; idempotent."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(BLIND_S)

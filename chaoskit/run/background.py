@@ -29,7 +29,7 @@ class BackgroundWatch(Looking):
         self._state: _State | None = None
 
     def look_once(self) -> None:
-        """Asks now."""
+        """Asks the target for its background alerts now."""
         answer = self._ask(f"({self._wanted.query}) >= {self._wanted.at_least!r}")
         state: _State = "silent" if answer is None else "up" if answer else "down"
         if state != self._state:

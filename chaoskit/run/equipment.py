@@ -33,7 +33,7 @@ class EquipmentWatch:
         self._thread = threading.Thread(target=self._run, name="equipment", daemon=True)
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Begins to watch whether the equipment lives and answers."""
         self._thread.start()
 
     def witnessed(self, event: Event) -> Event:
@@ -49,7 +49,7 @@ class EquipmentWatch:
             self._stack.restart(name)
 
     def quiet(self) -> None:
-        """From now on nothing is reported or started again; returns once nothing is being started."""
+        """Reports and restarts nothing from now on; returns once no start is under way."""
         self._quiet.set()
         if self._thread.is_alive():
             self._closed.wait(_END_S)

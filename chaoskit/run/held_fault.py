@@ -165,16 +165,16 @@ class HeldHere:
         self.token = undo
 
     def await_armed(self) -> None:
-        """Nothing has to come up."""
+        """Returns at once: no holder process has to come up."""
 
     def start(self) -> None:
         """The effect comes with `await_effect`."""
 
     def discard(self) -> None:
-        """Nothing was begun."""
+        """Does nothing: no fault was begun."""
 
     def await_effect(self) -> Seen:
-        """Brings it about; raises FaultError."""
+        """Brings the fault's effect about; raises FaultError where it cannot."""
         return self._fault.start(self.token)
 
     def change(self, altered: Undo) -> Seen:
@@ -183,7 +183,7 @@ class HeldHere:
         return cast(Changeable[Any], self._fault).change(altered)
 
     def take_back(self) -> Seen:
-        """Undoes it; raises FaultError."""
+        """Undoes the fault; raises FaultError where it cannot."""
         return self._fault.stop(self.token)
 
 

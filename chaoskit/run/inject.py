@@ -70,7 +70,7 @@ def order(
     for_s: float,
     confirm: str = "",
 ) -> Order:
-    """The checked order; touches nothing. Raises BadInput with every problem.
+    """The checked order of one fault by hand; touches nothing. Raises BadInput with every problem.
 
     `confirm` names the handle where its effect does not end by itself.
     """

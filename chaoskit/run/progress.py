@@ -30,7 +30,7 @@ class Progress:
         self._done_at: dict[str, float] = {}
 
     def feed(self, event: Event) -> None:
-        """Takes one event; cheap, called in the thread that wrote it."""
+        """Takes one event of the run; cheap, called in the thread that wrote it."""
         with self.news:
             self.fold.take(event)
             self.news.notify_all()

@@ -108,7 +108,9 @@ class Runner:
         )
 
     def run(self, keep: Callable[[], None] | None = None) -> bool:
-        """The whole life; whether everything was undone. `keep` is called before the stack is stopped.
+        """Plays the run from start to end.
+
+        Whether every fault was undone. `keep` is called before the stack is stopped.
 
         Raises EquipmentError (and others of ours) when a journal could not be begun, and Refused while runs are
         stopped on this machine or another run is at work on the target.

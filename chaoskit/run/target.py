@@ -92,7 +92,7 @@ class Live:
             observer.start()
 
     def unwatch(self) -> None:
-        """Looks no more; idempotent."""
+        """Ends the watchers; idempotent."""
         for observer in self._observers:
             observer.stop()
 

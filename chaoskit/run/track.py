@@ -73,7 +73,7 @@ class Track:
         )
 
     def steady(self, missing: list[str]) -> bool:
-        """Notes whether the steady state was reached; whether the steps may begin."""
+        """Writes whether the steady state was reached, and returns whether the steps may begin."""
         self.journal.write(Steady(reached=not missing, missing=missing))
         return not missing and not self._interrupted.is_set()
 

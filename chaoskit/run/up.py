@@ -99,7 +99,7 @@ def _witnessed(localized: Localized, wanted: Wanted) -> Localized:
 
 
 def addresses(stack: LocalStack, smtp: int | None) -> dict[str, str]:
-    """Where its parts are, by what a person calls them; of a token only the file."""
+    """The addresses of the stack's parts, by name; of a token only the file."""
     found = {
         "Prometheus": stack.prometheus_url,
         "Alertmanager": stack.alertmanager_url,

@@ -56,7 +56,10 @@ class Guard:
         self.lease.begin()
 
     def close(self, *, healed: bool) -> None:
-        """Takes everything down; what is not healed stays noted, and the watchdog goes on trying. Idempotent."""
+        """Takes guard and watchdog down.
+
+        What is not healed stays noted, and the watchdog goes on trying. Idempotent.
+        """
         if self._lease is not None:
             self._lease.end(healed=healed)
         for lock in self._locks:

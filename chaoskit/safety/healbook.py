@@ -54,7 +54,7 @@ class Book:
 
     @property
     def healed(self) -> bool | None:
-        """How the last healing ended; None while there was none."""
+        """Whether the last healing succeeded; None while there was none."""
         ends = [event.healed for event in self.events if isinstance(event, HealEnd)]
         return ends[-1] if ends else None
 

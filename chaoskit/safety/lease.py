@@ -104,7 +104,7 @@ class Lease:
         return waiting.await_true(lambda: None not in said(), _READY_S, 0.05) and all(said())
 
     def hand_over(self, within_s: float) -> bool:
-        """Lets the watchdog undo everything at once; whether it said in time that nothing is left."""
+        """Lets the watchdog undo everything at once; whether it answered in time that no fault is left."""
         self._lost = self._lost or "it was handed over to the watchdog"
         self._ending.set()
         self._lines.send(HEAL, 0)

@@ -46,7 +46,7 @@ class Note(msgspec.Struct, frozen=True):
 
     @property
     def age_s(self) -> float:
-        """For how long it has been held."""
+        """Real seconds for which the lock has been held."""
         return max(0.0, time.time() - self.since)
 
 
@@ -81,7 +81,7 @@ class TargetLock:
         os.fsync(self._fd)
 
     def release(self, *, healed: bool) -> None:
-        """Gives it back; what is not healed stays noted for the next owner. Idempotent."""
+        """Gives the target's lock back; what is not healed stays noted for the next owner. Idempotent."""
         if self._fd < 0:
             return
         with contextlib.suppress(OSError):

@@ -39,7 +39,7 @@ class Ended:
 
 
 def block(reason: str) -> None:
-    """From now on no run begins."""
+    """Keeps every run from beginning from now on, until `unblock`."""
     try:
         write_whole(state_folder() / _BLOCK, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {reason}\n".encode())
     except Refused:
@@ -66,7 +66,10 @@ def blocked() -> str:
 
 
 def unblock() -> bool:
-    """Lets runs begin again; whether they could not. Raises Refused where another user's word cannot be taken back."""
+    """Lets runs begin again.
+
+    Returns whether they had been blocked. Raises Refused where another user's word cannot be taken back.
+    """
     was, file = blocked(), state_folder() / _BLOCK
     try:
         file.unlink(missing_ok=True)
@@ -76,7 +79,7 @@ def unblock() -> bool:
 
 
 def refuse_if_blocked() -> None:
-    """Raises Refused while the stop lever is down."""
+    """Raises Refused while runs are stopped on this machine."""
     if said := blocked():
         raise Refused(Problem(None, f"runs are stopped on this machine since {said}", "allow them: chaoskit unlock"))
 

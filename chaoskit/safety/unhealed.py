@@ -33,7 +33,7 @@ class FaultLedger:
 
     @property
     def standing(self) -> dict[str, Invoke]:
-        """Those that were not seen undone, oldest first, each with the token that undoes it now."""
+        """The faults that were not seen undone, oldest first, each with the token that undoes it now."""
         return self.faults.standing
 
     def feed(self, line: bytes) -> None:

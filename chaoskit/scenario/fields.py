@@ -256,7 +256,7 @@ def count(most: int | None = None) -> Form[int]:
 
 @of({"type": "boolean"})
 def switch(node: Node, what: str, problems: Problems) -> bool | None:
-    """true or false."""
+    """The value of a field that is true or false; None after a problem was noted."""
     if not isinstance(node.value, bool):
         problems.say(node.place, f"{what} must be true or false, found {node.described()}")
         return None
@@ -461,7 +461,10 @@ def number(low: float, high: float) -> Form[float]:
     }
 )
 def bounds(node: Node, what: str, problems: Problems) -> Bounds | None:
-    """How many: `2` (exactly), `1..3`, `..10` (at most), `2..` (at least); the upper one None for no bound."""
+    """The bounds of a count: `2` (exactly), `1..3`, `..10` (at most), `2..` (at least).
+
+    The upper one None for no bound.
+    """
     match = _RANGE.fullmatch(node.raw.strip()) if node.kind == "scalar" and not isinstance(node.value, bool) else None
     low, high = (match["low"], match["high"]) if match else (None, None)
     if match is None or (low is None and high is None) or (match["dots"] is None and high is not None):

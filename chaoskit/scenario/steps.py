@@ -124,13 +124,13 @@ class Steps:
         return tuple(step.name for step in self.by_name.values() if isinstance(step, Inject))
 
     def position(self, step: str) -> int:
-        """Where in the order the step of this name stands."""
+        """The position in the order of the step of this name, from 0."""
         return list(self.by_name).index(step)
 
 
 @form.of(lambda: form.several({"oneOf": [verb.schema for verb in VERBS.values()]}))
 def read_steps(node: Node, what: str, problems: Problems) -> Steps:
-    """All steps; what is wrong with them goes to `problems`."""
+    """All steps of a scenario; what is wrong with them goes to `problems`."""
     if node.kind != "sequence" or not node.items:
         found = "an empty list" if node.kind == "sequence" else node.described()
         problems.say(node.place, f"{what} must be a list of steps, found {found}", "write - inject: KIND, - wait: 5m")

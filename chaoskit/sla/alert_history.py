@@ -26,7 +26,7 @@ def fetch_episodes(
     begin: int,
     end: int,
 ) -> dict[str, list[Episode]]:
-    """By environment, the episodes that the alerts between these instants make or change.
+    """The episodes by environment that the alerts between these instants make or change.
 
     `slices` tell when nothing was known, `before` the episodes of an environment that are stored. Raises
     EquipmentError where the source does not answer.

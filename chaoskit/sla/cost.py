@@ -41,7 +41,7 @@ class Cost:
 
 
 def promised(config: AlertConfig, levels: Sequence[Level], bad: float, repair_s: float) -> Iterator[Cost]:
-    """By the promise: each alert about a level, the one that is heard of first at the top of its level."""
+    """The cost by the promise: each alert about a level, the one that is heard of first at the top of its level."""
     found = watches(config, levels)
     for level in levels:
         costs = [_promised(config, one, bad, repair_s) for one in found if one.level.name == level.name]
@@ -65,7 +65,7 @@ def _promised(config: AlertConfig, watch: Watch, bad: float, repair_s: float) ->
 def measured(
     config: AlertConfig, levels: Sequence[Level], bad: float, repair_s: float, runs: Iterable[tuple[str, Verdict]]
 ) -> Iterator[Cost]:
-    """As runs measured it: of each run and alert the notice that was certainly first."""
+    """The cost as runs measured it: of each run and alert the notice that was certainly first."""
     found = watches(config, levels)
     for name, verdict in runs:
         for watch in found:

@@ -48,7 +48,7 @@ class Increase:
 
     @property
     def whole(self) -> float:
-        """All of it."""
+        """The whole increase: within the slices and across their borders."""
         return self.inside + (self.across or 0.0)
 
 

@@ -46,7 +46,7 @@ class Seen:
     """Evaluation intervals by alert name, where they are known; `interval_s` is that of the others."""
 
     def interval(self, alertname: str) -> float:
-        """How far the alert's evaluations are apart."""
+        """Seconds between two evaluations of the alert."""
         return self.every_s.get(alertname, self.interval_s)
 
 
@@ -56,7 +56,7 @@ def fingerprint(labels: Labels) -> str:
 
 
 def span_of(one: Episode, until: int) -> Stretch:
-    """From ActiveAt to the resolve, or to `until` where it is still open."""
+    """An episode's stretch from ActiveAt to the resolve, or to `until` where it is still open."""
     return (one.active_at, max(one.active_at, until if one.resolved_at is None else one.resolved_at))
 
 
@@ -174,5 +174,5 @@ def incidents(found: Iterable[Episode], until: int) -> list[Incident]:
 
 
 def rank(severity: str) -> tuple[int, str]:
-    """Where a severity stands: the worst first."""
+    """A severity's sort key: the worst first."""
     return (SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES), severity)

@@ -84,7 +84,7 @@ class Exporter:
         yield age
 
     def text(self) -> bytes:
-        """A metrics page."""
+        """The bytes of the metrics page."""
         return generate_latest(self._registry())
 
     def serve(
@@ -123,7 +123,7 @@ class Exporter:
         return registry
 
     def describe(self) -> Sequence[Any]:
-        """Nothing: what there is is only known once it is collected."""
+        """No descriptions: the metrics are known only once they are collected."""
         return ()
 
     def _results(self, window: Window, now: int) -> list[Result]:

@@ -50,11 +50,11 @@ class Tally:
         return made
 
     def rose(self, number: int, *, across: bool = True) -> float:
-        """By how much in this slice; without `across` since its first sample."""
+        """By how much the counter rose in this slice; without `across` since its first sample."""
         return self.inside[number - 1] + (self.across[number - 1] if across else 0.0)
 
     def rose_in(self, numbers: range) -> float:
-        """By how much in several slices that follow each other."""
+        """By how much the counter rose in several slices that follow each other."""
         chosen = slice(numbers.start - 1, numbers.stop - 1)
         return sum(self.inside[chosen]) + sum(self.across[chosen])
 

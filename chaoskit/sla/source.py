@@ -90,7 +90,7 @@ class Source:
         self._local = threading.local()
 
     def now(self) -> float:
-        """Its clock."""
+        """The time of the source's clock, in seconds since the epoch."""
         return float(self._query({"query": "time()"}, tuple[float, str])[0])
 
     def instant(self, query: str, at: float) -> list[Series]:

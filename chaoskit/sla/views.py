@@ -107,7 +107,7 @@ def reconciled(story: Story, zone: str) -> list[str]:
 
 
 def stories_json(window: Window, stories: Sequence[Story]) -> str:
-    """For programs."""
+    """The incidents as JSON."""
     found = {"chaoskit": 1, "window": asdict(window), "environments": [_plain(one) for one in stories]}
     return json.dumps(found, indent=2, ensure_ascii=False, default=_plain) + "\n"
 

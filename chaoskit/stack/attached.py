@@ -83,7 +83,7 @@ class AttachedStack(Stack):
         return replace(address, prometheus=prometheus)
 
     def hit(self) -> list[str]:
-        """Its metrics page and its service, and what is behind every handle that can be reached."""
+        """The parts that a fault may hit: metrics page, service, and what is behind every reachable handle."""
         if self._given is not None:
             return list(self._given[1])
         own = Address(metrics=self._target.metrics, service=self._target.service)

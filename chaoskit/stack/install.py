@@ -326,7 +326,7 @@ def machine_sources(apt_folder: Path) -> list[Source]:
 
 
 def own_archive(sources: list[Source], codename: str) -> list[Source]:
-    """Those that look like the distribution's own: its codename (or an alias such as `stable`) and main."""
+    """The package sources that look like the distribution's own: its codename (or an alias such as `stable`) and main."""
     suites = {name + pocket for name in (codename, *_ALIASES) if name for pocket in _POCKETS}
     own = []
     for source in sources:

@@ -34,7 +34,7 @@ class Stack(ABC):
     @property
     @abstractmethod
     def target_url(self) -> str:
-        """Where load goes."""
+        """The URL to which load goes."""
 
     @property
     def requests(self) -> Mapping[str, list[dict[str, Any]]]:
@@ -68,7 +68,7 @@ class Stack(ABC):
         """How the things behind a handle are found by faults; secrets only as the files that hold them."""
 
     def hit(self) -> list[str]:
-        """By the names of chaoskit.faults.hit, what of it faults of other commands could hit as well."""
+        """The parts that faults of other commands could hit as well, by the names of chaoskit.faults.hit."""
         return []
 
     def await_discovery(self, timeout_s: float) -> None:

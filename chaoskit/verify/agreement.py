@@ -25,7 +25,7 @@ from chaoskit.verify.verdict import Result
 
 
 def told_at(planned: PlannedNotice, heard: Notice | None) -> Interval | None:
-    """When it was told: sent, and later by what its way took beyond the delay; None where nothing came."""
+    """When the notice was told: sent, and later by what its way took beyond the delay; None where nothing came."""
     if heard is None or heard.arrived is None:
         return heard.sent if heard else None
     begin, end = (at - planned.delay_s for at in heard.arrived)

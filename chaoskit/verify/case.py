@@ -118,7 +118,7 @@ class Instance:
 
     @property
     def begun(self) -> Interval | None:
-        """When it first showed; None where that, like the two that follow, was not seen."""
+        """When the alert first showed; None where that, like the two that follow, was not seen."""
         return self.episode.begun if self.episode else None
 
     @property
@@ -137,7 +137,7 @@ class Instance:
 
     @property
     def unsilenced(self) -> Interval | None:
-        """When nothing silenced it any more, at the earliest when it fired; None where that was not seen."""
+        """When no silence muted the alert any more, at the earliest when it fired; None where that was not seen."""
         gone, firing = self.silenced.gone if self.silenced else None, self.firing
         return (max(gone[0], firing[0]), max(gone[1], firing[1])) if gone and firing else None
 

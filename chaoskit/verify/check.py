@@ -78,17 +78,17 @@ def but(said: str, ending: str = "") -> Callable[[str], str]:
 
 
 def kept(hop: Hop, about: str, rests_on: str, *needs: Need, to: str = "") -> Strict:
-    """PASS; `rests_on` says what was seen."""
+    """A strict PASS; `rests_on` says what was seen."""
     return Strict(Row(about=about, hop=hop, to=to, result=Result.PASS, rests_on=rests_on), needs)
 
 
 def broken(hop: Hop, about: str, reason: str, *needs: Need, to: str = "") -> Strict:
-    """FAIL."""
+    """A strict FAIL of this hop, with the reason."""
     return Strict(Row(about=about, hop=hop, to=to, result=Result.FAIL, reason=reason), needs)
 
 
 def unknown(hop: Hop, about: str, reason: str, to: str = "") -> Strict:
-    """UNKNOWN: what would be judged was not seen, or not exactly enough."""
+    """A strict UNKNOWN: what would be judged was not seen, or not exactly enough."""
     return Strict(Row(about=about, hop=hop, to=to, result=Result.UNKNOWN, reason=reason))
 
 
@@ -111,7 +111,7 @@ def judge(observed: Interval, allowed: Interval, resolution_vs: float) -> Result
 
 
 def margin_vs(observed: Interval, allowed: Interval) -> float:
-    """How much earlier or later it could have been without a FAIL; negative: by how much it misses the window."""
+    """How much earlier or later the hop could have ended without a FAIL; negative: by how much it misses the window."""
     slack = min(observed[1] - allowed[0], allowed[1] - observed[0])
     return slack if abs(slack) > DUST_VS else 0.0
 

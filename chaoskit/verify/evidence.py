@@ -61,7 +61,7 @@ class Evidence(Fold):
 
     @cached_property
     def outages(self) -> list[Outage]:
-        """When equipment was down uninvited, the earliest first."""
+        """The spans in which equipment was down without a fault of the run, the earliest first."""
         theirs = (one for one in super().outages if not self._killed_by_fault(one, self.pids.get(one.equipment)))
         return sorted(theirs, key=lambda outage: outage.begin)
 
@@ -83,7 +83,10 @@ class Evidence(Fold):
         return reached if reached < end else None
 
     def in_force(self, span: Interval) -> Interval | None:
-        """From the first fault's effect to the last one's end, within the span; None where none took effect."""
+        """The span from the first fault's effect to the last one's end, as far as it was watched.
+
+        None where none took effect.
+        """
         if not self.faults.effects:
             return None
         ends = [self.faults.gone[fault][1] if fault in self.faults.gone else span[1] for fault in self.faults.effects]

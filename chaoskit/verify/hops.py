@@ -64,7 +64,7 @@ class TimedHop:
         return seconds((end - begin) * self.case.scale)
 
     def timed(self, start: Interval | None, seen: Interval | None, known: str = "") -> Strict:
-        """From `start` to `seen`, on our clock; `known` may explain that it was not seen."""
+        """Judges the time from `start` to `seen`, on our clock; `known` may explain that it was not seen."""
         if start is None:
             what = self.says(f"{self.hop.start} was not seen; {_span(self.allowed)} promised")
             return self.row(Result.UNKNOWN, f"not judged: {what}")
@@ -79,7 +79,7 @@ class TimedHop:
         return self.row(Result.FAIL, reason, self.need(start, latest, self.unseen, known), allowed=self.allowed)
 
     def judged(self, start: Interval, seen: Interval, ours: tuple[Interval, Interval]) -> Strict:
-        """From `start` to `seen`, on one clock; `ours` are the same two on our own."""
+        """Judges the time from `start` to `seen`, on one clock; `ours` are the same two on our own."""
         observed, allowed, scale = between(seen, start, self.case.scale), self.allowed, self.case.scale
         figures: dict[str, Any] = {
             "observed": observed,
@@ -113,7 +113,7 @@ class TimedHop:
         return self.row(result, reason, need, **figures)
 
     def silent(self, since: Interval, where: str) -> Strict:
-        """Nothing came, as it should be; `where` that is said."""
+        """PASS for a notice that did not come, as it should be; `where` that is said."""
         watched = self.vs(since[1], self.case.until)
         return self.row(Result.PASS, "", self.until_end(since, where), rests_on=f"nothing in {watched}")
 

@@ -35,7 +35,7 @@ class OtherClock:
         self._known: Interval | None = None
 
     def take(self, date: float, asked: float, answered: float) -> None:
-        """One answer."""
+        """Takes the `Date` of one answer into account."""
         said = (date - answered, date + 1.0 - asked)
         known = self._known or said
         both = (max(known[0], said[0]), min(known[1], said[1]))
@@ -44,7 +44,7 @@ class OtherClock:
 
     @property
     def skew(self) -> Interval:
-        """As narrow as the answers make it; none before the first."""
+        """By how much the server's clock is ahead of ours, as narrow as its answers make it; none before the first."""
         return self._known or SAME
 
 
@@ -61,7 +61,7 @@ class Server:
     """How long one answer may take."""
 
     def ask(self, path: str, **query: Any) -> requests.Response:
-        """An answer; raises Unseen, in words without the secret."""
+        """The server's answer to a request; raises Unseen, in words without the secret."""
         asked = time.time()
         if asked < self.not_before:
             raise Unseen(f"{self.url} wants not to be asked for {self.not_before - asked:.0f} s more (429)")

@@ -68,7 +68,7 @@ class Slack(Service):
     channel: str = ""
 
     def messages(self, since: float) -> Iterator[Said]:
-        """Those of the channel and its threads, each at its last edit."""
+        """The messages of the channel and its threads, each at its last edit."""
         for message in self._all("/conversations.history", oldest=f"{since:.6f}", limit=200):
             yield self._said(message)
             if message.get("reply_count"):
@@ -145,7 +145,7 @@ class Page(Service):
     find: str = ""
 
     def messages(self, since: float) -> Iterator[Said]:
-        """Those whose time is later."""
+        """The messages of the page whose time is later."""
         for match in re.finditer(self.find, self.ask("").text):
             at = _time(match["time"])
             if at >= since:

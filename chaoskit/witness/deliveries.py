@@ -71,11 +71,11 @@ class Alertmanager(Server):
 
     @property
     def skew(self) -> Interval:
-        """Its clock minus ours; the same clock on this machine."""
+        """Alertmanager's clock minus ours; the same clock on this machine."""
         return SAME if urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1") else self.clock.skew
 
     def counters(self) -> Counters:
-        """Raises Unseen."""
+        """Alertmanager's counters of failed notifications; raises Unseen where it does not tell them."""
         asked = time.time()
         lines = [line for line in self.ask("/metrics").text.splitlines() if _READ.match(line)]
         try:
@@ -184,7 +184,7 @@ class FailureCounts(Looking):
         self._said: dict[str, float] | str | None = None
 
     def look_once(self) -> None:
-        """One look; says what it found where that is new."""
+        """Asks for the counters once; emits them where they have changed."""
         asked = time.time()
         found: dict[str, float] | str
         try:

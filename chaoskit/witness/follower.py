@@ -18,7 +18,10 @@ _SAID_S = 0.5
 
 
 class Unseen(Exception):
-    """Nothing can be seen; `lost` where what comes meanwhile will never be, `soon` where the next look will see it."""
+    """The witness cannot be read now.
+
+    `lost` where what comes meanwhile will never be, `soon` where the next look will see it.
+    """
 
     def __init__(self, why: str, *, lost: bool = False, soon: bool = False) -> None:
         super().__init__(why)

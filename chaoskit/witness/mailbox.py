@@ -42,7 +42,7 @@ _MESSAGE_ID = re.compile(r"<(\d{19})\.\d+@[^>]*>")
 
 
 class Box(ABC):
-    """Where mails lie."""
+    """A mailbox in which mails are looked for."""
 
     @abstractmethod
     def new(self) -> Iterator[bytes]:
@@ -54,7 +54,7 @@ class Box(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Looks no more."""
+        """Closes the mailbox; it is looked at no more."""
 
 
 class MaildirBox(Box):
@@ -65,7 +65,9 @@ class MaildirBox(Box):
         self._known: set[str] | None = None
 
     def new(self) -> Iterator[bytes]:
-        """By their unique names, which stay when a server moves them from `new` to `cur`."""
+        """The mails not seen before, known by their unique names, which stay when a server moves them from `new` to
+        `cur`.
+        """
         try:
             box = mailbox.Maildir(self._folder, create=False)
             keys = set(box.keys())
@@ -110,7 +112,7 @@ class ImapBox(Box):
         self._next = 0
 
     def new(self) -> Iterator[bytes]:
-        """By the numbers that the server gives them."""
+        """The mails not seen before, known by the numbers that the server gives them."""
         server = self._opened()
         try:
             server.noop()

@@ -122,7 +122,7 @@ class Tail:
             yield from self._new()
 
     def close(self) -> None:
-        """Reads no more."""
+        """Closes the recorder's file; no more events are read."""
         os.close(self._fd)
 
     def _new(self) -> Iterator[bytes]:

@@ -103,7 +103,7 @@ class Desk:
         self._waiting: list[_Waiting] = []
 
     def admit(self, request: Request) -> Answer | None:
-        """None for who may come in; a stranger learns nothing but that he is one."""
+        """None for a client that knows the token; a stranger learns nothing but that he is one."""
         path = urlsplit(request.path).path
         if path == "/healthy" and request.method in ("GET", "HEAD"):
             body = msgspec.json.encode({"witness": __version__, "now": time.time()})
@@ -236,7 +236,7 @@ class WitnessServer:
 
     @property
     def url(self) -> str:
-        """Where it is reached from this machine."""
+        """The URL at which the witness is reached from this machine."""
         host = self.settings.host
         return f"{self.settings.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -254,7 +254,7 @@ class WitnessServer:
                 self._ended.set()
 
     def stop(self, within_s: float = 10.0) -> bool:
-        """Ask it to end and wait for that; whether it has ended. Idempotent."""
+        """Ask the witness's process to end and wait for that; whether it has ended. Idempotent."""
         self.end()
         return self._ended.wait(within_s)
 

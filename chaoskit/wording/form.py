@@ -131,7 +131,7 @@ def webhook(
     receiver: str, status: str, alerts: Sequence[tuple[str, Mapping[str, str], Mapping[str, str]]],
     group: Mapping[str, str] | None,
 ) -> str:  # fmt: skip
-    """A webhook's message: of each alert its status, labels and annotations, one line each."""
+    """A webhook's message as text: of each alert its status, labels and annotations, one line each."""
     lines = [f"receiver: {receiver}", f"status: {status}"]
     lines += [f"group {name}: {value}" for name, value in sorted((group or {}).items())]
     for number, (own, labels, texts) in enumerate(alerts, 1):

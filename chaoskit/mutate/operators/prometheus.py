@@ -94,7 +94,7 @@ operator(
     "`alert_relabel_configs` takes `severity` from every alert.", "Routes that go by it match none.",
 )  # fmt: skip
 def alert_relabelled(bundle: Bundle) -> Iterator[Spot]:
-    """At most one spot."""
+    """Where alert_relabel_configs can be added or changed: at most one spot."""
     for root in _roots(bundle):
         for alerting in root.below("alerting"):
             if alerting.node.get("alert_relabel_configs") is None:
@@ -108,7 +108,7 @@ def alert_relabelled(bundle: Bundle) -> Iterator[Spot]:
     "Alerts that are grouped or compared by it get another value.",
 )  # fmt: skip
 def external_label_added(bundle: Bundle) -> Iterator[Spot]:
-    """At most one spot."""
+    """Where an external label can be added: at most one spot."""
     for root in _roots(bundle):
         for top in root.below("global"):
             changes = [
