@@ -584,7 +584,7 @@ def decode_all(line: bytes) -> tuple[AnyEvent, dict[str, Any]]:
 
 
 def decode_with(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
-    """Decodes a line as the decoder's own `decode`, which lets a RecursionError out where a line is nested without end."""
+    """Decodes a line; raises DecodeError also where it is nested without end, where `decode` raises RecursionError."""
     try:
         return decoder.decode(line)
     except RecursionError:

@@ -94,7 +94,7 @@ class Managed(Fault[S]):
         before = {name: manager.state(name) for name in target.names}
         for name, state in before.items():
             if not state.up or state.paused:
-                raise FaultError(f"{name} ({target.handle}) is not running: {state.said}")
+                raise FaultError(f"{name} ({target.handle}) is not running: {state.said}; start it first")
         held = {"hold": getattr(settings, "hold", True)}
         return {**token(target), **held, "before": {name: asdict(state) for name, state in before.items()}}
 
@@ -115,7 +115,9 @@ class Managed(Fault[S]):
             self.strike(manager, name, before, undo)
         for name, before in _before(undo):
             if not waiting.await_true(lambda n=name, b=before: self.struck(manager, n, b, undo), _STATE_S, _LOOK_S):  # type: ignore[misc]
-                raise FaultError(f"{name}: {self.kind} was done, and it is {manager.state(name).said} all the same")
+                raise FaultError(
+                    f"{name}: {self.kind} was done, and it is {manager.state(name).said} all the same: see its log"
+                )
         return Seen((begun, time.time()), f"{self.kind}: {', '.join(undo['before'])}")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
@@ -139,7 +141,7 @@ class Managed(Fault[S]):
                 manager.resume(name, before)
                 # What was killed and nothing else is the manager's to bring back, where it does that.
                 if (undo["hold"] or not _settles(manager, name)) and not _settles(manager, name, start=True):
-                    raise FaultError(f"{name} was started, and is {manager.state(name).said}")
+                    raise FaultError(f"{name} was started, and is {manager.state(name).said}: see its log")
                 now = manager.state(name)
                 if now.policy != before.policy:
                     raise FaultError(f"{name} runs, but its restart policy is {now.policy}, and was {before.policy}")

@@ -116,7 +116,9 @@ class NftFault(Fault[LinkSettings]):
         )
         _probe(address, port)
         if not waiting.await_true(lambda: bool(_hits(undo)), _COUNT_S):
-            raise FaultError(f"the rule for {undo['at']['to']} was made, and a connection there passes it by")
+            raise FaultError(
+                f"the rule for {undo['at']['to']} was made, and a connection there passes it by: see nft list ruleset"
+            )
         return Seen((begun, time.time()), f"{self.kind} to {undo['at']['to']}: {_hits(undo)} packets hit")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
@@ -148,7 +150,8 @@ class NftFault(Fault[LinkSettings]):
                 with contextlib.suppress(FaultError):  # whether it is gone is asked next
                     program("nft", "delete", "table", "inet", undo["id"])
             if undo["id"] in _tables():
-                raise FaultError(f"the table {undo['id']} was deleted, and is still there")
+                left = f"the table {undo['id']} was deleted, and is still there"
+                raise FaultError(f"{left}; delete it: nft delete table inet {undo['id']}")
             return f"{undo['at']['to']} can be reached" if was else f"no rule was there for {undo['at']['to']}"
 
         return undone(delete)
@@ -164,7 +167,9 @@ def _hits(undo: Undo) -> int:
 
 def _probe(address: str, port: int) -> None:
     with contextlib.suppress(OSError), socket.create_connection((address, port), _PROBE_S):
-        raise FaultError(f"the rule for {address} port {port} was made, and a connection there succeeds")
+        raise FaultError(
+            f"the rule for {address} port {port} was made, and a connection there succeeds: see nft list ruleset"
+        )
 
 
 class NftReset(NftFault):

@@ -64,7 +64,7 @@ class Toxiproxy(Adapter):
     def look(self) -> tuple[str, ...]:
         """The proxy, which must be there and enabled."""
         if not _proxy(self.keys()).get("enabled"):
-            raise FaultError(f"the proxy {self.proxy} is disabled")
+            raise FaultError(f"the proxy {self.proxy} of Toxiproxy is disabled; enable it first")
         return (self.proxy,)
 
 
@@ -155,7 +155,9 @@ class Toxic(Changeable[L]):
         for _ in range(tries):
             if self.hit(undo, answered_s or 0.0):
                 return Seen((begun, time.time()), f"{told}, and a connection was hit")
-        raise FaultError(f"{told}, and none of {tries} connections of our own was hit")
+        raise FaultError(
+            f"{told}, and none of {tries} connections of our own was hit: does the proxy's upstream answer?"
+        )
 
     def hit(self, undo: Undo, answered_s: float) -> bool:
         """Whether a new connection through the proxy is hit."""
@@ -177,7 +179,9 @@ class Toxic(Changeable[L]):
             status, _ = _ask(undo["at"], "DELETE", f"/toxics/{undo['id']}")
             left, _ = _ask(undo["at"], "GET", f"/toxics/{undo['id']}")
             if left != 404:
-                raise FaultError(f"the toxic {undo['id']} was deleted ({status}), and GET answers {left}")
+                raise FaultError(
+                    f"the toxic {undo['id']} was deleted ({status}), and GET answers {left}; delete it by hand"
+                )
             return f"{undo['at']['proxy']} is free of it"
 
         return undone(delete)

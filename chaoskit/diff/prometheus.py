@@ -45,7 +45,7 @@ def prometheus_changes(old: Shown, new: Shown) -> Iterator[Change]:
     for name in sorted(labels[0].keys() | labels[1].keys()):
         was, is_ = (side.get(name, "") for side in labels)
         if was != is_:
-            why = "external_labels go out with every alert that has no such label"
+            why = "Prometheus adds external_labels to each alert that it sends and that lacks the label"
             yield Change(
                 "labels", "", "", f"{EVERY}, {name}", was or "none", is_ or "none", why, _place(old, new, "global")
             )

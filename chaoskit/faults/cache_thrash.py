@@ -95,7 +95,9 @@ class CacheThrash(Changeable[CacheThrashSettings]):
             gone_by = time.time()
             left = _statistics(undo, undo["prefix"])["entries"]
             if left:
-                raise FaultError(f"{left} entries of cache.thrash are still in the cache")
+                raise FaultError(
+                    f"{left} entries of cache.thrash are still in the cache; DELETE them at {undo['at']['url']}/cache"
+                )
             return gone_by, f"{gone} entries dropped"
 
         return take_back(undo["at"], drop)
@@ -114,7 +116,7 @@ class CacheThrash(Changeable[CacheThrashSettings]):
         """Sees that entries are pushed out under the new ratio, which `hold` doses."""
         before, begun = _statistics(undo)["evictions"], time.time()
         if not waiting.await_true(lambda: _statistics(undo)["evictions"] > before, _EFFECT_S, _LOOK_S):
-            raise FaultError(f"nothing was pushed out of the cache within {_EFFECT_S:g} s of the change")
+            raise FaultError(f"nothing was pushed out of the cache within {_EFFECT_S:g} s of the change: raise ratio")
         return Seen((begun, time.time()), f"{undo['ratio']:.0%} of all look-ups are for new keys")
 
 
@@ -177,7 +179,9 @@ class _Thrasher:
                     asked += self._ask(repeats)
                     new += 1
                 if waited > _EFFECT_S:
-                    raise FaultError(f"{new} new keys in {_EFFECT_S:g} s pushed nothing out of the cache")
+                    raise FaultError(
+                        f"{new} new keys in {_EFFECT_S:g} s pushed nothing out of the cache: is path cached at all?"
+                    )
                 if due <= some:
                     time.sleep(_LOOK_S)  # the cache announces no eviction: its counts are asked for
         finally:

@@ -190,7 +190,8 @@ def run_program(argv: list[str] | str, given: Mapping[str, Any], shell: bool = F
         try:
             code = child.wait(timeout=given["timeout_s"])
         except subprocess.TimeoutExpired:
-            raise FaultError(f"{what} was not done within {given['timeout_s']:g} s{_said(output, given)}") from None
+            over = f"{what} was not done within {given['timeout_s']:g} s, so it was killed; mend it, or raise timeout_s"
+            raise FaultError(f"{over}{_said(output, given)}") from None
         finally:
             if child.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -272,7 +273,9 @@ class Command(Fault[CommandSettings]):
         begun = time.time()
         _work(undo, "start")
         if not _becomes(undo, there=True):
-            raise FaultError(f"start ended well, but seen does not see an effect within {_seen_s(undo):g} s")
+            raise FaultError(
+                f"start ended well, but seen does not see an effect within {_seen_s(undo):g} s: see {_asks(undo)}"
+            )
         return Seen((begun, time.time()), _told(undo, "start"))
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
@@ -292,7 +295,9 @@ class Command(Fault[CommandSettings]):
             told = f"stop ({undo['stop'][0]}) ended with 0; the Prometheus that saw the effect has ended with its run"
             return Seen((begun, time.time()), told)
         if not _becomes(undo, there=False):
-            raise FaultError(f"stop ended well, but seen still sees the effect after {_seen_s(undo):g} s")
+            raise FaultError(
+                f"stop ended well, but seen still sees the effect after {_seen_s(undo):g} s: see {_asks(undo)}"
+            )
         return Seen((begun, time.time()), _told(undo, "stop"))
 
     def vouch(self, undo: Undo, made: Made) -> str:

@@ -46,7 +46,9 @@ def control_api(target: Target) -> ControlApi:
     """The control interface of what a handle names; raises FaultError when the profile's target tells none."""
     address = target.address
     if not address.url:
-        raise FaultError(f"{target.handle}: the target does not tell the address of its control interface")
+        raise FaultError(
+            f"{target.handle}: the target does not tell the address of its control interface; name another handle"
+        )
     return processes.owned({"url": address.url, "token_file": address.token_file, "owner": address.owner})
 
 
@@ -156,7 +158,9 @@ def _token(at: ControlApi, what: str, read: Callable[[Path], bytes]) -> str:
     except OSError as error:
         raise FaultError(f"{what}: the token in {at['token_file']} cannot be read: {error.strerror}") from None
     if not token.isprintable() or " " in token or len(token) > _TOKEN_LONG:
-        raise FaultError(f"{what}: {at['token_file']} holds no token, so it is not sent")
+        raise FaultError(
+            f"{what}: {at['token_file']} holds no token, so it is not sent; write the token there, and nothing else"
+        )
     return token
 
 

@@ -100,7 +100,9 @@ class DbError(DatabaseFault[DbErrorSettings]):
             if not _refused(database, undo):
                 raise FaultError(f"the trigger was made, and an {undo['operation']} on {undo['table']} is not refused")
         if not _there(undo):
-            raise FaultError("the trigger was made, and is not there")
+            raise FaultError(
+                f"the trigger {_name(undo)} was made in {undo['file']}, and is not there: see what drops it"
+            )
         return Seen((begun, time.time()), f"every {undo['operation']} on {undo['table']} is refused")
 
     def lapse(self, undo: Undo) -> str:
@@ -112,7 +114,9 @@ class DbError(DatabaseFault[DbErrorSettings]):
         with connected(undo["file"]) as database:
             database.execute(f"DROP TRIGGER IF EXISTS {_name(undo)}")
         if _there(undo):
-            raise FaultError("the trigger was dropped, and is still there")
+            raise FaultError(
+                f"the trigger {_name(undo)} of {undo['file']} was dropped, and is still there: DROP TRIGGER it"
+            )
         return f"{undo['table']} takes every {undo['operation']} again"
 
     def vouch(self, undo: Undo, made: Made) -> str:
@@ -207,7 +211,7 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
         """Finds the database; raises FaultError where it is not."""
         file = target.address.file
         if not Path(file).exists():
-            raise FaultError(f"there is no database {file}")
+            raise FaultError(f"there is no database {file}; see where the service keeps it")
         return {"file": file, **self.pulses(target, settings)}
 
     def pulses(self, target: Target, settings: DbSlowSettings) -> Undo:
@@ -227,7 +231,9 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
         with self.locking(undo) as lock:
             lock.take()
             if not lock.kept_out():
-                raise FaultError("the lock is held, and another writer gets it all the same")
+                raise FaultError(
+                    f"{undo['file']} is locked, and another writer gets it all the same: is it the service's database?"
+                )
             time.sleep(undo["locked_s"])  # the fault itself: the lock is held that long
             lock.let_go()
         return Seen((begun, time.time()), f"writers wait up to {undo['locked_s'] * 1000:.0f} real ms")

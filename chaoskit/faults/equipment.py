@@ -83,7 +83,9 @@ class MonitoringKill(Fault[Settings]):
             return Seen((begun, begun), "what it belonged to is gone")
         down = [v["name"] for v in undo["victims"] if not _answers(undo["ports"][v["name"]], owner)]
         if down:
-            raise FaultError(f"{', '.join(down)} did not come back within {_BACK_S:g} s")
+            raise FaultError(
+                f"{', '.join(down)} did not come back within {_BACK_S:g} s; see the log in its stack's folder"
+            )
         return Seen((begun, time.time()), "back again")
 
     def vouch(self, undo: Undo, made: Made) -> str:

@@ -87,11 +87,16 @@ class ProcessKill(Fault[KillSettings]):
         stopped = [one for name, one in processes.matching(undo["pattern"]) if name in names and processes.stopped(one)]
         held_back = [one for one in stopped if _replaces(undo, one, processes.title(one))]
         if "ticks" not in undo["victims"][0] and len(held_back) < len(stopped):
-            raise FaultError("cannot tell, by a token of an older version, whether what stands still is a replacement")
+            raise FaultError(
+                "an undo token of an older version does not show which stopped process is a replacement: kill -CONT it"
+            )
         for process in held_back:
             processes.send(process, signal.SIGCONT)
+        pids = ", ".join(str(one.pid) for one in held_back)
         if not waiting.await_true(lambda: not any(map(processes.stopped, held_back)), _KILL_S):
-            raise FaultError("SIGCONT was sent, but a replacement still stands still")
+            raise FaultError(
+                f"SIGCONT was sent to the replacements {pids}, but one is still stopped; see it with ps -l"
+            )
         return Seen((begun, time.time()), f"{len(held_back)} let go")
 
     def vouch(self, undo: Undo, made: Made) -> str:
@@ -207,7 +212,7 @@ class ProcessPause(Fault[Settings]):
         begun = time.time()
         victims = processes.strike(undo, signal.SIGSTOP, "pause")
         if not waiting.await_true(lambda: all(map(processes.stands_still, victims)), _KILL_S):
-            raise FaultError("SIGSTOP was sent, but a process still runs")
+            raise FaultError(f"SIGSTOP was sent to {processes.called(victims)}, but one still runs; see it with ps -l")
         return Seen((begun, time.time()), f"{len(victims)} stopped")
 
     def lapse(self, undo: Undo) -> str:
@@ -229,7 +234,7 @@ class ProcessPause(Fault[Settings]):
         for victim in victims:
             processes.hit(victim, signal.SIGCONT)
         if not waiting.await_true(lambda: not any(map(processes.stands_still, victims)), _KILL_S):
-            raise FaultError("SIGCONT was sent, but a process still stands still")
+            raise FaultError(f"SIGCONT was sent to {processes.called(victims)}, but one is still stopped: see ps -l")
         ended = [victim["name"] for victim in victims if not processes.alive(victim)]
         said = [f"{len(victims) - len(ended)} let go"] + [f"{name} {processes.ENDED}" for name in ended]
         return Seen((begun, time.time()), ", ".join(said))
@@ -263,7 +268,9 @@ class ScrapeDrop(ProcessPause):
         """Stops it and asks for the page, which must not come."""
         seen = super().start(undo)
         if _answers(undo["url"]):
-            raise FaultError(f"its process is stopped, and {undo['url']} still answers")
+            raise FaultError(
+                f"its process is stopped, and {undo['url']} still answers: another process serves it, so name that one"
+            )
         return Seen(seen.between, f"{seen.detail}; {undo['url']} is silent")
 
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ def alive(victim: identity.Token) -> bool:
     if found is Fate.UNKNOWN:
         raise FaultError(
             f"whether {victim.get('name', 'it')} (process {victim['pid']}) is still the one that was hit cannot be "
-            "told from here: another PID namespace, a hidden /proc, or a token of an older version"
+            "told from here (another PID namespace, a hidden /proc, or a token of an older version); undo it where "
+            "it was made"
         )
     return found is Fate.LIVES
 
@@ -126,11 +127,16 @@ def victims(undo: Undo) -> list[dict[str, Any]]:
     return [{"boot": undo["boot"], **victim} for victim in undo["victims"]]
 
 
+def called(victims: Sequence[Mapping[str, Any]]) -> str:
+    """The processes of a token for a message: `alice (process 17)`."""
+    return ", ".join(f"{one['name']} (process {one['pid']})" for one in victims)
+
+
 def strike(undo: Undo, number: signal.Signals, verb: str) -> list[dict[str, Any]]:
     """Signals every process of a token, of which none may have ended; the processes. Raises FaultError."""
     found = victims(undo)
     if not all(map(alive, found)):
-        raise FaultError(f"a process to {verb} ended before the fault began")
+        raise FaultError(f"a process to {verb} ended before the fault began: {called(found)} must run; try again")
     for victim in found:
         hit(victim, number)
     return found
@@ -140,7 +146,7 @@ def kill(undo: Undo, within_s: float) -> None:
     """Kills every process of a token and sees each one gone; raises FaultError."""
     found = strike(undo, signal.SIGKILL, "kill")
     if not waiting.await_true(lambda: not any(map(alive, found)), within_s):
-        raise FaultError("SIGKILL was sent, but a process is still there")
+        raise FaultError(f"SIGKILL was sent to {called(found)}, but one is still there; see what holds it: ps -l")
 
 
 def hit(victim: identity.Token, number: signal.Signals) -> None:
@@ -162,11 +168,13 @@ def still_here(undo: Undo) -> bool:
     Raises FaultError where what the token names cannot be seen.
     """
     if not (boot := identity.boot_id()):
-        raise FaultError("/proc does not tell which boot of the machine this is")
+        raise FaultError("/proc does not tell which boot of the machine this is, so no process is touched; mount /proc")
     if undo["boot"] != boot:
         return False
     if undo.get("space") not in (None, identity.space() or None):
-        raise FaultError("the fault was made in another PID namespace, so its processes cannot be told from here")
+        raise FaultError(
+            "the fault was made in another PID namespace, so its processes are not seen here; undo it in that one"
+        )
     if os.geteuid() not in (0, undo.get("uid", os.geteuid())):
         raise FaultError(f"the fault was made by the user with uid {undo['uid']}; undo it as that user, or as root")
     return True

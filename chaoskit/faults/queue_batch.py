@@ -202,7 +202,7 @@ class QueueFlood(BatchFault[QueueFloodSettings]):
         seen = self.start(undo)
         now = queue.census()[self.what]
         if now > most + spare(level) and queue.census(undo["batch"])[self.what]:
-            raise FaultError(f"{undo['queue']}: depth is {now}, and did not fall to {level}")
+            raise FaultError(f"{undo['queue']}: depth is {now}, and did not fall to {level}; see that its workers run")
         return Seen((begun, time.time()), seen.detail)
 
 
@@ -226,7 +226,9 @@ class QueueDeadLetters(BatchFault[QueueDeadLettersSettings]):
         undo = super().prepare(target, settings)
         there = self.broker(undo).census()[self.what]
         if there > settings.level:
-            raise FaultError(f"{undo['queue']} has {there} dead letters already, so {settings.level} is no rise")
+            raise FaultError(
+                f"{undo['queue']} has {there} dead letters already, so {settings.level} is no rise; raise level"
+            )
         return undo
 
     def start(self, undo: Undo) -> Seen:
@@ -277,7 +279,9 @@ class QueueReplay(Action[QueueReplaySettings]):
         before = queue.census()["dead_letters"]
         count = before if settings.count is None else settings.count
         if before < count:
-            raise FaultError(f"{target.handle}: {count} dead letters were to be replayed, there are {before}")
+            raise FaultError(
+                f"{target.handle}: {count} dead letters were to be replayed, there are {before}; lower count"
+            )
         chosen = queue.replay(count) if count else 0
         handed = time.time()
         now: dict[str, int] = {}
@@ -288,7 +292,8 @@ class QueueReplay(Action[QueueReplaySettings]):
 
         if not waiting.await_true(done, settings.within_s, _REPLAY_LOOK_S):
             left = now["replaying"]
-            raise FaultError(f"{target.handle}: {left} replays were not done within {settings.within_s:g} s")
+            over = f"{target.handle}: {left} replays were not done within {settings.within_s:g} s"
+            raise FaultError(f"{over}; see that the workers of the queue run, or raise within_s")
         left = now["dead_letters"]
         gone = settings.effect == "handed-over" and left <= before - chosen
         seen = Seen((begun, handed if gone else time.time()), f"{chosen} replayed, {left} dead letters left")

@@ -333,7 +333,7 @@ class Series(Fault[SeriesSettings]):
         """Shows the scripts: from this instant on every scrape gets them."""
         page = PAGES.get(str(undo.get("url")))
         if page is None:
-            raise FaultError("no rehearsal shows series here")
+            raise FaultError("series are shown by a rehearsal alone: use chaoskit rehearse")
         return page.follow(*SeriesSettings.model_validate(undo["settings"]).scripted(page.interval_s))
 
     def stop(self, undo: Undo) -> Seen:

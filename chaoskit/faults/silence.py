@@ -87,7 +87,9 @@ class Silence(Fault[SilenceSettings]):
             return bool(active)
 
         if not waiting.await_true(seen, _SEEN_S):
-            raise FaultError(f"Alertmanager took the silence and did not show it as active within {_SEEN_S:g} s")
+            raise FaultError(
+                f"Alertmanager took the silence and did not show it as active within {_SEEN_S:g} s: see its log"
+            )
         return Seen((begun, time.time()), told_id(active[0]))
 
     def lapse(self, undo: Undo) -> str:
@@ -115,7 +117,9 @@ class Silence(Fault[SilenceSettings]):
             if processes.orphaned(undo["at"]):
                 return Seen((begun, begun), "the Alertmanager ended with the run that it belonged to")
             raise
-        raise FaultError(f"the silence '{undo['comment']}' is still active {_SEEN_S:g} s after it was expired")
+        raise FaultError(
+            f"the silence '{undo['comment']}' is still active {_SEEN_S:g} s after it was expired; expire it by hand"
+        )
 
     def vouch(self, undo: Undo, made: Made) -> str:
         """Accepts only a silence at the target's Alertmanager whose comment is chaoskit's."""

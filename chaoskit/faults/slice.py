@@ -117,7 +117,9 @@ def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> ReadyB
     _children.setdefault(undo["burn"], []).extend(children)
     if not _all_said(lines, count, _READY_S):
         lines.close()
-        raise FaultError(f"{count} processes were started, but not all of them got ready within {_READY_S:g} s")
+        raise FaultError(
+            f"{count} processes were started, but not all got ready within {_READY_S:g} s: the machine is too busy"
+        )
     return ReadyBurners([psutil.Process(child.pid) for child in children], lines)
 
 
@@ -239,7 +241,10 @@ class Burn(Fault[S]):
         for process in burners:
             processes.send(process, signal.SIGKILL)
         if not waiting.await_true(lambda: not any(map(processes.lives, burners)), _CONFIRM_S):
-            raise FaultError("SIGKILL was sent, but a burner is still there")
+            gone = ", ".join(str(one.pid) for one in burners)
+            raise FaultError(
+                f"SIGKILL was sent to the burners {gone}, but one is still there; see what holds it: ps -l"
+            )
         for child in _children.pop(undo["burn"], []):
             child.wait(_CONFIRM_S)
         return Seen((begun, time.time()), f"{len(burners)} put out")
@@ -301,7 +306,9 @@ class CpuBurn(Burn[CpuBurnSettings]):
         # From the first one on the slice is busier, so the effect may be as old as the release.
         burnt = ready.release(_CONFIRM_S, begun=True)
         if burnt is None:
-            raise FaultError("the burners were started, but do not get the processor")
+            raise FaultError(
+                "the burners were started, but get no processor within the time: lower cores, or stop other work"
+            )
         return Seen(burnt, f"{undo['burners']} processes burn {undo['cores']:g} cores")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
@@ -347,7 +354,9 @@ class MemoryBurn(Burn[MemoryBurnSettings]):
         undo = super().prepare(target, settings)
         free = psutil.virtual_memory().available
         if settings.size > _SPARE * free:
-            raise FaultError(f"memory.burn of {settings.size} bytes would endanger this machine: {free} are free")
+            raise FaultError(
+                f"memory.burn of {settings.size} bytes would endanger this machine: {free} are free; lower size"
+            )
         return undo
 
     def start(self, undo: Undo) -> Seen:
@@ -405,7 +414,9 @@ class DiskFill(Fault[DiskFillSettings]):
             raise FaultError(f"{target.handle}: the target does not say which folder its quota is about")
         free = shutil.disk_usage(folder).free
         if settings.size + _SPARE_BYTES > free:
-            raise FaultError(f"disk.fill of {settings.size} bytes would endanger this machine: {free} are free")
+            raise FaultError(
+                f"disk.fill of {settings.size} bytes would endanger this machine: {free} are free; lower size"
+            )
         return {"file": str(folder / f"chaoskit-fill-{secrets.token_hex(6)}"), "size": settings.size}
 
     def start(self, undo: Undo) -> Seen:

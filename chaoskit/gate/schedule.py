@@ -70,7 +70,7 @@ class StackPlan:
 
     @property
     def length_s(self) -> float:
-        """Real seconds from the stack's start to its end: a wave watches while those after it wait for quiet and play."""
+        """Real seconds from start to end: a wave watches while those after it wait for quiet and play."""
         now = ended = START_S
         for wave in self.waves:
             now += WAVE_S + wave.quiet_s

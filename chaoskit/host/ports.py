@@ -69,7 +69,11 @@ def reserve(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
         if found:
             _connect(found[0])
     if len(found) < count:
-        raise EquipmentError("ports", f"{count} free ones were wanted on {LOOPBACK}, {len(found)} were found")
+        raise EquipmentError(
+            "ports",
+            f"{count} free ones were wanted on {LOOPBACK}, {len(found)} were found",
+            "end programs that listen there",
+        )
     _given.update(found)
     return found
 
@@ -88,7 +92,7 @@ def check_free(port: int) -> None:
         raise BadInput(f"port {port} needs root; choose one from 1024 on") from None
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise BadInput(f"port {port} on {LOOPBACK} cannot be used: {error.strerror}") from None
+            raise BadInput(f"port {port} on {LOOPBACK} cannot be used: {error.strerror}; choose another one") from None
         holder = _holder(port)
         raise BadInput(
             Problem(

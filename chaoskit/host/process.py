@@ -147,7 +147,9 @@ class Child:
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            raise EquipmentError(self.name, f"pid {self.pid} does not end, even after SIGKILL") from None
+            raise EquipmentError(
+                self.name, f"pid {self.pid} does not end, even after SIGKILL", "see what holds it: ps -l"
+            ) from None
         self._reaped = True
         if self._lines is not None:
             self._lines.close()
@@ -223,7 +225,7 @@ def spawn(
     words = [str(word) for word in argv]
     found = shutil.which(words[0], path=(env or os.environ).get("PATH"))
     if found is None:
-        raise EquipmentError(name, f"{words[0]} is not an executable program")
+        raise EquipmentError(name, f"{words[0]} is not an executable program", "see that it is installed and on PATH")
     program = str(Path(found).absolute())  # it is started from `cwd`
     log.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:

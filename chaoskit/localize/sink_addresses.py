@@ -144,7 +144,7 @@ class SinkAddresses:
             kind, path = "smtp", ""
             port = self._smtp_port() if self._smtp_port else reserve(1, avoid=taken)[0]
             if port in taken:
-                raise EquipmentError("mail sink", f"port {port} was given out twice")
+                raise EquipmentError("mail sink", f"port {port} was given out twice", "start again")
         word = secrets.token_urlsafe(24) if worded else ""
         found = SinkAddress(number, receiver, integration, index, kind, port, path, send_resolved, speaks, word)
         self._given.append(found)

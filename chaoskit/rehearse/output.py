@@ -29,7 +29,7 @@ def exit_code(found: Rehearsed) -> ExitCode:
 
 
 def text_lines(found: Rehearsed) -> Iterator[str]:
-    """The lines of a rehearsal's answer for a terminal: rule by rule, then what could not be rehearsed, then the sum."""
+    """A rehearsal's answer for a terminal: rule by rule, then what could not be rehearsed, then the sum."""
     for one in found.rehearsed:
         yield from _rule(one)
     for row in (*(row for row in found.hours if row.result is Result.PASS), *found.besides):

@@ -121,7 +121,7 @@ class HeldFault:
         try:
             answer = self._answers.get(timeout=within_s)
         except queue.Empty:
-            raise FaultError(f"the holder did not {what} within {within_s:g} s") from None
+            raise FaultError(f"the fault's holder process did not {what} within {within_s:g} s") from None
         if "gone" in answer:
             self._answers.put(answer)
             raise FaultError("the holder ended by itself")

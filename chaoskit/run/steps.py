@@ -292,7 +292,7 @@ class StepRunner:
         if not undo.targets or "load" in undo.targets:
             self._restore_load()
         if not self.healed:
-            raise StepFailed("an undo failed")
+            raise StepFailed("an undo failed, so no further step is begun; see the fault that is not healed")
         return "; ".join(filter(None, seen))
 
     def _take_back(self, one: InForce) -> str:
@@ -329,7 +329,9 @@ class StepRunner:
         assert wait.state is not None
         while not self.progress.reached(wait.alert, wait.state):
             if time.monotonic() > bound or self.interrupted.is_set():
-                raise StepFailed(f"{wait.alert} was not {wait.state} within {at_most_vs:g} virtual s")
+                raise StepFailed(
+                    f"{wait.alert} was not {wait.state} within {at_most_vs:g} virtual s; raise at_most, or see its rule"
+                )
             with self.progress.news:
                 self.progress.news.wait(_LOOK_S)
         return ""
@@ -348,5 +350,5 @@ class StepRunner:
     def _await_query(self, query: str, bound: float) -> str:
         while not self.world.query(query):
             if time.monotonic() > bound or self.interrupted.wait(_QUERY_EVERY_S):
-                raise StepFailed(f"'{query}' had no result in time")
+                raise StepFailed(f"Prometheus gave no result for '{query}' in time; raise at_most, or see the query")
         return ""

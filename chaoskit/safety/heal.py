@@ -202,7 +202,7 @@ def _bounded(fault: Invoke) -> Seen:
     if failed:
         raise failed[0]
     if not found:
-        raise FaultError(f"the undo was not done within {within_s:g} s")
+        raise FaultError(f"the undo of {fault.fault} was not done within {within_s:g} s; try again: chaoskit heal")
     return found[0]
 
 
@@ -235,7 +235,7 @@ def vouched(fault: Invoke, journaled: Journaled) -> str:
 def _planned(kind: Command, fault: Invoke, header: Header | None) -> None:
     """Raises FaultError unless the programs are those that the journal's own scenario has; by hand there is none."""
     if header is None:
-        raise FaultError("its journal has lost its beginning, so what it planned to run is not known")
+        raise FaultError(f"the journal has lost its beginning, so no program of {fault.fault} is run; undo it by hand")
     if not header.scenario:
         return
     try:
@@ -248,4 +248,6 @@ def _planned(kind: Command, fault: Invoke, header: Header | None) -> None:
                 settings, _ = read_settings(kind, spec.settings, spec.place)
                 if isinstance(settings, Settings) and settings.model_dump(mode="json") == fault.settings:
                     return
-    raise FaultError("the plan in its journal runs no such programs")
+    raise FaultError(
+        f"the scenario in the journal runs no such programs as the token of {fault.fault}; undo it by hand"
+    )

@@ -72,7 +72,7 @@ def silences(url: str, session: requests.Session) -> list[Silence]:
         answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=list[Silence])
     except requests.RequestException as error:
-        raise EquipmentError("Alertmanager", f"{url} gives no answer: {trouble(error)}") from None
+        raise EquipmentError("Alertmanager", f"{url} gives no answer: {trouble(error)}", "see --silences") from None
     except msgspec.DecodeError:
         raise EquipmentError("Alertmanager", f"{url} does not answer as one", "check the URL") from None
 

@@ -78,7 +78,9 @@ def install(
             unpacked = _fetch(Path(name), sources, progress)
             missing = [each for each in NAMES if not cached(each, unpacked)]
             if missing:
-                raise EquipmentError("apt", f"{generation}'s packages hold no {', '.join(missing)}")
+                raise EquipmentError(
+                    "apt", f"{generation}'s packages hold no {', '.join(missing)}", "take another --suite"
+                )
             _relocate(unpacked)
             _prove(unpacked, Path(name))
             _put_in_place(unpacked, target)
@@ -201,7 +203,9 @@ def _run(argv: Sequence[str], cwd: Path) -> str:
             tied(argv), cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=_STEP_S, check=False
         )
     except subprocess.TimeoutExpired:
-        raise EquipmentError(name, f"{' '.join(argv)} took more than {_STEP_S:g} s") from None
+        raise EquipmentError(
+            name, f"{' '.join(argv)} took more than {_STEP_S:g} s", "see that the package mirror answers"
+        ) from None
     said = run.stdout.decode(errors="replace")
     if run.returncode:
         complaints = [line for line in (run.stderr.decode(errors="replace") + said).splitlines() if line.strip()]
@@ -326,7 +330,7 @@ def machine_sources(apt_folder: Path) -> list[Source]:
 
 
 def own_archive(sources: list[Source], codename: str) -> list[Source]:
-    """The package sources that look like the distribution's own: its codename (or an alias such as `stable`) and main."""
+    """The sources that look like the distribution's own: its codename (or an alias such as `stable`) and main."""
     suites = {name + pocket for name in (codename, *_ALIASES) if name for pocket in _POCKETS}
     own = []
     for source in sources:

@@ -64,7 +64,7 @@ class Server:
         """The server's answer to a request; raises Unseen, in words without the secret."""
         asked = time.time()
         if asked < self.not_before:
-            raise Unseen(f"{self.url} wants not to be asked for {self.not_before - asked:.0f} s more (429)")
+            raise Unseen(f"{self.url} asks us to wait for {self.not_before - asked:.0f} s more (429)")
         try:
             response = self.session.get(self.url + path, params=query, timeout=self.within_s)
         except requests.RequestException as error:
@@ -73,7 +73,7 @@ class Server:
             after = response.headers.get("Retry-After", "")
             self.not_before = time.time() + (int(after) if after.isdigit() else _LEFT_ALONE_S)
         if not response.ok:
-            raise Unseen(f"{self.url}{path} answers {response.status_code}")
+            raise Unseen(f"{self.url}{path} answers {response.status_code}; see its URL and token in the profile")
         with contextlib.suppress(KeyError, ValueError, TypeError):  # an answer without a date tells no clock
             self.clock.take(parsedate_to_datetime(response.headers["Date"]).timestamp(), asked, time.time())
         return response

@@ -107,16 +107,24 @@ class WitnessClient:
         try:
             response = self._session.get(self._url + "/notices", params=query, timeout=wait_s + ANSWER_LIMIT_S)
         except requests.RequestException as error:
-            raise EquipmentError("witness", f"{self._url} gives no answer: {trouble(error)}") from None
+            raise EquipmentError(
+                "witness", f"{self._url} gives no answer: {trouble(error)}", "does chaoskit witness serve run there?"
+            ) from None
         answered = time.time()
         if response.status_code == requests.codes.unauthorized:
-            raise EquipmentError("witness", f"{self._url} refuses our token", "give the token of witness serve")
+            raise EquipmentError(
+                "witness",
+                f"{self._url} refuses the profile's token",
+                "give the token that witness serve was started with",
+            )
         if not response.ok:
             raise EquipmentError("witness", f"{self._url} answers {response.status_code}", "is this a witness?")
         try:
             told = _DECODER.decode(response.content)
         except msgspec.DecodeError:
-            raise EquipmentError("witness", f"{self._url} does not answer as a witness does") from None
+            raise EquipmentError(
+                "witness", f"{self._url} does not answer as a witness does", "is another program there?"
+            ) from None
         self._skews.append((told.now - answered, told.now - (asked + told.held_s)))
         return told
 

@@ -82,9 +82,9 @@ class Alertmanager(Server):
             families = text_string_to_metric_families("\n".join(lines) + "\n")
             samples = [one for family in families for one in family.samples]
         except (ValueError, KeyError, IndexError):
-            raise Unseen(f"{self.url}/metrics is no page of metrics") from None
+            raise Unseen(f"{self.url}/metrics is no page of metrics: is this URL Alertmanager's?") from None
         if not samples:
-            raise Unseen(f"{self.url}/metrics shows none of Alertmanager's counters")
+            raise Unseen(f"{self.url}/metrics shows none of Alertmanager's counters: is this URL Alertmanager's?")
         failed, queue, lost = dict[str, float](), None, 0.0
         begun = {"process_start_time_seconds": 0.0, "alertmanager_config_last_reload_success_timestamp_seconds": 0.0}
         for one in samples:
@@ -108,7 +108,7 @@ class Alertmanager(Server):
         try:
             return msgspec.json.decode(response.content, type=_Status).config.original
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise Unseen(f"{self.url} answers, but not as Alertmanager does") from None
+            raise Unseen(f"{self.url} answers, but not as Alertmanager does: is another program there?") from None
 
 
 class RecorderFollower(Follower):
@@ -131,7 +131,10 @@ class RecorderFollower(Follower):
         counters, before = self._alertmanager.counters(), self._before
         self._before = counters
         if counters.queue is None:
-            raise Unseen("it is off: this Alertmanager has no event recorder", lost=True)
+            raise Unseen(
+                "the event recorder is off: this Alertmanager has none; name mailboxes or a witness in its place",
+                lost=True,
+            )
         if self._checked != counters.life:
             self._check()
             self._checked = counters.life

@@ -79,7 +79,9 @@ class MaildirBox(Box):
         except KeyError as error:
             raise Unseen(f"the mail {error} was gone before it was looked at", lost=True) from None
         except (OSError, mailbox.Error) as error:
-            raise Unseen(f"{self._folder} cannot be read: {type(error).__name__} {error}") from None
+            raise Unseen(
+                f"{self._folder} cannot be read ({type(error).__name__} {error}): is it a Maildir of this user's?"
+            ) from None
 
     def close(self) -> None:
         """There is nothing to end."""
@@ -135,7 +137,10 @@ class ImapBox(Box):
             self.close()
             raise Unseen(_why(error)) from None
         if lost:
-            raise Unseen(f"{lost} mails were gone before they were looked at", lost=True)
+            raise Unseen(
+                f"{lost} mails were gone before they were looked at: see that no other client deletes or moves them",
+                lost=True,
+            )
 
     def wait(self, most_s: float, over: threading.Event) -> None:
         """IDLE, where the server has it."""
@@ -182,7 +187,7 @@ class ImapBox(Box):
             self._next = coming
         elif before != validity:
             self._next = coming
-            raise Unseen(f"its mails were numbered anew (UIDVALIDITY {validity} after {before})", lost=True)
+            raise Unseen(f"the server numbered its mails anew (UIDVALIDITY {validity} after {before})", lost=True)
         return server
 
 
