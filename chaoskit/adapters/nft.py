@@ -135,7 +135,7 @@ class NftFault(Fault[LinkSettings]):
                 raise Lapsed(f"no packet to {undo['at']['to']} but our own was ever hit by {self.kind}")
 
     def lapse(self, undo: Undo) -> str:
-        """The table is gone, or its element."""
+        """Why the fault lapsed: the table of nftables is gone, or the element with its port."""
         if undo["id"] not in _tables():
             return f"something else deleted the table {undo['id']}"
         sets = [one["set"] for one in _listed("set", "inet", undo["id"], "ports") if "set" in one]

@@ -151,7 +151,7 @@ def _end_sessions(database: Any, undo: Undo) -> int:
 
     ended = counted("count(pg_terminate_backend(pid))")
     if not waiting.await_true(lambda: not counted("count(*)"), _GONE_S):
-        raise FaultError(f"a session {undo['id']} was ended, and is still there")
+        raise FaultError(f"a session {undo['id']} was ended, and is still there; end it by hand")
     return ended
 
 
@@ -192,7 +192,7 @@ class PostgresError(Fault[DbErrorSettings]):
         return Seen((begun, time.time()), f"every {undo['operation']} on {undo['at']['table']} is refused")
 
     def lapse(self, undo: Undo) -> str:
-        """The trigger is gone or switched off, or lets a statement pass."""
+        """Why the fault lapsed: the trigger is gone or switched off, or lets a statement pass."""
         with connected(undo["at"]) as database:
             found = database.execute("SELECT tgenabled FROM pg_trigger WHERE tgname = %s", (undo["id"],)).fetchone()
             if found is None:
@@ -216,7 +216,7 @@ class PostgresError(Fault[DbErrorSettings]):
                     {"id": undo["id"]},
                 ).fetchone()[0]
                 if left:
-                    raise FaultError(f"{undo['id']} was dropped, and is still there")
+                    raise FaultError(f"{undo['id']} was dropped, and is still there; drop it by hand")
             return f"{undo['at']['table']} takes every {undo['operation']} again"
 
         return undone(drop)

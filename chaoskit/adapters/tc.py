@@ -91,7 +91,7 @@ class TcFault(Fault[S]):
         """Compares two echoes; raises FaultError where the effect is too weak."""
 
     def lapse(self, undo: Undo) -> str:
-        """The qdisc is gone."""
+        """Why the fault lapsed: the qdisc with the delay is gone."""
         there = any(
             one.get("handle") == undo["handle"] and one["kind"] == "netem" for one in _qdiscs(undo["at"]["dev"])
         )
@@ -105,7 +105,7 @@ class TcFault(Fault[S]):
             if not self.lapse(undo):
                 program("tc", "qdisc", "del", "dev", dev, "root", "handle", undo["handle"])
             if not self.lapse(undo):
-                raise FaultError(f"netem {undo['handle']} of {dev} was deleted, and is still there")
+                raise FaultError(f"netem {undo['handle']} of {dev} was deleted, and is still there; delete it by hand")
             return f"{dev} is free of it"
 
         return undone(delete)

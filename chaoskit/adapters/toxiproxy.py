@@ -164,7 +164,7 @@ class Toxic(Changeable[L]):
         return _probe_s(undo["listen"]) is None
 
     def lapse(self, undo: Undo) -> str:
-        """The toxic is gone, or another one than was asked for."""
+        """Why the fault lapsed: the toxic is gone, or another one than was asked for."""
         status, found = _ask(undo["at"], "GET", f"/toxics/{undo['id']}")
         if status == 404:
             return f"something else took the toxic {undo['id']} off {undo['at']['proxy']}"

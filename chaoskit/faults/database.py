@@ -98,7 +98,8 @@ class DbError(DatabaseFault[DbErrorSettings]):
                 "BEGIN SELECT RAISE(ABORT, 'refused for a drill'); END"
             )
             if not _refused(database, undo):
-                raise FaultError(f"the trigger was made, and an {undo['operation']} on {undo['table']} is not refused")
+                made = f"the trigger was made, and an {undo['operation']} on {undo['table']} is not refused"
+                raise FaultError(f"{made}; see the triggers of {undo['file']}")
         if not _there(undo):
             raise FaultError(
                 f"the trigger {_name(undo)} was made in {undo['file']}, and is not there: see what drops it"
@@ -106,7 +107,7 @@ class DbError(DatabaseFault[DbErrorSettings]):
         return Seen((begun, time.time()), f"every {undo['operation']} on {undo['table']} is refused")
 
     def lapse(self, undo: Undo) -> str:
-        """The trigger is gone."""
+        """Why the fault lapsed: the trigger is gone."""
         return "" if _there(undo) else f"something else dropped the trigger on {undo['table']}"
 
     def mend(self, undo: Undo) -> str:

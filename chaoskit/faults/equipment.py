@@ -61,7 +61,7 @@ class MonitoringKill(Fault[Settings]):
         }
 
     def start(self, undo: Undo) -> Seen:
-        """Notes what is meant to be down, kills it, and sees that it is gone."""
+        """Notes which programs are meant to be down, kills them, and sees that they are gone."""
         begun = time.time()
         for victim in undo["victims"]:
             _note(undo, victim["name"]).write_text("down\n", encoding="utf-8")
@@ -160,7 +160,7 @@ class ReceiverAnswer(Fault[ReceiverAnswerSettings]):
         return Seen((begun, time.time()), f"answers: {undo['answer']}")
 
     def lapse(self, undo: Undo) -> str:
-        """One of the files is gone."""
+        """Why the fault lapsed: one of the files that the sinks read is gone."""
         there = all(Path(name).exists() for name in undo["files"])
         return "" if there else "the file that tells the sink how to answer is gone"
 

@@ -130,7 +130,9 @@ class LinkFault(Changeable[L]):
             gone_by = time.time()
             status, _ = ask(undo["at"], "GET", _path(undo))
             if status != 404:
-                raise FaultError(f"{self.kind} was taken off {undo['link']}, and is still listed")
+                raise FaultError(
+                    f"{self.kind} was taken off {undo['link']}, and is still listed; remove it at {undo['at']['url']}"
+                )
             taken = f"{self.kind} off {undo['link']}"
             return gone_by, taken if found.get("removed") else f"{undo['link']} was free of it"
 
@@ -171,7 +173,7 @@ def _first_hit(undo: Undo) -> str:
     def known() -> bool:
         status, found = ask(undo["at"], "GET", _path(undo))
         if status == 404:
-            raise FaultError(f"the proxy took the toxic on {undo['link']}, and does not list it")
+            raise FaultError(f"the proxy took the toxic on {undo['link']}, and does not list it; see its log")
         shown.update(found)
         return bool(shown["hit"] or not dosed or (time.monotonic() - begun > _FIRST_CALL_S and not shown["seen"]))
 

@@ -216,7 +216,7 @@ class ProcessPause(Fault[Settings]):
         return Seen((begun, time.time()), f"{len(victims)} stopped")
 
     def lapse(self, undo: Undo) -> str:
-        """One runs again, or has ended."""
+        """Why the fault lapsed: a paused process runs again, or has ended."""
         for victim in processes.victims(undo):
             if not processes.stands_still(victim):
                 return f"{victim['name']} {'is no longer paused' if processes.alive(victim) else processes.ENDED}"

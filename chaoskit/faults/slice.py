@@ -434,7 +434,7 @@ class DiskFill(Fault[DiskFillSettings]):
         return Seen((begun, time.time()), f"{held / 2**20:.0f} MiB filled")
 
     def lapse(self, undo: Undo) -> str:
-        """The file has shrunk, or is gone."""
+        """Why the fault lapsed: the file has shrunk, or is gone."""
         held = _blocks(undo)
         left = told(held / 2**20, undo["size"] / 2**20, "MiB")
         return "" if held >= undo["size"] else f"something else made {undo['file']} smaller, or removed it; {left}"

@@ -79,7 +79,7 @@ class Lines:
     def let_go(self) -> None:
         """Closes the way to the child: the other end finds its input ended.
 
-        What it still says can be heard. Idempotent.
+        Its last lines can still be heard. Idempotent.
         """
         with self._sending:
             self._end_out()

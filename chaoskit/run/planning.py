@@ -162,7 +162,7 @@ def plan_inputs(
     plan = replace(plan, warnings=(*left_out, *unread, *endless, *plan.warnings))
     if time_scale != wanted:
         why = (
-            f"played at {time_scale:g}x: at {wanted:g}x intervals are no whole milliseconds, and a `for` would be short"
+            f"played at {time_scale:g}x, not {wanted:g}x, where intervals are no whole milliseconds and `for` is short"
         )
         plan = replace(plan, warnings=(why, *plan.warnings))
     return plan

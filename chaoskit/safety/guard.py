@@ -58,7 +58,7 @@ class Guard:
     def close(self, *, healed: bool) -> None:
         """Takes guard and watchdog down.
 
-        What is not healed stays noted, and the watchdog goes on trying. Idempotent.
+        Faults that are not healed stay noted, and the watchdog goes on trying. Idempotent.
         """
         if self._lease is not None:
             self._lease.end(healed=healed)

@@ -225,6 +225,8 @@ def vouched(fault: Invoke, journaled: Journaled) -> str:
     made = Made(journaled.folder, tuple(fault.targets), fault.settings, fault.address)
     try:
         said = kind.vouch(fault.undo, made)
+    except FaultError as error:
+        raise FaultError(f"{error}; the journal's token of {fault.fault} is not believed: undo it by hand") from None
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise FaultError(f"this is no token of {fault.kind}: {type(error).__name__}: {error}") from None
     if isinstance(kind, Command):

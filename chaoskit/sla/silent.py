@@ -291,7 +291,7 @@ def _values(series: str, kind: Kind, steps: Sequence[int], per: int) -> str:
 
 
 def rules_of(config: AlertConfig, watches: Sequence[Watch]) -> dict[str, Any]:
-    """The alerts as they are written, with the recording rules that they read, as a rule file; without annotations."""
+    """A rule file with the watched alerts as written, and the recording rules that they read; without annotations."""
     recorded = Recorded(config)
     alerts = {id(one.rule) for one in watches}
     read = {name for one in watches for name in recorded.below(one.rule.expr)}

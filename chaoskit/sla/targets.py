@@ -148,7 +148,7 @@ class Targets:
 
 
 def load_targets(path: Path) -> Targets:
-    """The targets in this file; raises BadInput with every problem, also when it cannot be read."""
+    """The service level targets in this file; raises BadInput with every problem, also when it cannot be read."""
     if not path.exists():
         raise BadInput(Problem(Place(str(path)), "there are no targets here", "write them with `chaoskit sla init`"))
     return parse_targets(read_text(path), str(path))

@@ -45,7 +45,7 @@ _SERVERS = {"amtool": "alertmanager", "promtool": "prometheus"}
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A program's objection to a file: at the user's place, without secrets."""
+    """An objection of promtool, amtool or a server to a file: at the user's place, without secrets."""
 
     role: str
     problem: Problem

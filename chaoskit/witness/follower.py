@@ -81,7 +81,7 @@ class Follower(Looking):
         self._say_watch(at_once=found)
 
     def try_once(self) -> str:
-        """Why nothing can be seen now; empty where it can. It is not looked again."""
+        """Looks once: the reason why the witness can see nothing now; empty where it can."""
         try:
             for _ in self.look(time.time()):
                 pass
