@@ -102,7 +102,7 @@ class Hop(StrEnum):
 
     @property
     def timed(self) -> bool:
-        """Whether it is judged against a window."""
+        """Whether the hop is judged against a window."""
         return bool(self.since)
 
     @property

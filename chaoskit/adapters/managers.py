@@ -59,7 +59,7 @@ class Manager(ABC):
             processes.hit(before.process, signal.SIGKILL)
 
     def pause(self, name: str, before: State) -> None:
-        """Makes its processes stand still."""
+        """Stops the processes of a service (SIGSTOP)."""
         if before.process is not None:
             processes.hit(before.process, signal.SIGSTOP)
 
@@ -100,14 +100,14 @@ class Managed(Fault[S]):
 
     @abstractmethod
     def strike(self, manager: Manager, name: str, before: State, undo: Undo) -> None:
-        """Brings it about for one."""
+        """Brings the fault about for one service."""
 
     def struck(self, manager: Manager, name: str, before: State, undo: Undo) -> bool:
-        """Whether it is so."""
+        """Whether the manager shows the service as the fault leaves it."""
         return not manager.state(name).up
 
     def start(self, undo: Undo) -> Seen:
-        """Brings it about for each and sees it in the manager's own state."""
+        """Brings the fault about for each service and sees it in the manager's own state."""
         manager, begun = self.manager(undo["at"]), time.time()
         if undo["hold"]:
             manager.arm(undo["id"], self.undo_by, list(undo["before"]), left_s(undo))

@@ -94,9 +94,13 @@ class Supervisord(Manager):
                 return None
             raise FaultError(f"supervisord: {method} of {', '.join(map(str, given))}: {fault.faultString}") from None
         except xmlrpc.client.ProtocolError as error:
-            raise FaultError(f"supervisord at {self._at['server']} answered {error.errcode} {error.errmsg}") from None
+            raise FaultError(
+                f"supervisord at {self._at['server']} answered {error.errcode} {error.errmsg}: see user and password"
+            ) from None
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
-            raise FaultError(f"supervisord at {self._at['server']} gives no answer: {error}") from None
+            raise FaultError(
+                f"supervisord at {self._at['server']} gives no answer: {error}; see that it runs"
+            ) from None
 
     def names(self) -> dict[str, str]:
         """The processes that the handle means: each one's own name, and what supervisord calls it."""

@@ -64,7 +64,7 @@ class Toxiproxy(Adapter):
     def look(self) -> tuple[str, ...]:
         """The proxy, which must be there and enabled."""
         if not _proxy(self.keys()).get("enabled"):
-            raise FaultError(f"the proxy {self.proxy} of Toxiproxy is disabled; enable it first")
+            raise FaultError(f"Toxiproxy: the proxy {self.proxy} is disabled; enable it first")
         return (self.proxy,)
 
 

@@ -61,7 +61,7 @@ class Alert:
         return replace(self, known={**labels, **self.known})
 
     def fits(self, name: str, labels: Labels) -> bool:
-        """Whether it can be the alert of this name with these labels, as a rule or its series give them."""
+        """Whether this can be the alert of this name with these labels, as a rule or its series give them."""
         return self.name == name and all(self.own(label) in (None, value) for label, value in labels.items())
 
     def may_have(self, label: str) -> bool:
@@ -69,7 +69,7 @@ class Alert:
 
     @cached_property
     def sent(self) -> Answer:
-        """Whether it is sent at all: relabelling may drop it."""
+        """Whether Prometheus sends the alert at all: relabelling may drop it."""
         found = passes(self.steps, self.own, self.known) if self.steps else True
         return Answer.MAYBE if found is None else Answer.YES if found else Answer.NO
 

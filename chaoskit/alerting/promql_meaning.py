@@ -74,5 +74,5 @@ def names_an_instant(metric: str) -> bool:
 
 
 def names_an_own_length(metric: str) -> bool:
-    """Whether it is a length that Prometheus or Alertmanager measured on itself: in real seconds, unlike a target's."""
+    """Whether a metric is a length that Prometheus or Alertmanager measured on itself, in real seconds."""
     return bool(_OWN_LENGTH.fullmatch(metric)) and not names_an_instant(metric)

@@ -45,7 +45,7 @@ class Pulse:
         self._last_s = at_s
 
     def healthy(self, now_s: float) -> bool:
-        """Whether it has beaten three times without a silence and is not silent now."""
+        """Whether the worker's heart has beaten three times without a silence and is not silent now."""
         return self._beats >= physics.HEALTHY_AFTER_BEATS and now_s <= self.silent_from_s
 
     @property

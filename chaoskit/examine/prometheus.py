@@ -80,7 +80,7 @@ def skewed(name: str, skew: Interval) -> Checked:
 
 
 def knows_alertmanager(endpoint: Endpoint, target: Attached) -> Checked:
-    """Whether it sends its alerts to the Alertmanager of the profile; raises NoAnswer."""
+    """Whether Prometheus sends its alerts to the Alertmanager of the profile; raises NoAnswer."""
     what = "Prometheus tells Alertmanager"
     told, _ = endpoint.data("/api/v1/alertmanagers", Alertmanagers)
     active = [one.url for one in told.active_alertmanagers]
@@ -95,7 +95,7 @@ def knows_alertmanager(endpoint: Endpoint, target: Attached) -> Checked:
 
 
 def scrapes(endpoint: Endpoint, target: Attached) -> Checked:
-    """Whether it scrapes the page that the profile names, and how long ago; raises NoAnswer."""
+    """Whether Prometheus scrapes the page that the profile names, and how long ago; raises NoAnswer."""
     what = "Prometheus scrapes the target"
     told, _ = endpoint.data("/api/v1/targets", _Targets, state="active")
     page = _place(target.metrics)

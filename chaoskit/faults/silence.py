@@ -71,7 +71,7 @@ class Silence(Fault[SilenceSettings]):
         }
 
     def start(self, undo: Undo) -> Seen:
-        """Makes it, and sees that it is active."""
+        """Makes the silence, and sees that it is active."""
         begun = time.time()
         matchers = [
             {"name": m.label, "value": m.value, "isRegex": "~" in m.op, "isEqual": m.op.startswith("=")}

@@ -46,7 +46,7 @@ class SinkAddress:
 
     @property
     def address(self) -> str:
-        """Its address in the configuration: `127.0.0.1:PORT` for mail, else a URL."""
+        """The address as the configuration has it: `127.0.0.1:PORT` for mail, else a URL."""
         return f"{LOOPBACK}:{self.port}" if self.kind == "smtp" else f"http://{LOOPBACK}:{self.port}{self.path}"
 
     def is_notice(self, method: str, path: str) -> bool:

@@ -46,7 +46,7 @@ class Looking(ABC):
 
     @property
     def started(self) -> bool:
-        """Whether it has begun."""
+        """Whether the looking has begun."""
         return self._thread.ident is not None
 
     def stop(self, timeout_s: float = 10.0) -> None:

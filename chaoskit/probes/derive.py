@@ -70,7 +70,7 @@ class Side:
 
     @property
     def whole(self) -> bool:
-        """Whether it may be a whole number of things."""
+        """Whether the value may be a whole number of things."""
         return self.exact and self.threshold == int(self.threshold)
 
     def levels(self, counted: bool) -> tuple[float, ...]:
@@ -81,7 +81,7 @@ class Side:
         return tuple(each for each in found if each >= 0 or self.threshold < 0)
 
     def straddled(self, levels: PromisedLevels) -> bool:
-        """Whether it holds at the level that is promised to fire, and not at the quiet one."""
+        """Whether the comparison holds at the level that is promised to fire, and not at the quiet one."""
         return self.holds(levels.fires) and not self.holds(levels.quiet)
 
 

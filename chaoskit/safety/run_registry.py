@@ -48,7 +48,10 @@ class Owner(msgspec.Struct, frozen=True):
 
     @property
     def gone(self) -> bool:
-        """Whether it certainly has ended; one that cannot be seen from here, in another PID namespace say, has not."""
+        """Whether the owner certainly has ended.
+
+        One that cannot be seen from here, in another PID namespace say, has not.
+        """
         return self._fate is Fate.ENDED
 
     @property

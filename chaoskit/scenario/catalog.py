@@ -90,7 +90,7 @@ def near(path: Path) -> Path:
 
 
 def is_shipped(path: Path, kind: str) -> bool:
-    """Whether it came with chaoskit: those speak of the shipped configuration and of no other."""
+    """Whether a file came with chaoskit: those speak of the shipped configuration and of no other."""
     return any(path.resolve().is_relative_to(each.resolve()) for each in folders(kind, Path("/nonexistent")))
 
 

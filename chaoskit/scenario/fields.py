@@ -121,7 +121,7 @@ class Record:
 
     @property
     def schema(self) -> Schema:
-        """Its JSON Schema: these keys and no other."""
+        """The record's JSON Schema: these keys and no other."""
         made: Schema = {"type": "object", "properties": {key: form.described for key, form in self.forms.items()}}
         required = {"required": list(self.needs)} if self.needs else {}
         return {**made, "additionalProperties": False, **required, **self._more}

@@ -45,7 +45,7 @@ class Silence(msgspec.Struct, rename="camel"):
     matchers: list[_Matcher]
 
     def mutes(self, labels: Mapping[str, str]) -> bool:
-        """Whether it silences an alert with these labels."""
+        """Whether the silence mutes an alert with these labels."""
         return all(_holds(one, labels.get(one.name, "")) == one.is_equal for one in self.matchers)
 
 

@@ -106,7 +106,7 @@ class Level:
 
     @property
     def is_time(self) -> bool:
-        """Whether it is judged by time, not by events."""
+        """Whether the level is judged by time, not by events."""
         return self.kind == "uptime"
 
     @property

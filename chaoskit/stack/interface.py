@@ -43,7 +43,7 @@ class Stack(ABC):
 
     @property
     def metrics_port(self) -> int | None:
-        """Where its Prometheus scrapes a page of chaoskit's own metrics; None where it does not."""
+        """The port at which the stack's Prometheus scrapes a page of chaoskit's own metrics; None where it does not."""
         return None
 
     def session(self, endpoint: str, url: str = "") -> Session:

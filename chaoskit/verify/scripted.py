@@ -60,7 +60,7 @@ def _astray(case: Case) -> Iterator[Strict]:
 
 
 def is_restored(episode: Episode, evidence: Evidence) -> bool:
-    """Whether it has been pending since before the first step, such as that which starts Prometheus on a past."""
+    """Whether the alert has been pending since before the first step, as where Prometheus starts on a past."""
     begun = min((invoke.t for invoke in evidence.faults.invokes.values()), default=0.0)
     return episode.own.get("pending", (0.0, 0.0))[0] < begun
 

@@ -132,7 +132,7 @@ class RecorderFollower(Follower):
         self._before = counters
         if counters.queue is None:
             raise Unseen(
-                "the event recorder is off: this Alertmanager has none; name mailboxes or a witness in its place",
+                "it is off: this Alertmanager has no event recorder",
                 lost=True,
             )
         if self._checked != counters.life:

@@ -242,7 +242,7 @@ class WitnessServer:
 
     @property
     def waiting(self) -> int:
-        """How many questions are held back just now."""
+        """How many requests for notices are held open now, until one comes."""
         return self._desk.waiting
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:

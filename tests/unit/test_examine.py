@@ -315,7 +315,7 @@ def test_a_missing_secret_a_wrong_token_and_no_witness_are_told_apart(
     wrong = tmp_path / "wrong"
     wrong.write_text("another-token-entirely")
     refused = look(replace(target, access={"witness": Access(bearer=Secret(file=str(wrong)))}))["witness"]
-    assert "refuses our token" in refused.detail
+    assert "refuses the profile's token" in refused.detail
     assert "another-token" not in str(refused)
     unread = look(replace(target, access={"witness": Access(bearer=Secret(env="NO_SUCH_VARIABLE_X"))}))["witness"]
     assert "NO_SUCH_VARIABLE_X" in unread.detail

@@ -186,7 +186,7 @@ def _heard(at: float) -> client_module.Heard:
 
 @pytest.mark.parametrize("token", ["wrong-token-wrong-token", ""])
 def test_a_refused_token_is_said_and_not_shown(server: WitnessServer, token: str) -> None:
-    with pytest.raises(EquipmentError, match="refuses our token") as refused:
+    with pytest.raises(EquipmentError, match="refuses the profile's token") as refused:
         follow(WitnessClient(server.url, bearing(token)))
     assert "wrong-token" not in str(refused.value)
 

@@ -38,7 +38,7 @@ class Covered:
 
 
 def covered(context: LintContext, kind: str) -> Iterator[Covered]:
-    """Everything of a kind, in the configuration's order."""
+    """Alerts, routes, receivers or inhibitions (`kind`) with whether a scenario exercises them, in order."""
     notice = "no scenario expects a notice"
     for key, one in context.parts[kind].items() if kind in context.parts else ():
         match one:

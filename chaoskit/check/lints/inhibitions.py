@@ -53,7 +53,7 @@ def _of_scraped(context: LintContext, alert: Alert) -> bool:
 
 
 def is_general(rule: InhibitRule) -> bool:
-    """Whether it is written for rules that come from many places: it names no alert on either side."""
+    """Whether an inhibition is written for rules that come from many places: it names no alert on either side."""
     return not any(matcher.label == "alertname" for matcher in (*rule.source, *rule.target))
 
 
