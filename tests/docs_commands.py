@@ -13,14 +13,18 @@ import shutil
 from pathlib import Path
 
 from chaoskit import bundle
+from chaoskit.sla.store import open_store
 from tests import readme_commands
+from tests.sla_examples import at, minutes_from, time_slices
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PROGRAM = re.compile(r"(?:\S*/)?(?:chaoskit|python3?|pytest|make|pip|amtool|sed|docker) +\S")
 _FORM = re.compile(r"\b[A-Z_]{2,}\b(?!=)|…|\[-|\[\w+=")
+_TARGETS = "chaoskit: 1\nprometheus: http://127.0.0.1:9\nlevels: {uptime: {up: up, at_least: 99.9 %}}\n"
 _REHEARSE = "chaoskit rehearse rules.yml --alertmanager alertmanager.yml"
+_LED = ("--token-file /etc/alertmanager/witness-token", "--recorder /var/lib/alertmanager/events.jsonl")
 _FILES = "--rules rules.yml --alertmanager alertmanager.yml"
 
 # Run as printed in the order of the page, in a folder with README's files, with the exit code that is right.
@@ -38,7 +42,7 @@ RUN: dict[str, dict[str, int]] = {
     "faults.md": {"chaoskit list --faults": 0},
     "how-it-judges.md": {"chaoskit list --checks": 0},
     "gate.md": {"chaoskit gate --dry-run": 0, "chaoskit gate --dry-run -k worker": 0},
-    "mutate.md": {"chaoskit mutate --list --alert WorkerUnhealthy": 0},
+    "mutate.md": {"chaoskit mutate --list --alert WorkerUnhealthy": 0, "chaoskit mutate --show 3067aca05c": 0},
     "promise.md": {"chaoskit promise write --rules 'rules/*.yml' --alertmanager alertmanager.yml --out promise.yml": 0},
     "safety.md": {"chaoskit runs prune --keep 50": 0, "chaoskit heal --all": 0},
     "scenarios.md": {
@@ -48,6 +52,23 @@ RUN: dict[str, dict[str, int]] = {
         "chaoskit schema profile > profile.schema.json": 0,
         "chaoskit schema promise > promise.schema.json": 0,
         "chaoskit list --handles": 0,
+    },
+    "service-levels.md": {
+        "chaoskit sla report --month 2026-10": 0,
+        "chaoskit sla status": 0,
+        "chaoskit sla report --month 2026-10 --zone Europe/Berlin": 0,
+        "chaoskit sla report --quarter 2026-Q4 --csv q4.csv": 0,
+        "chaoskit sla report --rolling 28d --format json": 0,
+        "chaoskit sla report --from 2026-11-10T10:00 --to 2026-11-10T12:00": 0,
+        "chaoskit sla report --month 2026-10 --gate": 0,
+        "chaoskit sla report --month 2026-10 --html october.html": 0,
+        "chaoskit sla cost": 0,
+        "chaoskit sla cost --bad 95% --repair 15m": 0,
+        "chaoskit sla incidents --month 2026-10": 0,
+        'chaoskit sla plan add --from 2026-11-10T10:00 --to 2026-11-10T11:00 --reason "database upgrade"': 0,
+        "chaoskit sla plan list": 0,
+        "chaoskit sla plan revoke 1": 0,
+        "chaoskit sla prune --keep 36": 0,
     },
     "tutorial-game-day.md": {
         "chaoskit list": 0,
@@ -70,7 +91,10 @@ RUN: dict[str, dict[str, int]] = {
         f"chaoskit check {_FILES} --promise promise.yml": 1,
         f"{_REHEARSE} --promise promise.yml": 1,
     },
+    "witness.md": {f"chaoskit witness config --alertmanager alertmanager.yml {one}": 0 for one in _LED},
 }
+# Gates of the page that are planned with the words that it prints, and --dry-run.
+PLANNED = r"chaoskit gate (-[mk]|--(budget|shard)) .*"
 # These play a stack, or look at one's history: tests/drills/test_docs.py runs their pages from top to bottom.
 SLOW = (
     "chaoskit run worker-unhealthy",
@@ -90,11 +114,13 @@ ELSEWHERE = {
     r"(python -m )?pip install .*|make .*|pytest .*": "needs a network, or is the test suite itself",
     r"python -m chaoskit\.\w+\.docs.*": "tests compare each generated page with its registry",
     "amtool check-config.*": "amtool's own; chaoskit check runs it on the same file",
-    r"chaoskit gate(?! --dry-run).*": "plays for minutes; selection, budget and comparison: tests/unit/test_gate_*.py",
+    r"chaoskit gate(?! --dry-run).*": (
+        "plays for minutes; test_docs_commands.py plans some, tests/unit/test_gate_*.py compare and merge"
+    ),
     r"chaoskit (run|doctor) .*--(profile|confirm) staging.*": "needs a system that runs: tests/drills/test_attach.py",
     r"chaoskit attach .*": "needs a system that runs: tests/unit/test_attach_first_profile.py",
     r"chaoskit load-worker.*": "needs a run that waits for it: tests/unit/test_load_workers.py",
-    r"chaoskit witness .*": "needs a running witness or a token: tests/unit/test_witness_cli.py, test_witness_docs.py",
+    r"chaoskit witness serve .*": "serves until it is ended: tests/unit/test_witness_cli.py, test_witness_docs.py",
     r"chaoskit (run worker-unhealthy --ui|ui)": "tests/drills/test_console.py plays drills from its page",
     r"chaoskit (verify|run) .*--compare .*": "compares with a run of the reader's: tests/unit/test_compare.py",
     r"chaoskit run worker-unhealthy --set .*": "test_docs_commands.py plans a drill with the same words",
@@ -102,7 +128,8 @@ ELSEWHERE = {
     r"chaoskit rehearse .* --changed-since main .*": "needs a repository: tests/unit/test_rehearse_given.py",
     r"chaoskit mutate.*": "takes all cores for minutes, or a drill: tests/unit/test_mutate_*.py",
     r"chaoskit approve.*": "tests/unit/test_approve.py writes, shows and updates approved texts",
-    r"chaoskit sla .*": "needs evidence of months: tests/unit/test_sla_*.py record, and run each command",
+    r"chaoskit sla (init|record|incidents|(serve-)?metrics).*": "asks a server, or is one: tests/unit/test_sla_*.py",
+    r"chaoskit sla (check|plan import) ?.*": "takes a minute, or a run: tests/unit/test_sla_*.py",
     r"chaoskit (bundle render --out deploy|run .*--bundle deploy).*": "tests/drills/test_readme.py plays that page",
     "chaoskit check": "tests/unit/test_readme.py runs it, from README",
 }
@@ -133,9 +160,18 @@ def words(command: str) -> list[str]:
     return found
 
 
-def lay_out(folder: Path) -> None:
-    """README's files, and what the pages take for granted: folders of rules and alerts, an older and a newer file."""
+def lay_out(folder: Path, page: str = "") -> None:
+    """README's files, and what the pages take for granted: folders of rules and alerts, an older and a newer file.
+
+    For the page on service levels also targets, and the evidence of six weeks.
+    """
     readme_commands.lay_out(folder)
+    if page == "service-levels.md":
+        (folder / "sla").mkdir()
+        (folder / "sla" / "targets.yml").write_text(_TARGETS)
+        with open_store(str(folder / "sla" / "levels.db")) as store:
+            down = [minutes_from("2026-10-10T10:00", 40)]
+            store.write("live", time_slices(at("2026-10-01T00:00"), at("2026-11-12T00:00"), down))
     (folder / "rules").mkdir()
     shutil.copy(folder / "rules.yml", folder / "rules")
     shutil.copytree(bundle.folder(), folder / "alerts")

@@ -12,7 +12,7 @@ import pytest
 
 from chaoskit.cli import run
 from chaoskit.cli.all import chaoskit
-from tests.docs_commands import ELSEWHERE, RUN, SLOW, WHOLE, commands, lay_out, words
+from tests.docs_commands import ELSEWHERE, PLANNED, RUN, SLOW, WHOLE, commands, lay_out, words
 from tests.docs_commands import PAGES as TEXTS
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +123,7 @@ def test_commands_are_found_in_a_page(text: str, found: list[str], monkeypatch: 
 def test_the_quick_commands_of_a_page_end_as_it_says(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lay_out(tmp_path)
+    lay_out(tmp_path, page)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
     quick = {one: code for one, code in RUN[page].items() if one not in SLOW}
@@ -144,6 +144,15 @@ def test_loads_that_the_pages_show_can_be_planned(tmp_path: Path, monkeypatch: p
     shown = [one for one in commands("load.md") if one.startswith("chaoskit run worker-unhealthy --set")]
     assert {one: int(run(["plan", *words(one)[1:]])) for one in shown} == dict.fromkeys(shown, 0)
     assert shown
+
+
+@pytest.mark.stack
+def test_gates_that_the_page_shows_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
+    shown = [one for one in commands("gate.md") if re.fullmatch(PLANNED, one)]
+    assert {one: int(run([*words(one), "--dry-run"])) for one in shown} == dict.fromkeys(shown, 0)
+    assert len(shown) > 3
 
 
 # Why a page needs no example, table or limits of its own.

@@ -260,7 +260,7 @@ def test_a_recorder_that_is_not_there_is_off(tmp_path: Path, pages: Pages) -> No
     pages.metrics = "process_start_time_seconds 1\n"
     assert look(follower) == "it is off: this Alertmanager has no event recorder lost"
     pages.metrics = "go_goroutines 1\n"
-    assert look(follower) == "http://a/metrics shows none of Alertmanager's counters"
+    assert look(follower) == "http://a/metrics shows none of Alertmanager's counters: is this URL Alertmanager's?"
     (tmp_path / "events.jsonl").unlink()
     assert look(follower).endswith("No such file or directory lost")
     follower.close()
