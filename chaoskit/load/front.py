@@ -9,10 +9,9 @@ before its totals is lost. A clock that is off is measured by what comes soonest
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,7 +42,7 @@ from chaoskit.load.messages import (
     decode_worker,
     encode,
 )
-from chaoskit.load.tally import CLOCK_S
+from chaoskit.load.tally import CLOCK_S, Skew
 from chaoskit.load.tracking import clock
 from chaoskit.load.wire import FILE, LINE, Server
 from chaoskit.printable import plain
@@ -68,8 +67,7 @@ class _Worker:
     identity: str
     name: str
     heard_s: float
-    skew_s: float = math.inf
-    """The least so far, delays included."""
+    skew: Skew = field(default_factory=Skew)
     shift_s: int | None = None
     """Whole seconds by which its windows are moved, where its clock is off; known with the first of them."""
     over: bool = False
@@ -168,15 +166,15 @@ class Front:
             return
         one = self._all.setdefault(identity, _Worker(identity, host, 0.0))
         one.heard_s = time.monotonic()
-        one.skew_s = min(one.skew_s, clock() - hello.t)
+        one.skew.take(clock() - hello.t)
         self._tell(identity, encode(Beat()))
 
     def _pass_on(self, one: _Worker, report: Told) -> None:
         if isinstance(report, LoadWindow):
             begin_s, end_s = report.second
-            one.skew_s = min(one.skew_s, clock() - end_s)
+            one.skew.take(clock() - end_s)
         if one.shift_s is None and isinstance(report, LoadWindow):
-            one.shift_s = round(one.skew_s) if abs(one.skew_s) > CLOCK_S else 0
+            one.shift_s = round(one.skew.s) if abs(one.skew.s) > CLOCK_S else 0
         shift_s = one.shift_s or 0
         if isinstance(report, LoadWindow):
             report = msgspec.structs.replace(report, second=(begin_s + shift_s, end_s + shift_s))
@@ -186,7 +184,7 @@ class Front:
             report = msgspec.structs.replace(report, span=(begin_s + shift_s, end_s + shift_s))
         else:
             report = msgspec.structs.replace(report, t=report.t + shift_s)
-        self._to.say(Relayed(shard=self._part[one.identity], report=report, skew_s=round(one.skew_s, 3)))
+        self._to.say(Relayed(shard=self._part[one.identity], report=report, skew_s=round(one.skew.s, 3)))
 
     def _tell(self, identity: str, line: bytes) -> None:
         self._send(identity, Message(LINE, line, identity))  # type: ignore[no-untyped-call]
@@ -199,4 +197,4 @@ class Front:
         if not one.over:
             one.over = True
             lost = LoadState(state="down", t=clock(), detail="its connection ended before it told its totals")
-            self._to.say(Relayed(shard=self._part[identity], report=lost, skew_s=round(one.skew_s, 3)))
+            self._to.say(Relayed(shard=self._part[identity], report=lost, skew_s=round(one.skew.s, 3)))

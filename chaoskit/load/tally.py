@@ -6,6 +6,7 @@ The sums are what remains to be told when a process dies before it could tell it
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -15,8 +16,28 @@ from chaoskit.load.processes import process_name
 
 CLOCK_S = 0.5
 """How far the clock of another machine may be off: half a window."""
+_SAMPLES = 10
 WHOLE_S = 0.99
 """Windows at the edges of a load are shorter, and may be too short for a beat."""
+
+
+class Skew:
+    """How far the clock of another machine is behind ours: each sample is the instant of arrival less that of sending.
+
+    Of the last few samples the least counts, for a network only adds. A machine that was paused falls behind later on.
+    """
+
+    def __init__(self) -> None:
+        self.s = 0.0
+        """Seconds that it was off at the worst; below 0 where it is ahead."""
+        self._last: deque[float] = deque(maxlen=_SAMPLES)
+
+    def take(self, sample_s: float) -> None:
+        """Takes a sample; one alone may have been held up, so the first few count together."""
+        self._last.append(sample_s)
+        least_s = min(self._last)
+        if len(self._last) < _SAMPLES or abs(least_s) > abs(self.s):
+            self.s = least_s
 
 
 class Tally:

@@ -29,7 +29,7 @@ from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.host.ports import reserve
 from chaoskit.load.messages import Hello, LoadState, LoadWindow, encode
 from chaoskit.load.processes import Processes
-from chaoskit.load.tally import Tally
+from chaoskit.load.tally import Skew, Tally
 from chaoskit.report.load import load_line
 from tests.load_examples import Target, adds_up, target
 from tests.load_machines import Machines, machines
@@ -329,6 +329,25 @@ def test_a_clock_that_is_off_by_less_than_half_a_second_is_let_pass() -> None:
         "the clock of worker load-1 on b, which bore 50% of the load, is 3.2 s fast, so its seconds are not those of "
         "the run"
     ]
+
+
+@pytest.mark.parametrize(
+    ("samples", "off_s"),
+    [
+        ([0.02], 0.02),
+        ([0.9, 0.02], 0.02),  # one was held up
+        ([0.02] * 10 + [0.9] * 9 + [0.02] * 5, 0.02),  # nine were
+        ([-6.9, -6.98, -6.95], -6.98),
+        ([0.02] * 20 + [5.02] * 10, 5.02),  # its machine was paused for 5 s
+        ([0.02] * 20 + [5.02] * 10 + [0.02] * 20, 5.02),
+        ([0.02] * 20 + [-2.9], -2.9),  # it was set forward
+    ],
+)
+def test_a_clock_is_told_from_a_network_that_holds_reports_up(samples: list[float], off_s: float) -> None:
+    skew = Skew()
+    for sample_s in samples:
+        skew.take(sample_s)
+    assert skew.s == off_s
 
 
 def test_a_clock_that_is_off_makes_the_load_unknown() -> None:
