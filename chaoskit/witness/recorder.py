@@ -130,4 +130,4 @@ class Tail:
             *whole, self._rest = (self._rest + chunk).split(b"\n")
             yield from filter(None, whole)
             if len(self._rest) > LONGEST:
-                raise ValueError(f"a line of {self.file} has no end")
+                raise ValueError(f"a line of {self.file} has no end: is it the file of Alertmanager's event recorder?")
