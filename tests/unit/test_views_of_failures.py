@@ -13,8 +13,8 @@ import pytest
 from html_page import read_page
 from rich.console import Console
 
-from chaoskit.cli.gate import _case
 from chaoskit.errors import ExitCode
+from chaoskit.gate.answer import _case
 from chaoskit.gate.candidate import candidate
 from chaoskit.gate.coverage import KINDS, covered, proven_by
 from chaoskit.gate.gate import Outcome
