@@ -112,6 +112,15 @@ def as_before() -> None:
         os.umask(_umask.pop())
 
 
+def sync_folder(folder: Path) -> None:
+    """Makes the names of new files in a folder durable, beyond their contents; raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def write_named(path: Path, content: bytes) -> None:
     """Writes a file that a person named, with the mode that their other files have; raises OSError."""
     before = os.umask(_umask[0]) if _umask else None

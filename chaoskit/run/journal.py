@@ -20,7 +20,7 @@ import msgspec
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event, encode
-from chaoskit.files import HISTORY
+from chaoskit.files import HISTORY, sync_folder
 
 E = TypeVar("E", bound=Event)
 
@@ -42,11 +42,7 @@ class Journal:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
             # The kernel lets go of it when this process ends: a healing process knows by it that the run is gone.
             fcntl.flock(self._fd, fcntl.LOCK_EX)
-            folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(path.parent)
         except OSError as error:
             raise EquipmentError("journal", f"cannot make {path}: {error.strerror}", "choose another --out") from None
 

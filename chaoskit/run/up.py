@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chaoskit.alerting.config import ConfigFiles
@@ -16,6 +17,7 @@ from chaoskit.alerting.virtual import exact_scale
 from chaoskit.errors import BadInput, EquipmentError, Problem
 from chaoskit.events import Event
 from chaoskit.host.ports import LOOPBACK, check_free, reserve
+from chaoskit.inputs import attempt
 from chaoskit.localize.configuration import Localized, Ports, localize
 from chaoskit.localize.sink_addresses import SinkAddresses
 from chaoskit.run.metrics import RunMetrics
@@ -127,10 +129,7 @@ def _complain(stack: LocalStack) -> None:
 def _refuse_taken(ports: list[int]) -> None:
     problems: list[Problem] = []
     for port in ports:
-        try:
-            check_free(port)
-        except BadInput as error:
-            problems += error.problems
+        attempt(partial(check_free, port), problems)
     if problems:
         raise BadInput(problems)
 

@@ -1,6 +1,6 @@
 """The protections around a run from before its first fault until after its last undo, in this order:
 
-note the run -> is the stop lever down? -> the target's lock -> what dead runs left -> watchdog and lease
+note the run -> are runs stopped on this machine? -> the target's lock -> what dead runs left -> watchdog and lease
 """
 
 from __future__ import annotations

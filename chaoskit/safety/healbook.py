@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from chaoskit.events import Event, UndoBegin, UndoFail, UndoOk, decode_with, encode
-from chaoskit.files import HISTORY
+from chaoskit.files import HISTORY, sync_folder
 from chaoskit.trust import open_own, read_own
 
 BOOK = "heal.jsonl"
@@ -125,8 +125,4 @@ class HealBook:
         if whole < len(data):
             os.ftruncate(self._fd, whole)
         self._next = data.count(b"\n")
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)

@@ -14,7 +14,7 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 
@@ -101,21 +101,23 @@ def lock_file(target: str) -> Path:
 
 def locks() -> list[tuple[Note, bool]]:
     """Every lock of this user that says something, and whether it is held; else its owner died with it."""
-    found = []
+    return [(note, _held(path)) for path, note in _own()]
+
+
+def _own() -> Iterator[tuple[Path, Note]]:
+    """The files of this user's locks that say something."""
     for path in sorted(state_folder("locks").glob("*.lock")):
         with contextlib.suppress(OSError):
             if path.lstat().st_uid == os.geteuid() and (note := _note(read_own(path, once=True))):
-                found.append((note, _held(path)))
-    return found
+                yield path, note
 
 
 def forgive() -> list[str]:
     """Lets runs begin again on the targets whose last run left something; the names of those, which are not healed."""
     found = []
-    for path in state_folder("locks").glob("*.lock"):
-        with contextlib.suppress(OSError):
-            note = _note(read_own(path, once=True)) if path.lstat().st_uid == os.geteuid() else None
-            if note is not None and note.unhealed and not _held(path):
+    for path, note in _own():
+        if note.unhealed and not _held(path):
+            with contextlib.suppress(OSError):
                 path.unlink()
                 found.append(note.target)
     return found
@@ -145,7 +147,7 @@ def tidy() -> None:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 note = _note(os.pread(fd, SMALL, 0))
                 left = [read_standing(Path(folder)) for folder in note.folders] if note else []
-                if _is(fd, path) and not any(one.standing or one.damaged for one in left):
+                if _is(fd, path) and not any(one.unsettled for one in left):
                     path.unlink()
             finally:
                 os.close(fd)
@@ -244,23 +246,24 @@ def _taken(target: str, path: Path) -> Problem:
     # Between taking it and saying so there is a moment.
     waiting.await_true(lambda: _read(path) is not None, _WRITTEN_S, 0.01)
     note = _read(path)
-    who = f"process {note.owner.pid}, for {note.age_s:.0f} s ({', '.join(note.folders)})" if note else "somebody"
+    who = f"process {note.owner.pid}, for {note.age_s:.0f} s ({', '.join(note.folders)})" if note else "another process"
     return Problem(None, f"{target} is locked by {who}", "wait for its end, or end it with: chaoskit stop")
 
 
 def _stands(folder: Path) -> bool:
     """Whether a run's files show something in force, or cannot be read."""
     try:
-        ledger = read_standing(folder)
+        return read_standing(folder).unsettled
     except OSError:
         return True
-    return bool(ledger.standing or ledger.damaged)
 
 
 def _settle(target: str, path: Path, before: Note | None) -> None:
     """Undoes what a dead owner left; raises Refused where that is not possible, or its journal is not seen here."""
-    for folder in before.folders if before else []:
-        if before is not None and before.unhealed and _stands(Path(folder)):
+    if before is None:
+        return
+    for folder in before.folders:
+        if before.unhealed and _stands(Path(folder)):
             raise Refused(
                 Problem(
                     None,

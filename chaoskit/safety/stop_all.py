@@ -1,4 +1,4 @@
-"""The stop lever: every run on this machine ends and is healed, and none begins until `chaoskit unlock`.
+"""`chaoskit stop`: every run on this machine ends and is healed, and none begins until `chaoskit unlock`.
 
 The block is put down first and the runs are looked up afterwards; a run notes itself first and looks for the block
 afterwards. So whichever came first, no run slips through.

@@ -36,6 +36,11 @@ class FaultLedger:
         """The faults that were not seen undone, oldest first, each with the token that undoes it now."""
         return self.faults.standing
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a fault stands, or may stand because a line of the journal is damaged."""
+        return bool(self.standing or self.damaged)
+
     def feed(self, line: bytes) -> None:
         """Takes one line of a journal, without its newline."""
         try:

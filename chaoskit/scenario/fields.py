@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.units import format_duration, parse_duration, parse_rate, parse_ratio, parse_size
@@ -477,3 +478,13 @@ def bounds(node: Node, what: str, problems: Problems) -> Bounds | None:
         problems.say(node.place, f"{what} ends below its start: {node.raw}", f"write {upper}..{lower}")
         return None
     return lower, upper
+
+
+def address_parts(url: str, schemes: Collection[str]) -> SplitResult | None:
+    """The parts of an address of one of these schemes that names a host; None for any other text."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable and not any(map(str.isspace, url)) else None

@@ -13,7 +13,6 @@ from dataclasses import fields as fields_of
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from chaoskit.errors import Place
 from chaoskit.handles import handle_kinds, ways_of
@@ -177,12 +176,8 @@ def read_url(node: Node, what: str, problems: Problems) -> str | None:
         hint = "write it without, and access: {NAME: {username: USER, password_file: FILE}} beside it"
         problems.say(node.place, f"{what} carries a user or a password", hint)
         return None
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or any(character.isspace() for character in value):
+    parts = form.address_parts(value, ("http", "https"))
+    if parts is None:
         problems.say(node.place, f"{what} must be a URL, found {node.described()}", "write http://HOST:PORT")
         return None
     if parts.query or parts.fragment:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from chaoskit.scenario import fields as form
 from chaoskit.scenario.fields import Fields, Form, Problems, Record
@@ -34,12 +33,8 @@ def _address(*schemes: str) -> Form[str]:
         value = form.text(node, what, problems)
         if value is None:
             return None
-        try:
-            parts = urlsplit(value)
-            usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-        except ValueError:
-            usable = False
-        if not usable or any(character.isspace() for character in value):
+        parts = form.address_parts(value, schemes)
+        if parts is None or "@" in parts.netloc:
             # It may hold a secret, so it is not repeated.
             hint = f"write {schemes[0]}://HOST[:PORT]; users and passwords have keys of their own"
             problems.say(node.place, f"{what} is no address of {' or '.join(schemes)}", hint)

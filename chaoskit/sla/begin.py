@@ -26,7 +26,13 @@ def write_targets(file: Path, head: str, levels: str, say: Callable[[str], None]
     already, EquipmentError where Prometheus does not answer; then nothing is written.
     """
     if file.exists():
-        raise BadInput(Problem(Place(str(file)), "is there already, so no targets are written", "remove it, or name another with --write"))
+        raise BadInput(
+            Problem(
+                Place(str(file)),
+                "is there already, so no targets are written",
+                "remove it, or name another with --write",
+            )
+        )
     text = f"chaoskit: 1\n{head}\n{levels}"
     targets = parse_targets(text, str(file))
     source = Source(targets.sources[0])

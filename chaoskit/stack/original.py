@@ -373,7 +373,7 @@ def fitted(make: Callable[[frozenset[Setting]], Localized], amtool: Path) -> Loc
 def _unknown_to(amtool: Path, text: str) -> frozenset[Setting]:
     with tempfile.TemporaryDirectory(prefix="chaoskit-fit-") as folder:
         file = Path(folder) / _FILE
-        write_private(file, text.encode())  # the doors' words are in it
+        write_private(file, text.encode())  # the sinks' words are in it
         problems = check_alertmanager(amtool, file)
     named = {(p.place.line, m["key"]) for p in problems if p.place and (m := _UNKNOWN.fullmatch(p.message))}
     keys = ((key.place.line, path) for path, key, _ in read(text, _FILE).walk())

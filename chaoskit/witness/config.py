@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from email.utils import getaddresses
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -32,6 +31,7 @@ from chaoskit.alerting.config_alertmanager import leads_to_witness, path_for, re
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.plan.witnesses import WITNESS
+from chaoskit.scenario.fields import address_parts
 
 CANARY = "ChaoskitCanary"
 """The alert that doctor sends to see whether the way to the witness is open."""
@@ -214,7 +214,8 @@ class _Dumper(yaml.SafeDumper):
 def _root(text: str, url: str, file: str) -> yaml.MappingNode:
     """The file's own tree, once it was read as Alertmanager reads it."""
     reading = Reading()
-    if not _usable(url):
+    parts = address_parts(url, ("http", "https"))
+    if parts is None or parts.query or "@" in url:
         reading.problems.append(
             Problem(None, "--url is no URL of a witness", "such as http://127.0.0.1:9765, without a password")
         )
@@ -224,14 +225,6 @@ def _root(text: str, url: str, file: str) -> yaml.MappingNode:
     if not isinstance(root, yaml.MappingNode) or not _items(_get(root, "receivers")):
         raise BadInput(Problem(Place(file), "there is no receiver", "is it an Alertmanager configuration?"))
     return root
-
-
-def _usable(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or "@" in url)
-    except ValueError:
-        return False
 
 
 def _put(mapping: yaml.MappingNode, key: str, wanted: dict[str, Any], at: int | None = None) -> None:
