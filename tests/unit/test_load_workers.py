@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -270,8 +271,11 @@ def _in_namespaces() -> str:
     """Why there can be no network namespaces here; empty where there can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    tried = subprocess.run(["ip", "netns", "add", "ck-try"], capture_output=True, text=True, check=False)
-    subprocess.run(["ip", "netns", "del", "ck-try"], capture_output=True, check=False)
+    if shutil.which("ip") is None:
+        return "network namespaces need the program ip (iproute2)"
+    name = f"ck{os.getpid() % 10000}-0"
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     return tried.stderr.strip()
 
 
