@@ -300,7 +300,8 @@ def hosts() -> Iterator[list[str]]:
         yield made
     finally:
         for name in made:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+            for what in ("link", "netns"):  # a host may outlive its name for as long as a worker is on it
+                subprocess.run(["ip", what, "del", name], check=False, capture_output=True)
 
 
 @pytest.mark.long
