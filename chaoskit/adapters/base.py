@@ -194,9 +194,9 @@ def program(*argv: str, given: str | None = None, within_s: float = _PROGRAM_S) 
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise FaultError(f"there is no program {argv[0]} on this host") from None
+        raise FaultError(f"there is no program {argv[0]} on this host; install it, or correct PATH") from None
     except subprocess.TimeoutExpired:
-        raise FaultError(f"{argv[0]} gave no answer within {within_s:g} s") from None
+        raise FaultError(f"{argv[0]} gave no answer within {within_s:g} s; try it by hand") from None
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[:400]
         raise FaultError(f"{' '.join(argv)[:120]} ended with {done.returncode}: {said}")

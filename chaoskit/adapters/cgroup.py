@@ -74,7 +74,7 @@ def processor_s(group: str) -> float:
         figures = dict(line.split() for line in text.splitlines()) if " " in text else {"usage_usec": text}
         if "usage_usec" in figures:
             return int(figures["usage_usec"]) / unit
-    raise FaultError(f"the control group {group} is not there, or does not count processor time")
+    raise FaultError(f"the control group {group} is not there, or does not count processor time; correct group")
 
 
 def memory_bytes(group: str) -> int:
@@ -85,7 +85,7 @@ def memory_bytes(group: str) -> int:
         except (FaultError, OSError):
             continue
     # The root group of version 2 has no such file.
-    raise FaultError(f"the control group {group} is not there, or does not count memory")
+    raise FaultError(f"the control group {group} is not there, or does not count memory; correct group")
 
 
 def enter(group: str, pids: list[int], controllers: tuple[str, ...]) -> None:

@@ -49,7 +49,9 @@ def main_pid(keys: Mapping[str, str]) -> int:
     """The main process of the container; raises FaultError where it does not run."""
     state = Engine(keys).state(keys["container"])
     if state.process is None:
-        raise FaultError(f"the container {keys['container']} does not run on this host: it is {state.said}")
+        raise FaultError(
+            f"the container {keys['container']} does not run on this host: it is {state.said}; start it first"
+        )
     return int(state.process["pid"])
 
 

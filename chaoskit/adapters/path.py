@@ -44,7 +44,7 @@ class Folder(Adapter):
     def look(self) -> tuple[str, ...]:
         """The folder, where it is there."""
         if not Path(self.path).is_dir():
-            raise FaultError(f"there is no folder {self.path}")
+            raise FaultError(f"there is no folder {self.path}; make it, or correct path")
         return (self.path,)
 
 

@@ -78,7 +78,7 @@ def connected(at: Mapping[str, str], called: str = _LOOK) -> Iterator[Any]:
 def _find(at: Mapping[str, str]) -> None:
     with connected(at) as database:
         if database.execute("SELECT to_regclass(%s)", (_table(at),)).fetchone()[0] is None:
-            raise FaultError(f"there is no table {at['table']} in {database.info.dbname}")
+            raise FaultError(f"there is no table {at['table']} in {database.info.dbname}; correct table")
 
 
 def _table(at: Mapping[str, str]) -> str:

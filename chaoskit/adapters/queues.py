@@ -80,7 +80,7 @@ def places(at: Mapping[str, str]) -> dict[What, str]:
 def place(at: Mapping[str, str], what: What) -> str:
     """One of those names; raises FaultError where the handle names none."""
     if not (found := places(at)[what]):
-        raise FaultError(f"the queue {at['queue']} names no dead: for its dead letters")
+        raise FaultError(f"the queue {at['queue']} names no dead: for its dead letters; add it to the handle")
     return found
 
 

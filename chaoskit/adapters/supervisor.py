@@ -116,7 +116,7 @@ class Supervisord(Manager):
     def _called(self, name: str) -> str:
         names = self.names()
         if name not in names:
-            raise FaultError(f"supervisord knows no {name} of {self._at['program']}")
+            raise FaultError(f"supervisord knows no {name} of {self._at['program']}; see supervisorctl status")
         return names[name]
 
     def state(self, name: str) -> State:

@@ -54,7 +54,7 @@ class Units(Manager):
         wanted = self._at["unit"]
         if "*" not in wanted:
             if self._show(wanted)["LoadState"] != "loaded":
-                raise FaultError(f"systemd has no unit {_whole(wanted)}")
+                raise FaultError(f"systemd has no unit {_whole(wanted)}; see systemctl list-units")
             return (wanted.removesuffix(".service"),)
         words = ("list-units", "--all", "--plain", "--no-legend", "--no-pager", _whole(wanted))
         lines = program("systemctl", *words).splitlines()
@@ -68,7 +68,7 @@ class Units(Manager):
     def state(self, name: str) -> State:
         told = self._show(name)
         if told.get("LoadState") != "loaded":
-            raise FaultError(f"systemd has no unit {_whole(name)}")
+            raise FaultError(f"systemd has no unit {_whole(name)}; see systemctl list-units")
         process, still = local_process(int(told["MainPID"] or 0), name)
         # One that waits for its restart has no process, and would come up by itself.
         up = told["ActiveState"] in _UP and process is not None

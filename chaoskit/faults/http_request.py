@@ -44,7 +44,9 @@ class HttpRequest(Action[HttpRequestSettings]):
     def run(self, target: Target, settings: HttpRequestSettings) -> tuple[Seen, dict[str, Any]]:
         """Asks once; raises FaultError when no answer comes or it has another status."""
         if target.handle:
-            raise FaultError(f"http.request asks the target's service and has no handle such as {target.handle}")
+            raise FaultError(
+                f"http.request asks the target's service and has no handle such as {target.handle}; leave target out"
+            )
         what, begun = f"{settings.method} {settings.path}", time.time()
         url = target.address.url.rstrip("/") + settings.path
         with requests.Session() as session:
@@ -60,7 +62,9 @@ class HttpRequest(Action[HttpRequestSettings]):
                     allow_redirects=False,
                 )
             except requests.RequestException as error:
-                raise FaultError(f"{what}: no answer within {settings.timeout_s:g} s: {error}") from None
+                raise FaultError(
+                    f"{what}: no answer within {settings.timeout_s:g} s: {error}; raise timeout_s, or see the service"
+                ) from None
         shown = " ".join(answer.text.split())[:_SHOWN]
         if answer.status_code != settings.expect:
             raise FaultError(f"{what}: answered {answer.status_code}, expected was {settings.expect}: {shown}")

@@ -59,7 +59,7 @@ def token(pid: int, name: str) -> dict[str, Any]:
     try:
         return {"name": name, **identity.token(pid)}
     except ProcessLookupError:
-        raise FaultError(f"{name} (process {pid}) is not running") from None
+        raise FaultError(f"{name} (process {pid}) is not running; start it first") from None
     except OSError as error:
         raise FaultError(f"{name}: /proc does not tell which process {pid} is: {error.strerror}") from None
 

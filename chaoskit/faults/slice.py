@@ -92,7 +92,7 @@ def token(target: Target) -> Undo:
     """The part of a token that finds the burners; raises FaultError where the target has no slice."""
     mark = target.address.mark
     if not mark:
-        raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked")
+        raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked; name another")
     return {**burning(target), "mark": dict(mark)}
 
 
@@ -411,7 +411,7 @@ class DiskFill(Fault[DiskFillSettings]):
         """Chooses a name; raises FaultError where there is no folder, or too little room on the machine itself."""
         folder = Path(target.address.folder)
         if not target.address.folder or not folder.is_dir():
-            raise FaultError(f"{target.handle}: the target does not say which folder its quota is about")
+            raise FaultError(f"{target.handle}: the target does not say which folder its quota is about; name another")
         free = shutil.disk_usage(folder).free
         if settings.size + _SPARE_BYTES > free:
             raise FaultError(
