@@ -32,7 +32,7 @@ from chaoskit.gate.index import Ended, write_index
 from chaoskit.gate.part import HOURS_PART, Part, Shard, choose_part, describe_part, write_part
 from chaoskit.gate.record import AtScale, Record, load_record, read_record, save_record
 from chaoskit.gate.schedule import Schedule, shared_out
-from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, schedule_view
+from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, said_of, schedule_view
 from chaoskit.observe.pressure import idle_cores
 from chaoskit.rehearse.hours import play_hours, plays
 from chaoskit.report.judge_run import MARKDOWN
@@ -255,13 +255,12 @@ def _play(
     keep(outcomes, hours, not_chosen)
     ending = ending_of(outcomes, hours, not_chosen, broken_off=bool(unplayed), gap=gap_of(coverage, require))
     left_out = sorted([*not_chosen, *unplayed], key=lambda one: one.name)
-    ended = Ended(where, outcomes, coverage, left_out, ending, took_s, old, str(part.shard) if part else "")
-    return ending, tell(ended, hours, gap_of(coverage, require), out, record, plan.time_scale, screen)
+    named = str(part.shard) if part else ""
+    ended = Ended(where, outcomes, coverage, left_out, ending, took_s, old, named, hours)
+    return ending, tell(ended, gap_of(coverage, require), out, record, plan.time_scale, screen)
 
 
-def tell(
-    ended: Ended, hours: Sequence[Row], gap: str, out: Path, record: Record, time_scale: float, screen: Console
-) -> Path:
+def tell(ended: Ended, gap: str, out: Path, record: Record, time_scale: float, screen: Console) -> Path:
     """Prints what a gate or a merge came to, and leaves its page and its record; the page."""
     known = record.at(time_scale)
     for one in ended.outcomes:
@@ -269,8 +268,8 @@ def tell(
         known.note(one.candidate.name, one.exit_code, one.folder.stat().st_mtime, one.took_s, run)
     save_record(out, record)
     print_to(screen, gate_view(ended.outcomes, ended.coverage, known, ended.left_out))
-    for row in hours:
-        screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason or row.rests_on)}", highlight=False)
+    for row in ended.hours:
+        screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(said_of(row))}", highlight=False)
     if gap:
         screen.print(gap)
     index = write_index(ended)

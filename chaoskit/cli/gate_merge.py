@@ -51,8 +51,8 @@ def merge_command(
     if junitxml is not None:
         cases = cases_of(whole.outcomes, whole.hours, whole.left_out)
         leave(junitxml, junit("chaoskit gate", cases), named=True)
-    ended = Ended(folder, whole.outcomes, whole.coverage, whole.left_out, ending, whole.took_s, old)
-    index = tell(ended, whole.hours, gap, out, load_record(out), given[0].part.time_scale, screen)
+    ended = Ended(folder, whole.outcomes, whole.coverage, whole.left_out, ending, whole.took_s, old, hours=whole.hours)
+    index = tell(ended, gap, out, load_record(out), given[0].part.time_scale, screen)
     if format_ == "markdown":
         click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)
     return ending

@@ -16,7 +16,7 @@ from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.gate import Outcome
 from chaoskit.report.changes import Changed, changes
 from chaoskit.report.judge_run import read_verdict
-from chaoskit.verify.verdict import Verdict
+from chaoskit.verify.verdict import ORDER, Row, Verdict
 
 SUMMARY = "gate.json"
 _MOST_S = 1.5
@@ -45,6 +45,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float = 0.0
     left_out: list[LeftOut] = []
     unproven: dict[str, list[str]] = {}
+    intervals: list[Row] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Earlier:
     folder: Path
     scenarios: dict[str, Scenario]
     unproven: dict[str, list[str]]
+    intervals: Sequence[Row] = ()
 
     def verdict(self, name: str) -> Verdict | None:
         """A scenario's verdict; None where it left none that can be read."""
@@ -69,11 +71,14 @@ def read_gate(folder: Path) -> Earlier:
         said = error.strerror if isinstance(error, OSError) else str(error)
         hint = f"give the folder of an earlier gate, which holds a {SUMMARY}"
         raise BadInput(Problem(Place(str(folder / SUMMARY)), f"cannot be read: {said}", hint)) from None
-    return Earlier(folder, {one.name: one for one in read.scenarios}, read.unproven)
+    return Earlier(folder, {one.name: one for one in read.scenarios}, read.unproven, read.intervals)
 
 
-def differences(old: Earlier, outcomes: Sequence[Outcome], coverage: Coverage) -> list[tuple[str, Changed]]:
-    """The differences by scenario; then, under no name, scenarios that only one gate played, and changed coverage."""
+def differences(
+    old: Earlier, outcomes: Sequence[Outcome], coverage: Coverage, hours: Sequence[Row] = ()
+) -> list[tuple[str, Changed]]:
+    """The differences by scenario; then, under no name, scenarios that only one gate played, time intervals with
+    another result, and changed coverage."""
     found = []
     for outcome in sorted(outcomes, key=lambda one: one.candidate.name):
         name, before = outcome.candidate.name, old.verdict(outcome.candidate.name)
@@ -84,7 +89,8 @@ def differences(old: Earlier, outcomes: Sequence[Outcome], coverage: Coverage) -
                 found.append((name, Changed("verdict", old.scenarios[name].result, "ERROR", True)))
             elif slower := _slower(old.scenarios[name].took_s, outcome.took_s):
                 found.append((name, slower))
-    return found + [("", change) for change in (*_played(old, outcomes), *_coverage(old, coverage))]
+    others = (*_played(old, outcomes), *_hours(old, hours), *_coverage(old, coverage))
+    return found + [("", change) for change in others]
 
 
 def _played(old: Earlier, outcomes: Sequence[Outcome]) -> Iterator[Changed]:
@@ -92,6 +98,13 @@ def _played(old: Earlier, outcomes: Sequence[Outcome]) -> Iterator[Changed]:
     for names, words in ((now - old.scenarios.keys(), ("no", "yes")), (old.scenarios.keys() - now, ("yes", "no"))):
         if names:
             yield Changed(f"played: {', '.join(sorted(names))}", *words, None)
+
+
+def _hours(old: Earlier, hours: Sequence[Row]) -> Iterator[Changed]:
+    before = {row.about: row.result for row in old.intervals}
+    for row in hours:
+        if (was := before.get(row.about, row.result)) != row.result:
+            yield Changed(row.about, was, row.result, ORDER.index(row.result) < ORDER.index(was))
 
 
 def _coverage(old: Earlier, coverage: Coverage) -> Iterator[Changed]:

@@ -18,7 +18,7 @@ from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.earlier import SUMMARY, Earlier, Scenario, differences
 from chaoskit.gate.figures import Cell, by_hop, by_receiver, href_of, notices_and_alerts, promises, smallest
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.view import reasons_of
+from chaoskit.gate.view import reasons_of, said_of
 from chaoskit.markdown import document, folded, plain, table
 from chaoskit.report.html import began_at, render
 from chaoskit.report.html_causes import Cause, causes
@@ -26,7 +26,7 @@ from chaoskit.report.judge_run import MARKDOWN, PAGE, read_verdict
 from chaoskit.report.text import real, shortened
 from chaoskit.surroundings import leave
 from chaoskit.units import amount
-from chaoskit.verify.verdict import Result
+from chaoskit.verify.verdict import ORDER, Result, Row
 
 INDEX = "index.html"
 _MOST_REASONS = 5
@@ -49,6 +49,8 @@ class Ended:
     """An earlier one to compare it with."""
     part: str = ""
     """Which part of a gate it is; empty for a whole one."""
+    hours: Sequence[Row] = ()
+    """The time intervals that were played inside and outside."""
 
     @property
     def answer(self) -> str:
@@ -113,6 +115,7 @@ def _shown(gate: Ended) -> dict[str, Any]:
         "unhealed": [one.candidate.name for one in listed if one.exit_code == ExitCode.NOT_HEALED],
         "again": [line for line in lines if line.first],
         "left_out": [one for one in gate.left_out if not one.wrong],
+        "hours": sorted(gate.hours, key=lambda row: ORDER.index(row.result)),
         "percent": f"{coverage.percent:.0f}",
         "coverage": [
             (kind, len(coverage.all[kind] & coverage.proven[kind]), len(coverage.all[kind]), coverage.missing(kind))
@@ -138,7 +141,7 @@ def _shown(gate: Ended) -> dict[str, Any]:
         "least": least,
         "facts": _facts(outcomes),
         "before": gate.old.folder.name if gate.old else "",
-        "changes": differences(gate.old, outcomes, coverage)[:_MOST_CHANGES] if gate.old else None,
+        "changes": differences(gate.old, outcomes, coverage, gate.hours)[:_MOST_CHANGES] if gate.old else None,
     }
 
 
@@ -167,6 +170,7 @@ def _summary(gate: Ended) -> bytes:
             ),
         ],
         "left_out": [one for one in gate.left_out if not one.wrong],
+        "intervals": gate.hours,
         "unproven": {kind: gate.coverage.missing(kind) for kind in KINDS},
     }
     return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
@@ -253,6 +257,8 @@ def _markdown(shown: Mapping[str, Any]) -> str:
         head += [f"**NOT HEALED**: {', '.join(map(plain, shown['unhealed']))}. Run `chaoskit heal --all` there.", ""]
     bad = [line for line in lines if line.result != "PASS"]
     parts = [[f"- **{line.result}** {plain(line.name)}", *_reasons(line)] for line in bad]
+    hours = [(row.result, plain(row.about), plain(said_of(row))) for row in shown["hours"]]
+    parts += [[f"- **{result}** {about}", f"  - {said}"] for result, about, said in hours if result != Result.PASS]
     parts.append([""])
     if shown["changes"] is not None:
         rows = [
@@ -269,6 +275,7 @@ def _markdown(shown: Mapping[str, Any]) -> str:
     ]
     head_ = ("", "scenario", "smallest margin", "notices for alerts", "took")
     parts.append(folded(f"all {len(lines)} scenarios", table(head_, all_)))
+    parts.append(folded("time intervals, inside and outside", table(("", "interval", ""), hours)))
     parts += [folded(title.lower(), _grid(what, matrix)) for title, what, matrix, _ in shown["matrices"]]
     gaps = [
         f"- {kind}: {proven} of {every}; without proof: {', '.join(map(plain, missing))}"

@@ -12,12 +12,20 @@ from chaoskit.gate.coverage import covered
 from chaoskit.gate.earlier import Earlier
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.index import Ended, write_index
+from chaoskit.hop import Hop
 from chaoskit.report.html import page
+from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import judge_all, plan_of, verify
 from tests.browser.conftest import Look
 from tests.browser.seen import faint, too_wide
 from tests.golden.doctored import recorded
 
+HOURS = [
+    Row(about="mute_time_intervals nights, inside: team (alertmanager.yml:7)", hop=Hop.HOURS, result=Result.PASS,
+        rests_on="silent, and its twin was told; Mon 02:00 UTC is played now"),
+    Row(about="mute_time_intervals nights, outside: team (alertmanager.yml:7)", hop=Hop.HOURS, result=Result.FAIL,
+        reason="the route was not told, and its twin was; Mon 14:00 UTC is played now; see alertmanager.yml:1"),
+]  # fmt: skip
 STATES = ["kept", "notified-late", "mailbox-died", "run-killed"]
 
 
@@ -58,7 +66,7 @@ def gate(folder: Path) -> str:
     coverage = covered(plan.config, [], ())
     for old in (None, Earlier(folder, {}, {})):
         left_out = (LeftOut("d", "not selected", "X"),)
-        file = write_index(Ended(folder, outcomes, coverage, left_out, ExitCode.FAIL, 61.0, old))
+        file = write_index(Ended(folder, outcomes, coverage, left_out, ExitCode.FAIL, 61.0, old, hours=HOURS))
     return file.as_uri()
 
 

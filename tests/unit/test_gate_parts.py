@@ -189,7 +189,7 @@ def answered(
     plan = next(one.candidate.plan for one in outcomes if one.candidate.plan)
     coverage = covered(plan.config, proofs_of(outcomes), plan.profile.standing)
     ending = ending_of(outcomes, hours, left_out, broken_off=False, gap="")
-    write_index(Ended(folder, outcomes, coverage, left_out, ending, took_s, None, part))
+    write_index(Ended(folder, outcomes, coverage, left_out, ending, took_s, None, part, hours))
     (folder / "junit.xml").write_bytes(junit("chaoskit gate", cases_of(outcomes, hours, left_out)))
 
 

@@ -21,13 +21,14 @@ from chaoskit.cli import commands, run
 from chaoskit.errors import BadInput, EquipmentError, ExitCode
 from chaoskit.gate.candidate import LeftOut, candidate
 from chaoskit.gate.coverage import could_prove, covered
-from chaoskit.gate.earlier import SUMMARY, Earlier, read_gate
+from chaoskit.gate.earlier import SUMMARY, Earlier, differences, read_gate
 from chaoskit.gate.figures import by_hop, by_receiver, smallest
 from chaoskit.gate.gate import Gate, Outcome
 from chaoskit.gate.index import INDEX, Ended, write_index
 from chaoskit.gate.schedule import Schedule
 from chaoskit.hop import Hop
 from chaoskit.rehearse.hours import plays
+from chaoskit.report.changes import Changed
 from chaoskit.report.html import environment
 from chaoskit.report.judge_run import MARKDOWN, PAGE, VERDICT
 from chaoskit.report.junit import junit, promises
@@ -364,3 +365,28 @@ def test_a_gate_plays_the_time_intervals_of_its_routes_once_and_they_count(
     assert f"{result:7}  nights, inside: " in capsys.readouterr().out
     cases = {case.get("name"): case for case in ET.fromstring(file.read_bytes()).iter("testcase")}
     assert bool(len(cases["nights, inside"])) is (result != "PASS")
+    (where,) = (tmp_path / "out").glob("*-gate")
+    (row,) = json.loads((where / SUMMARY).read_bytes())["intervals"]
+    assert (row["about"], row["result"]) == ("nights, inside", result)
+    why = "the route was told" if result != "PASS" else "silent"
+    shown = " ".join(read_page((where / INDEX).read_bytes()).text.split())
+    mark = "" if result == "PASS" else f"{result} "
+    assert shown.partition(" interval seen ")[2].startswith(f"{mark}nights, inside {why} ")
+    told, _, folded = (where / MARKDOWN).read_text().partition("<details>")
+    assert (f"- **{result}** nights, inside\n  - {why}\n" in told) is (result != "PASS")
+    assert f"| {result} | nights, inside | {why} |" in folded
+
+
+def test_a_time_interval_that_ends_otherwise_than_in_an_earlier_gate_is_a_change(tmp_path: Path) -> None:
+    kept, told = (
+        Row(about="nights, inside", hop=Hop.HOURS, result=Result.PASS, rests_on="silent"),
+        Row(about="nights, inside", hop=Hop.HOURS, result=Result.FAIL, reason="the route was told"),
+    )
+    other = msgspec.structs.replace(kept, about="days, inside")
+    nothing = covered(PLAN.config, [], ())
+    write_index(Ended(tmp_path, [], nothing, (), ExitCode.PASS, hours=[kept, other]))
+    old = read_gate(tmp_path)
+    assert [one for _, one in differences(old, [], nothing, [told, other])] == [
+        Changed("nights, inside", "PASS", "FAIL", True)
+    ]
+    assert differences(old, [], nothing, [kept]) == []
