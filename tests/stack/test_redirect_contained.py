@@ -131,7 +131,7 @@ def probe(folder: Path, binaries: Any, config: dict[str, Any], doors: Redirected
     job = {
         "folder": str(folder),
         "config": config,
-        "doors": [asdict(door) for door in doors.given],
+        "doors": [asdict(door) for door in doors.doors],
         "binaries": {name: str(path) for name, path in asdict(binaries).items() if name != "versions"},
         "await": await_,
     }
