@@ -140,7 +140,8 @@ def gate_command(
         everyone, unfit = suited(everyone, wanted)
         left_out += unfit
     known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
-    side_by_side = jobs or stacks_side_by_side(os.cpu_count() or 1, idle_cores())
+    one_load = any(one.plan.profile.load.workers for one in everyone)
+    side_by_side = _side_by_side(jobs, one_load)
     planned = planned_by.at(everyone[0].plan.time_scale) if everyone else AtScale()
     chosen, more = select(everyone, wanted, planned, side_by_side)
     left_out = sorted([*left_out, *more], key=lambda one: one.name)
@@ -155,6 +156,7 @@ def gate_command(
         chosen, others, part = _shared(chosen, shard, left_out, asked, dry_run)
         left_out = sorted([*left_out, *others], key=lambda one: one.name)
     schedule = scheduled(chosen, side_by_side, tries=_TRIES)
+    schedule = schedule.calmer() if one_load else schedule
     print_to(screen, schedule_view(schedule, why=dry_run))
     print_to(screen, told_view([one.plan for one in chosen]))
     if dry_run:
@@ -182,6 +184,14 @@ def gate_command(
         if codes[-1] == ExitCode.ABORTED or (first and codes[-1] != ExitCode.PASS):
             break
     return worst(codes)
+
+
+def _side_by_side(jobs: int | None, one_load: bool) -> int:
+    """How many stacks at once; one where load workers of other machines come to the one port of a profile."""
+    if one_load and (jobs or 1) > 1:
+        what = f"-j {jobs}: load workers of other machines bear the load of one stack at a time"
+        raise BadInput(Problem(None, what, "leave out -j, or play with `processes` on this machine"))
+    return 1 if one_load else jobs or stacks_side_by_side(os.cpu_count() or 1, idle_cores())
 
 
 def _refuse_beside_shard(

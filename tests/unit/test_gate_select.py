@@ -127,6 +127,20 @@ def test_what_does_not_fit_the_budget_or_cannot_be_read_is_listed(gate: Gate, tm
     assert "left out: broken (last passed: never): " in said
 
 
+def test_load_workers_of_other_machines_bear_one_stack_at_a_time(gate: Gate, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("f" * 32)
+    token.chmod(0o600)
+    workers = f"load={{rate: 40/s, workers: {{expect: 2, bind: 127.0.0.1, port: 5557, token_file: {token}}}}}"
+    options = ("worker-unhealthy", "disk-space-low", "--set", workers)
+    code, said = gate(*options)
+    assert code is ExitCode.PASS, said
+    assert "1 side by side" in said
+    code, said = gate(*options, "-j", "2")
+    assert code is ExitCode.USAGE
+    assert "-j 2: load workers of other machines bear the load of one stack at a time" in said
+
+
 def test_shipped_scenarios_that_do_not_fit_another_configuration_are_left_out(gate: Gate, tmp_path: Path) -> None:
     """They are named with the reason, and are no complaint; what is wrong with the configuration itself is one."""
     for one in (tmp_path / "scenarios").iterdir():
