@@ -409,12 +409,9 @@ def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, besid
     """Probes of everything but the level itself: others that are well, resets, gaps, no traffic, an end."""
     series = way.way.make(way.rest, up)
     at, steps = f"at {up:.12g}{beside}", way.way.steps
-    resting = tuple(map(_at_rest, series))
-    for label in _told_apart(work, series):
-        others = tuple(_relabelled(one, label) for one in resting)
-        yield work.probe(f"{at}, one of two by {label}", (*series, *others), steps)
-        alike = tuple(_relabelled(one, label) for one in series)
-        yield work.probe(f"{at}, both of two by {label}", (*series, *alike), steps)
+    for label, these, others in _told_apart(work, series):
+        yield work.probe(f"{at}, one of two by {label}", (*these, *map(_at_rest, others)), steps)
+        yield work.probe(f"{at}, both of two by {label}", (*these, *others), steps)
     for other in (each for each in sides(work.subject) if each.text != side.text):
         away = {other.text: (_rest(other), _rest(other))}
         for one in itertools.islice(work.ways(side, away), len(_WAYS)):
@@ -440,18 +437,27 @@ def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, besid
     yield work.probe(f"without series{beside}", (), steps)
 
 
-def _told_apart(work: _Work, series: Sequence[Scripted]) -> list[str]:
-    """The labels by which a second one of each series is told apart: the instance, and what the rule groups by."""
-    grouped = {
-        label
-        for expr in (*work.exprs, *(each.expr for each in work.subject.shown))
-        for one in below(promql.parse(expr))
-        if isinstance(one, promql.AggregateExpr) and one.modifier is not None
-        and "by" in str(one.modifier.type).lower()
-        for label in one.modifier.labels
-    }  # fmt: skip
+def _told_apart(
+    work: _Work, series: Sequence[Scripted]
+) -> Iterator[tuple[str, Sequence[Scripted], Sequence[Scripted]]]:
+    """The labels by which a second one of each series is told apart, with the first and the second ones.
+
+    These are the instance, what the rule groups by, and what it says to sum away: series that lack that get it.
+    """
+    grouped: dict[bool, set[str]] = {True: {"instance"}, False: set()}
+    for expr in (*work.exprs, *(each.expr for each in work.subject.shown)):
+        for one in below(promql.parse(expr)):
+            if isinstance(one, promql.AggregateExpr) and one.modifier is not None:
+                grouped["by" in str(one.modifier.type).lower()].update(one.modifier.labels)
     there = {label for one in series for label, _ in one.labels}
-    return [label for label in ("instance", *sorted(grouped - {"le", "instance"})) if label in there]
+    for label in sorted((grouped[True] & there) - {"le"}, key=lambda label: (label != "instance", label)):
+        yield label, series, [_relabelled(one, label) for one in series]
+    for label in sorted(grouped[False] - {"le", "instance"}):
+        bare = [one for one in series if label not in dict(one.labels)]  # the others are chosen by its value
+        named = [replace(one, labels=tuple(sorted((*one.labels, (label, _MARK))))) for one in bare]
+        if bare:
+            first = [one for one in series if one not in bare]
+            yield label, [*first, *named], [_relabelled(one, label) for one in named]
 
 
 def _relabelled(one: Scripted, label: str) -> Scripted:

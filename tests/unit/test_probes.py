@@ -182,6 +182,19 @@ def test_a_record_that_only_an_annotation_reads_is_approved_as_well_as_the_firin
         assert "zone_shop:errors:ratio" in lines(said, CHANGED)[0]
 
 
+def test_what_a_rule_says_to_sum_away_comes_twice(tool: Tool) -> None:
+    """Series lack that label otherwise, so that a rule which keeps it, or takes the larger, answers alike."""
+    count = "max_over_time(restarts_total[10m]) - min_over_time(restarts_total[10m])"
+    summed = (count, f"sum without (why) ({count})")
+    folder = approved(tool, summed)
+    text = (folder / "Restarts" / "levels.txt").read_text()
+    assert 'why="one-two"' in text
+    assert not any(asked(tool, summed, approved=folder).findings.values())
+    for change in (("without (why)", "without (job)"), ("sum without", "max without")):
+        said = asked(tool, summed, change, approved=folder)
+        assert (lines(said, WRONG), len(lines(said, CHANGED))) == ([], 1), change
+
+
 def test_a_difference_shows_both_answers_and_where_they_are_approved(tool: Tool) -> None:
     folder = approved(tool)
     (said,) = lines(asked(tool, ("for: 1m", "for: 2m"), approved=folder), CHANGED)
