@@ -314,7 +314,7 @@ def test_without_an_alertmanager_nobody_hears_of_anything(old: str, new: str) ->
     ("old", "new", "said"),
     [
         ("'am-2:9093'", "'am-3:9093'", "tells: am-1:9093, am-2:9093 becomes am-1:9093, am-3:9093"),
-        ("{site: one}", "{site: two}", "every alert, site: one becomes two (external_labels go out"),
+        ("{site: one}", "{site: two}", "every alert, site: one becomes two (Prometheus adds external_labels"),
         ("{site: one}", "{site: one, env: x}", "every alert, env: none becomes x"),
         ("scrape_interval: 1m", "scrape_interval: 2m", "job other: scraped every: 1m becomes 2m"),
         ("scrape_interval: 1m", "{0}\n    scrape_timeout: 1s", "job other: given up after: 10s becomes 1s"),

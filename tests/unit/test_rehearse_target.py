@@ -178,7 +178,7 @@ def test_the_kind_acts_on_the_page_at_its_address_and_is_held_by_the_run_itself(
     assert held.take_back().detail == "rested"
     assert page.done == [(['up{job="a"}'], 15.0), ['up{job="a"}']]
     PAGES.pop(URL)
-    with pytest.raises(FaultError, match="no rehearsal shows series here"):
+    with pytest.raises(FaultError, match="series are shown by a rehearsal alone"):
         held.await_effect()
     assert held.take_back().detail == "it ended with the run that showed it"
 
