@@ -1,10 +1,13 @@
 """systemctl and systemd-run for tests, which behave as documented: states, MainPID, stop, start, a transient timer.
 
-Units are kept in the folder that SYSTEMD_OF_TEST names; their processes are real ones.
+Units are files of one folder; their processes are real ones.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import json, os, signal, subprocess, sys, time
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-at = Path(os.environ["SYSTEMD_OF_TEST"])
+at = Path(UNITS)
 words = sys.argv[1:]
 options = [one for one in words if one.startswith("--") and one != "--"]
 rest = [one for one in words if not one.startswith("--") or one == "--"]
@@ -84,11 +87,25 @@ else:
 """
 
 
-def install(folder: Path) -> dict[str, str]:
-    """Both programs in a folder; the variables by which they are found and find their units."""
-    (folder / "bin").mkdir()
-    (folder / "units").mkdir()
+def install(folder: Path) -> tuple[Path, Path]:
+    """The folder of both programs, to be put before PATH, and the one of their units."""
+    programs, units = folder / "bin", folder / "units"
+    for one in (programs, units):
+        one.mkdir()
     for name in ("systemctl", "systemd-run"):
-        (folder / "bin" / name).write_text(f"#!{sys.executable}\n{PROGRAM}")
-        (folder / "bin" / name).chmod(0o755)
-    return {"SYSTEMD_OF_TEST": str(folder / "units"), "BIN": str(folder / "bin")}
+        (programs / name).write_text(f"#!{sys.executable}\nUNITS = {str(units)!r}\n{PROGRAM}")
+        (programs / name).chmod(0o755)
+    return programs, units
+
+
+def load(units: Path, name: str) -> None:
+    """A service that is loaded and down, and that each kill would restart."""
+    told = {"LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead", "MainPID": 0, "Restart": "always"}
+    (units / f"{name}.service").write_text(json.dumps(told))
+
+
+def end(units: Path) -> None:
+    """Ends the services' processes."""
+    for file in units.glob("*.service"):
+        if pid := json.loads(file.read_text())["MainPID"]:
+            os.kill(pid, signal.SIGKILL)

@@ -34,6 +34,12 @@ class Toxiproxy:
     toxics: dict[str, dict[str, Any]] = field(default_factory=dict)
     chance: random.Random = field(default_factory=lambda: random.Random(1))
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where connections go in."""
+        host, _, port = self.listen.partition(":")
+        return host, int(port)
+
     def answer(self, method: str, path: str, body: Any, agent: str) -> tuple[int, Any]:
         """Status and body, as documented."""
         if agent.startswith("Mozilla/"):

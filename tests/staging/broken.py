@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.kill_adapters import Broken
+from tests import fake_systemctl, fake_tc
+from tests import toxiproxy as fake_toxiproxy
 from tests.staging_servers import (
     answers,
     docker,
@@ -61,6 +65,12 @@ startsecs=0
 """
 
 
+def stands_still(pid: str) -> bool:
+    """Whether a process is stopped, or gone."""
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "T"
+
+
 def supervisor(stack: ExitStack, folder: Path) -> Sequence[Broken]:
     """One of two workers, killed and kept down, stopped, paused."""
     sock = stack.enter_context(supervisor_server(PROGRAMS))
@@ -70,9 +80,8 @@ def supervisor(stack: ExitStack, folder: Path) -> Sequence[Broken]:
         found = []
         for line in supervisorctl(sock, "status").splitlines():
             name, state, *more = line.split()
-            stat = Path(f"/proc/{more[1].rstrip(',')}/stat") if state == "RUNNING" else None
-            if stat is None or not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "T":
-                found.append(f"{name} is {state if stat is None else 'stopped'}")
+            if state != "RUNNING" or stands_still(more[1].rstrip(",")):
+                found.append(f"{name} is {state if state != 'RUNNING' else 'stopped'}")
         return found
 
     return tuple(
@@ -231,6 +240,74 @@ def path(stack: ExitStack, folder: Path) -> Sequence[Broken]:
     )
 
 
+def first_on_path(stack: ExitStack, programs: Path) -> None:
+    """Programs that are found before the system's own."""
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{programs}:{before}"
+    stack.callback(os.environ.__setitem__, "PATH", before)
+
+
+def systemd(stack: ExitStack, folder: Path) -> Sequence[Broken]:
+    """A stand-in: one of two units; its systemctl is asked, timers included, which never fire by themselves."""
+    programs, units = fake_systemctl.install(folder)
+    first_on_path(stack, programs)
+    stack.callback(fake_systemctl.end, units)
+    names = ("worker@1", "worker@2")
+    for name in names:
+        fake_systemctl.load(units, name)
+        subprocess.run(["systemctl", "start", "--", f"{name}.service"], check=True)
+
+    def wrong() -> list[str]:
+        found = [timer.name for timer in units.glob("*.timer")]
+        for name in names:
+            show = ["systemctl", "show", "--property=ActiveState,MainPID", "--value", "--", f"{name}.service"]
+            state, pid = subprocess.run(show, capture_output=True, text=True, check=True).stdout.split()
+            if state != "active" or stands_still(pid):
+                found.append(f"{name} is {state}, process {pid}")
+        return found
+
+    where = ["--target", "role:worker=worker@1", *at("via=systemd", "unit=worker@*")]
+    return tuple(
+        Broken(kind, [kind, *where, *more], wrong)
+        for kind, more in (("process.kill", ["--with", "hold=true"]), ("process.stop", []), ("process.pause", []))
+    )
+
+
+def toxiproxy(stack: ExitStack, folder: Path) -> Sequence[Broken]:
+    """A stand-in: its list of toxics is looked at, and a connection through it."""
+    one = stack.enter_context(fake_toxiproxy.running())
+
+    def wrong() -> list[str]:
+        found, begun = list(one.toxics), time.monotonic()
+        with contextlib.suppress(OSError), socket.create_connection(one.address, 2) as line:
+            line.settimeout(2)
+            line.sendall(b"ping\r\n")
+            if line.recv(100) == b"pong\r\n" and time.monotonic() - begun < 0.5:
+                return found
+        return [*found, "no prompt answer through the proxy"]
+
+    where = ["--target", "link:db", *at("via=toxiproxy", f"url={one.url}", "proxy=db")]
+    return tuple(
+        Broken(kind, [kind, *where, *more], wrong)
+        for kind, more in (("tcp.reset", []), ("tcp.blackhole", []), ("http.slow", ["--with", "by=900ms"]))
+    )
+
+
+def tc(stack: ExitStack, folder: Path) -> Sequence[Broken]:
+    """A stand-in, which needs no netem of the kernel: what lies at the device's root is looked at."""
+    programs, root = fake_tc.install(folder)
+    first_on_path(stack, programs)
+
+    def wrong() -> list[str]:
+        return [] if root.read_text() == fake_tc.CLEAN else [root.read_text()]
+
+    where = ["--target", "link:uplink", *at("via=tc", "dev=eth0"), "--confirm", "link:uplink"]
+    return tuple(
+        Broken(kind, [kind, *where, "--with", dose], wrong)
+        for kind, dose in (("net.delay", "by=200ms"), ("net.loss", "ratio=10%"), ("net.rate", "rate=100KiB"))
+    )
+
+
 MAKERS: dict[str, Callable[[ExitStack, Path], Sequence[Broken]]] = {
     "postgres": postgres,
     "supervisor": supervisor,
@@ -242,5 +319,8 @@ MAKERS: dict[str, Callable[[ExitStack, Path], Sequence[Broken]]] = {
     "container": container,
     "cgroup": cgroup,
     "path": path,
+    "systemd": systemd,
+    "toxiproxy": toxiproxy,
+    "tc": tc,
 }
-"""By `via`."""
+"""By `via`; the last three are stand-ins that behave as documented, so that what is ours is tried under kills."""

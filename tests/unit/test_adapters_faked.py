@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +20,7 @@ from chaoskit.adapters.toxiproxy import Toxiproxy
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, Target
 from chaoskit.faults.registry import known
 from chaoskit.handles.base import Handle
-from tests import fake_systemctl, toxiproxy
+from tests import fake_systemctl, fake_tc, toxiproxy
 
 
 def targeted(handle: Handle, name: str, **more: Any) -> Target:
@@ -128,19 +126,13 @@ def test_a_proxy_that_is_not_there_or_disabled_is_told(proxy: toxiproxy.Toxiprox
 @pytest.fixture
 def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Two workers that systemd runs, of which each kill is followed by a restart, and a unit of somebody else's."""
-    made = fake_systemctl.install(tmp_path)
-    monkeypatch.setenv("SYSTEMD_OF_TEST", made["SYSTEMD_OF_TEST"])
-    monkeypatch.setenv("PATH", f"{made['BIN']}:{os.environ['PATH']}")
-    folder = Path(made["SYSTEMD_OF_TEST"])
-    dead = {"LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead", "MainPID": 0, "Restart": "always"}
-    for name in ("worker@1.service", "worker@2.service", "other.service"):
-        (folder / name).write_text(json.dumps(dead))
-        program("systemctl", "start", "--", name)
+    programs, folder = fake_systemctl.install(tmp_path)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    for name in ("worker@1", "worker@2", "other"):
+        fake_systemctl.load(folder, name)
+        program("systemctl", "start", "--", name + ".service")
     yield folder
-    for file in folder.glob("*.service"):
-        pid = json.loads(file.read_text())["MainPID"]
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+    fake_systemctl.end(folder)
 
 
 def told(units: Path, name: str) -> dict[str, Any]:
@@ -207,35 +199,12 @@ def test_a_unit_that_is_started_by_another_has_lapsed(units: Path) -> None:
     fault.stop(undo)
 
 
-TC = """
-import json, sys
-from pathlib import Path
-
-file, words = Path(__file__).parent.parent / "qdiscs", sys.argv[1:]
-there = json.loads(file.read_text())
-if "show" in words:
-    print(json.dumps(there))
-elif "add" in words:
-    handle, options = words[words.index("handle") + 1], words[words.index("netem") + 1 :]
-    if there[0]["handle"] != "0:":
-        sys.exit("Error: Exclusivity flag on, cannot modify.")
-    file.write_text(json.dumps([{"kind": "netem", "handle": handle, "root": True, "options": options}]))
-else:
-    if there[0]["handle"] != words[words.index("handle") + 1]:
-        sys.exit("Error: Invalid handle.")
-    file.write_text(json.dumps([{"kind": "noqueue", "handle": "0:", "root": True}]))
-"""
-
-
 @pytest.fixture
 def qdiscs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A device as tc shows it: the kernel's own discipline at its root."""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "tc").write_text(f"#!{sys.executable}\n{TC}")
-    (tmp_path / "bin" / "tc").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    (tmp_path / "qdiscs").write_text('[{"kind": "noqueue", "handle": "0:", "root": true}]')
-    return tmp_path / "qdiscs"
+    programs, file = fake_tc.install(tmp_path)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return file
 
 
 @pytest.mark.parametrize(
