@@ -39,7 +39,7 @@ staging-demo: setup     ## start the shop, with its servers of Debian's packages
 
 staging-gate:           ## all eight drills on the shop that runs, one answer
 	cd $(SHOP) && $(CURDIR)/$(BIN)/chaoskit gate --profile staging --bundle alerts --confirm staging --confirm slice:uploads \
-	    --require-coverage 100
+	    --require-coverage 100 --junitxml gate.xml
 
 staging-stop:           ## stop the shop
 	$(BIN)/python examples/shop/demo.py stop --at $(SHOP)

@@ -392,6 +392,10 @@ def _unreachable(
     wanted = [name for name in known_handles if name in spec.target]
     needed = list(kind.handles) if kind is not None else []
     meant = {name: profile.handles.of(name).get(str(spec.target[name])) for name in wanted}
+    for name in (one for one in wanted if meant[one] is None and known_handles[one].in_profiles):
+        there_are = profile.handles.of(name)
+        if known_handles[name].attached or any(one.attached for one in there_are.values()):
+            return [undefined(f"{name} handle", str(spec.target[name]), there_are, spec.place)]
     everywhere = {*needed} if kind is not None and kind.everywhere else set()
     reached = everywhere | {name for name, one in known_handles.items() if (meant.get(name) or one).attached}
     if (needed and not reached & {*needed}) or not reached >= {*wanted}:
@@ -403,9 +407,6 @@ def _unreachable(
         return [Problem(spec.place, "http.request needs the target's service", "add service: URL to attached:")]
     for name, handle in meant.items():
         if handle is None:
-            if known_handles[name].in_profiles:
-                there_are = profile.handles.of(name)
-                return [undefined(f"{name} handle", str(spec.target[name]), there_are, spec.place)]
             continue
         carried = handle.carries()
         if carried is not None and spec.kind not in carried:

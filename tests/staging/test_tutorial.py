@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -84,3 +85,6 @@ def test_its_gate_plays_all_eight_drills(shop: Shop) -> None:
     played = {file.stem for file in (EXAMPLE / "scenarios").glob("*.yml")}
     assert {one for one in played if re.search(rf"^PASS  {one}, ", done.stdout, re.MULTILINE)} == played
     assert "release (exit 0)" in done.stdout
+    cases = ElementTree.parse(shop.folder / "gate.xml").findall(".//testcase")
+    assert {one.get("name") for one in cases} >= played
+    assert sum(float(one.get("time", 0)) for one in cases) > 8 * 20

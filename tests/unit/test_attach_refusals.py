@@ -40,6 +40,8 @@ class Case:
     """Further keys of the profile."""
     witness: str = ""
     match: str = MATCH
+    link: str = ""
+    """A further kind of handle."""
     scenario: str = SCENARIO
 
     def plan(self, **asked: Any) -> Planned:
@@ -48,8 +50,8 @@ class Case:
         profile, scenario = self.folder / "staging.yml", self.folder / "drill.yml"
         profile.write_text(
             f"chaoskit: 1\ntarget: {{attached: {target}}}\n"
-            f"handles: {{role: {{worker: {{match: '{self.match}', label: worker_name}}, api: {{process: api}}}}}}\n"
-            f"{self.more}"
+            f"handles: {{role: {{worker: {{match: '{self.match}', label: worker_name}}, api: {{process: api}}}}"
+            f"{self.link}}}\n{self.more}"
         )
         scenario.write_text(self.scenario)
         bundle = self.folder / "bundle"
@@ -174,6 +176,12 @@ def test_faults_that_cannot_reach_the_target_are_refused_by_name(
 ) -> None:
     case.scenario = injecting(fault, more)
     assert case.complaints() == [f"drill.yml:5: {complaint}"]
+
+
+def test_a_handle_of_another_name_is_told_with_those_that_there_are(case: Case) -> None:
+    case.link = ", link: {payments: {via: nft, to: '127.0.0.1:18701'}}"
+    case.scenario = injecting("tcp.blackhole", "    target: {link: upstream}\n")
+    assert case.complaints() == ["drill.yml:5: link handle 'upstream' is defined nowhere (there are: payments)"]
 
 
 def test_a_process_beside_match_that_nothing_would_read_is_refused(case: Case) -> None:
