@@ -87,7 +87,7 @@ def both_sides(outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def said_of(hour: Row) -> str:
-    """What a time interval's row says: what was seen, or why that is no PASS."""
+    """The words of a time interval's row: what was seen, or the reason why that is no PASS."""
     return hour.reason or hour.rests_on
 
 
