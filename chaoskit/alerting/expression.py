@@ -116,7 +116,7 @@ def converted(node: Any, parentheses: bool = False) -> Expr:
             return Expr("aggregate", str(node.op), children, mode=mode, labels=frozenset(node.modifier.labels))
         case promql.BinaryExpr():
             return _binary(str(node.op), (each(node.lhs), each(node.rhs)), node.modifier)
-    raise ValueError(f"{type(node).__name__} is not a construct that is known here")
+    raise ValueError(f"the expression has a {type(node).__name__}, which this version of chaoskit does not know")
 
 
 def matchers_written(selector: Any) -> tuple[Matcher, ...]:

@@ -103,13 +103,15 @@ def is_gone(file: Path) -> bool:
             empty = not any(file.parent.iterdir())
         except OSError as error:
             raise FaultError(
-                f"{file.parent} cannot be seen from here ({error.strerror}), so {file} may exist"
+                f"{file.parent} cannot be seen from here ({error.strerror}), so {file} may exist; undo it on its host"
             ) from None
         if empty and os.path.ismount(file.parent):
-            raise FaultError(f"{file.parent} is an empty mount, so {file} may exist where it is not covered") from None
+            raise FaultError(
+                f"{file.parent} is an empty mount, so {file} may exist below it; unmount it, or remove that"
+            ) from None
         return True
     except OSError as error:
-        raise FaultError(f"{file} cannot be seen from here: {error.strerror}") from None
+        raise FaultError(f"{file} cannot be seen from here: {error.strerror}; undo it where it was made") from None
     return False
 
 
