@@ -31,11 +31,13 @@ from chaoskit.faults import processes
 from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
 from chaoskit.fresh import fresh
 from chaoskit.host.lines import Lines, pipes
-from chaoskit.safety.heal import FORK_SERVER
+from chaoskit.safety.heal import FORK_SERVER, HOLDER_LOG
 
 _COME_UP_S = 20.0
 _ANSWER_S = 20.0
 _END_S = 5.0
+_LOG = f"see {HOLDER_LOG} in the run's folder"
+_ENDED = f"the fault's holder process ended by itself; {_LOG}"
 
 
 class HeldFault:
@@ -70,7 +72,7 @@ class HeldFault:
     def await_armed(self) -> None:
         """Returns once the holder is ready; raises FaultError."""
         if "armed" not in self._answer(_ANSWER_S, "arm"):
-            raise FaultError("the fault's holder process did not start")
+            raise FaultError(f"the fault's holder process did not start; {_LOG}")
 
     def start(self) -> None:
         """Asks the holder to bring the effect about; `await_effect` tells the outcome."""
@@ -124,7 +126,7 @@ class HeldFault:
             raise FaultError(f"the fault's holder process did not {what} within {within_s:g} s") from None
         if "gone" in answer:
             self._answers.put(answer)
-            raise FaultError("the holder ended by itself")
+            raise FaultError(_ENDED)
         return answer
 
     def _listen(self) -> None:
@@ -262,7 +264,7 @@ def fork_holder(log: Path) -> tuple[psutil.Process, Lines]:
     except (OSError, ValueError) as error:
         raise FaultError(f"no holder could be started: {error}") from None
     except psutil.Error:
-        raise FaultError("the holder ended by itself") from None
+        raise FaultError(_ENDED) from None
 
 
 def _fork_holder(log: Path) -> tuple[psutil.Process, Lines]:
