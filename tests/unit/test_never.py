@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
@@ -26,6 +28,7 @@ from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import mapped, recorded, with_events
 
+ROOT = Path(__file__).parents[2]
 SCENARIO = """\
 chaoskit: 1
 title: Errors stay just below their threshold
@@ -202,3 +205,19 @@ def test_check_says_by_what_both_sides_are_proved() -> None:
     scenario = load_scenario(SCENARIO, "errors-below.yml")
     facts = LintContext(config, [scenario], elsewhere={"levels": ()}, proved={"HighErrorRate": "promtool: both"})
     assert check(facts).proved == {"HighErrorRate": "promtool: both; drills: quiet in errors-below"}
+
+
+def test_each_shipped_alert_has_a_control_or_the_reason_why_not_in_the_table() -> None:
+    """The page says in which scenario; a control that no row names, and a row without its control, are wrong."""
+    config = load_config(bundle.folder())
+    controls = {
+        (one.alert, file.stem)
+        for file in (ROOT / "scenarios").glob("*.yml")
+        for one in load_scenario(file.read_text(), file.name).controls
+    }
+    rows = re.findall(r"^\| (\w+) \|.*\| (.+) \|$", (ROOT / "docs" / "alert-bundle.md").read_text(), re.MULTILINE)
+    told = {alert: place for alert, place in rows if any(config.alert_rules(alert))}
+    assert set(told) == {rule.alert for rule in config.rules if rule.alert}
+    assert {(alert, place.strip("`")) for alert, place in told.items() if place.startswith("`")} == controls
+    without = {alert for alert, place in told.items() if place.startswith("promtool alone: ")}
+    assert without == set(told) - {alert for alert, _ in controls} == {"SlowDatabaseQueries", "HighCPUUsage"}
