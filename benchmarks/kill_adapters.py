@@ -133,6 +133,12 @@ def blows(broken: Broken, count: int, chance: random.Random, at: Path) -> Iterat
         yield blow(broken, MODES[number % len(MODES)], after_s, at / f"{number}", journaled=journaled)
 
 
+def summed(done: Sequence[Blow]) -> str:
+    """So many kills in one line."""
+    clean, in_force = sum(not one.left for one in done), sum(one.in_force for one in done)
+    return f"{clean} of {len(done)} clean, {in_force} in force, longest {max(one.took_s for one in done):.1f} s"
+
+
 @click.command()
 @click.option("--count", default=20, show_default=True, help="Kills of each fault.")
 @click.option("--via", "vias", multiple=True, help="Only these adapters.")
@@ -150,12 +156,7 @@ def main(count: int, vias: tuple[str, ...], seed: int) -> None:
                 done = list(blows(broken, count, chance, at / broken.name))
                 bad = [one for one in done if one.left]
                 failed += len(bad)
-                struck = sum(one.in_force for one in done)
-                took_s = max(one.took_s for one in done)
-                click.echo(
-                    f"{via} {broken.name}: {len(done) - len(bad)} of {len(done)} clean, {struck} in force, "
-                    f"longest {took_s:.1f} s"
-                )
+                click.echo(f"{via} {broken.name}: {summed(done)}")
                 for one in bad:
                     click.echo(f"  {one}")
     sys.exit(1 if failed else 0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_adapters import Blow, blows, control
+from benchmarks.kill_adapters import Blow, blows, control, summed
 from tests.staging.broken import MAKERS
 from tests.staging_servers import program
 
@@ -35,9 +36,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 @pytest.mark.parametrize("via", list(MAKERS))
-def test_an_adapter_breaks_its_thing_and_ten_kills_leave_nothing(
-    via: str, stack: ExitStack, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_an_adapter_breaks_its_thing_and_ten_kills_leave_nothing(via: str, stack: ExitStack, tmp_path: Path) -> None:
     assert program(NEEDS.get(via, "sh")), "make test-staging installs it"
     if via in ("nft", "docker", "container", "cgroup") and os.geteuid():
         pytest.skip(f"via {via} needs root")
@@ -50,6 +49,5 @@ def test_an_adapter_breaks_its_thing_and_ten_kills_leave_nothing(
         for blow in blows(one, -(-KILLS // len(things)), chance, tmp_path / f"{number}"):
             done.append(blow)
             assert blow.left == [], blow
-    in_force, longest_s = sum(one.in_force for one in done), max(one.took_s for one in done)
-    record_property("kills", f"{len(done)}, {in_force} in force, clean within {longest_s:.1f} s")
-    assert in_force, "some kills fall while the fault is in force"
+    sys.stdout.write(f"{via}: {summed(done)}\n")
+    assert any(one.in_force for one in done), "some kills fall while the fault is in force"
