@@ -18,6 +18,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Never
 
@@ -35,6 +36,8 @@ MAX_BYTES = 8 * 2**20
 MAX_NODES = 100_000
 """Counted after aliases are expanded, keys included."""
 MAX_DEPTH = 50
+_KEPT = 16
+"""Trees that are remembered: those of a configuration's files, and a few that changed."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Both count characters, so their places agree; the one in C is twenty times as fast."""
@@ -93,6 +96,12 @@ def read(text: str, file: str, *, first: bool = False) -> Node:
 
     With `first`, further documents are left unread, as Prometheus and Alertmanager leave them; else they are refused.
     """
+    return _read(text, file, first)
+
+
+@lru_cache(maxsize=_KEPT)
+def _read(text: str, file: str, first: bool) -> Node:
+    """The same text is asked about by many, and of configurations that differ in one file the others stay."""
     _refuse_unreadable(text, file)
     composer = _Composer(file, first)
     try:

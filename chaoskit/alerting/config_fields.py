@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from chaoskit.alerting.config_secrets import Secrets, secrets_of
 from chaoskit.alerting.model import NotUnderstood
@@ -25,12 +24,6 @@ LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 def is_false(node: Node | None) -> bool:
     """Whether a setting is written, and as false."""
     return node is not None and node.kind == "scalar" and node.raw.lower() in FALSE
-
-
-@lru_cache(maxsize=8)
-def _tree(text: str, file: str) -> Node:
-    """The tree of a file's first document; of many configurations that differ in one file the others are read once."""
-    return read(text, file, first=True)
 
 
 @dataclass(slots=True)
@@ -70,7 +63,7 @@ class Reading:
         if secrets:
             self._secret.append((text, secrets))
         try:
-            node = _tree(text, file)
+            node = read(text, file, first=True)
         except BadInput as bad:
             self.problems.extend(bad.problems)
             return _nothing(Place(file, 1))

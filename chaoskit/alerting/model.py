@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
+from typing import Any
 
 from chaoskit.errors import Place, Problem
 
@@ -365,6 +366,8 @@ class AlertConfig:
 
     recorded: Mapping[str, tuple[Rule, ...]] = field(init=False, compare=False, repr=False)
     """The recording rules by the metric that they record."""
+    found: dict[str, dict[int, tuple[Rule, Any]]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What was found out about its rules, by question and by the rule's identity (windows_expression)."""
 
     def __post_init__(self) -> None:
         by_name: dict[str, tuple[Rule, ...]] = {}

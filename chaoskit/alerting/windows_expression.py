@@ -6,15 +6,17 @@ recording rules that make it. `@` modifiers and the ALERTS series are not follow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 from chaoskit.alerting.expression import Expr, expression
 from chaoskit.alerting.model import AlertConfig, Matcher, Rule, ScrapeJob
 from chaoskit.alerting.routing import matches_all, values_of
 
 NAME = "__name__"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,20 @@ def selectors(expr: str) -> tuple[Selector, ...]:
     return tuple(_selectors(expression(expr), 0.0))
 
 
+def _once(of: Callable[[AlertConfig, Rule], T]) -> Callable[[AlertConfig, Rule], T]:
+    """The same, worked out once for each rule of a configuration; plans and lints ask for each hop and receiver."""
+
+    @wraps(of)
+    def asked(config: AlertConfig, rule: Rule) -> T:
+        known: dict[int, tuple[Rule, T]] = config.found.setdefault(of.__name__, {})
+        if id(rule) not in known or known[id(rule)][0] is not rule:
+            known[id(rule)] = rule, of(config, rule)
+        return known[id(rule)][1]
+
+    return asked
+
+
+@_once
 def range_of(config: AlertConfig, rule: Rule) -> float:
     """Seconds that the rule's expression reaches into the past, through recording rules.
 
@@ -47,6 +63,7 @@ def range_of(config: AlertConfig, rule: Rule) -> float:
     return _reach(config, rule, {})
 
 
+@_once
 def recording_delay(config: AlertConfig, rule: Rule) -> float:
     """Seconds at most until a scraped sample has gone through the recording rules that the rule reads.
 
@@ -56,10 +73,11 @@ def recording_delay(config: AlertConfig, rule: Rule) -> float:
     return _delay(config, rule, {})
 
 
+@_once
 def feeding_jobs(config: AlertConfig, rule: Rule) -> tuple[ScrapeJob, ...]:
     """The scrape jobs whose samples the rule may read: those its selectors name by `job`, otherwise all."""
-    found = {job for job in config.jobs for each in _sources(config, rule, set()) if each.selects("job", job.name)}
-    return tuple(job for job in config.jobs if job in found) or config.jobs
+    read = list(_sources(config, rule, set()))
+    return tuple(job for job in config.jobs if any(each.selects("job", job.name) for each in read)) or config.jobs
 
 
 def unread_below(config: AlertConfig, rule: Rule) -> tuple[str, ...]:

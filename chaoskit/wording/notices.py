@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from chaoskit.alerting.config_fields import is_false
@@ -204,17 +203,11 @@ def _contents(kind: str) -> frozenset[str]:
     return KINDS[kind].contents if kind in KINDS else frozenset()
 
 
-@lru_cache(maxsize=8)
-def _root(text: str, file: str) -> Node:
-    """The file's root; notices are asked for alert by alert."""
-    return read(text, file, first=True)
-
-
 def _settings(config: AlertConfig) -> dict[tuple[str, str], dict[int, Node]]:
     """By receiver and kind: the settings of each integration by its number."""
     found = {}
     for file, text in of_role(config.sources, "alertmanager"):
-        for receiver in _root(text, file).listed("receivers"):
+        for receiver in read(text, file, first=True).listed("receivers"):
             name = receiver.get("name")
             for key, listed in receiver.pairs:
                 found[name.raw if name else "", key.raw.removesuffix("_configs")] = dict(enumerate(listed.items))
@@ -223,7 +216,7 @@ def _settings(config: AlertConfig) -> dict[tuple[str, str], dict[int, Node]]:
 
 def _general(config: AlertConfig, key: str) -> Node | None:
     for file, text in of_role(config.sources, "alertmanager"):
-        general = _root(text, file).get("global")
+        general = read(text, file, first=True).get("global")
         found = general.get(key) if general is not None else None
         if found is not None:
             return found
