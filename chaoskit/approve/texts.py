@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chaoskit.alerting.model import AlertConfig, of_role
 from chaoskit.check.findings import Violation
@@ -70,25 +72,75 @@ def rendered(
     Raises EquipmentError where amtool cannot be run.
     """
     by: dict[str, list[Notice]] = {}
-    for each in notices(config, brought(folder), alerts):
+    for each in _by_name(notices(config, brought(folder), alerts)):
         by.setdefault(each.rule.alert, []).append(each)
-    # Of one name the last definition counts, so that a team's own stands behind.
-    templates = [*_built_in(tool.path), *(text for _, text in sorted(of_role(config.sources, "template")))]
-    keys = {alert: key_of([tool.version or "", *templates, *map(_asked, some)]) for alert, some in by.items()}
+    templates = _templates(config, tool)
+    keys = {alert: _key(tool, templates, some) for alert, some in by.items()}
     known = {alert: kept for alert, key in keys.items() if (kept := recall(_KIND, key)) is not None}
     found: dict[str, str] = {}
     failed: list[Failed] = []
-    made = _made(tool, templates, [each for alert, some in by.items() if alert not in known for each in some])
-    for alert, some in by.items():
-        answers = json.loads(known[alert]) if alert in known else [next(made) for _ in some]
-        wrong = [Failed(one.name, said) for one, said in zip(some, answers, strict=True) if isinstance(said, str)]
-        if alert not in known and not wrong:
-            keep(_KIND, keys[alert], json.dumps(answers))
-        failed += wrong
-        found |= _files(zip(some, answers, strict=True))
+    with ThreadPoolExecutor(4) as pool:
+        asked = [each for alert, some in by.items() if alert not in known for each in some]
+        made = _made(tool, templates, asked, pool.map)
+        for alert, some in by.items():
+            answers = json.loads(known[alert]) if alert in known else [next(made) for _ in some]
+            wrong = [Failed(one.name, said) for one, said in zip(some, answers, strict=True) if isinstance(said, str)]
+            if alert not in known and not wrong:
+                keep(_KIND, keys[alert], json.dumps(answers))
+            failed += wrong
+            found |= _files(zip(some, answers, strict=True))
     if not alerts:
         found[RECEIVERS] = receivers_text(config)
     return found, failed
+
+
+class _OneByOne(Mapping[str, str]):
+    """The texts of an alert's notices by name, each rendered when it is asked for, best in the order of names; what
+    cannot be rendered is added to `failed`."""
+
+    def __init__(self, tool: Tool, templates: Sequence[str], some: Iterable[Notice]) -> None:
+        self.failed: list[Failed] = []
+        ordered = _by_name(some)
+        self._left = deque(ordered)
+        self._key = _key(tool, templates, ordered)
+        kept = recall(_KIND, self._key)
+        self._answers = _made(tool, templates, ordered, map) if kept is None else iter(json.loads(kept))
+        self._new: list[Mapping[str, str] | str] | None = [] if kept is None else None
+        self._texts: dict[str, str] = dict.fromkeys((one.name for one in ordered), "")
+
+    def __getitem__(self, name: str) -> str:
+        text = self._texts[name]
+        while self._left and self._left[0].name <= name:
+            one, answer = self._left.popleft(), next(self._answers)
+            if self._new is not None:
+                self._new.append(answer)
+            if isinstance(answer, str):
+                self.failed.append(Failed(one.name, answer))
+            else:
+                self._texts[one.name] = _with_section(self._texts[one.name], one, answer)
+            if self._new and not self._left and not self.failed:
+                keep(_KIND, self._key, json.dumps(self._new))
+            text = self._texts[name]
+        return text
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+
+def _by_name(some: Iterable[Notice]) -> list[Notice]:
+    return sorted(some, key=lambda one: one.name)
+
+
+def _templates(config: AlertConfig, tool: Tool) -> list[str]:
+    """Of one name the last definition counts, so that a team's own stands behind."""
+    return [*_built_in(tool.path), *(text for _, text in sorted(of_role(config.sources, "template")))]
+
+
+def _key(tool: Tool, templates: Sequence[str], some: Sequence[Notice]) -> str:
+    return key_of([tool.version or "", *templates, *map(_asked, some)])
 
 
 def _asked(one: Notice) -> str:
@@ -101,16 +153,22 @@ def _files(some: Iterator[tuple[Notice, Mapping[str, str] | str]]) -> dict[str, 
     found: dict[str, str] = {}
     for one, answer in some:
         if not isinstance(answer, str):
-            section = f"{_HEADS[len(one.data['alerts'])]}\n\n{one.form(answer)}\n"
-            found[one.name] = f"{found[one.name]}\n{section}" if one.name in found else section
+            found[one.name] = _with_section(found.get(one.name, ""), one, answer)
     return found
 
 
-def _made(tool: Tool, templates: Sequence[str], some: Sequence[Notice]) -> Iterator[Mapping[str, str] | str]:
-    """Each notice's texts as amtool renders them, by their part, or its complaint."""
+def _with_section(before: str, one: Notice, answer: Mapping[str, str]) -> str:
+    section = f"{_HEADS[len(one.data['alerts'])]}\n\n{one.form(answer)}\n"
+    return f"{before}\n{section}" if before else section
+
+
+def _made(
+    tool: Tool, templates: Sequence[str], some: Sequence[Notice], map_: Callable[..., Iterator[Any]]
+) -> Iterator[Mapping[str, str] | str]:
+    """Each notice's texts as amtool renders them, by their part, or its complaint; `map_` goes ahead, or does not."""
     if not some or tool.path is None:
         return
-    with tempfile.TemporaryDirectory(prefix="chaoskit-approve-") as scratch, ThreadPoolExecutor(4) as pool:
+    with tempfile.TemporaryDirectory(prefix="chaoskit-approve-") as scratch:
         folder = Path(scratch)
         for number, text in enumerate(templates or [""]):
             (folder / f"{number:03}.tmpl").write_text(text, encoding="utf-8")
@@ -118,7 +176,7 @@ def _made(tool: Tool, templates: Sequence[str], some: Sequence[Notice]) -> Itera
         files = [folder / f"{number}.json" for number in range(len(some))]
         for one, file in zip(some, files, strict=True):
             file.write_text(json.dumps(one.data), encoding="utf-8")
-        yield from pool.map(lambda pair: _render(argv, *pair), zip(some, files, strict=True))
+        yield from map_(lambda pair: _render(argv, *pair), list(zip(some, files, strict=True)))
 
 
 def _built_in(amtool: Path | None) -> list[str]:
@@ -166,12 +224,13 @@ def changes(folder: Path, now: Mapping[str, str], alerts: Sequence[str] = ()) ->
 
 
 def first_change(config: AlertConfig, tool: Tool, folder: Path) -> str:
-    """The first text that is not as approved, in words; empty where all are. Asks alert by alert, and stops there."""
+    """The first text that is not as approved, in words; empty where all are. Asks text by text, and stops there."""
     if receivers_text(config) != read_text(folder / RECEIVERS):
         return f"{RECEIVERS} is not as approved"
-    for alert in dict.fromkeys((*(rule.alert for rule in config.rules if rule.alert), *brought(folder))):
-        now, failed = rendered(config, tool, folder, (alert,))
-        for said in compared(config, folder, now, failed, (alert,)):
+    templates, words = _templates(config, tool), brought(folder)
+    for alert in dict.fromkeys((*(rule.alert for rule in config.rules if rule.alert), *words)):
+        now = _OneByOne(tool, templates, notices(config, words, (alert,)))
+        for said in compared(config, folder, now, now.failed, (alert,)):
             return said.message
     return ""
 
@@ -181,8 +240,8 @@ def compared(
 ) -> Iterator[Violation]:
     """A finding for each text that is not as approved; a notice that none approved is one too."""
     places = {rule.alert: rule.place for rule in reversed(config.rules)}
-    lost = {each.name: each.reason for each in failed}
     for name, before, after in changes(folder, now, alerts):
+        lost = {each.name: each.reason for each in failed}  # they may grow from name to name
         alert = name.partition("/")[0]
         place = places.get(alert) or Place(str(folder / name), 1)
         if name in lost:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from chaoskit.alerting.config import load_texts
@@ -27,6 +27,7 @@ from chaoskit.mutate.equivalence import equivalent
 from chaoskit.mutate.model import Mutant
 from chaoskit.mutate.source import Text, file_of, mutated, texts_of
 from chaoskit.probes.levels import Levels
+from chaoskit.probes.model import Answer
 from chaoskit.run.planning import ask_plans
 from chaoskit.scenario.model import Profile
 from chaoskit.stack.binaries import Tool
@@ -35,8 +36,8 @@ from chaoskit.stack.monitoring import check_alertmanager, check_rules, check_syn
 from chaoskit.yaml_source import Node
 
 STATUSES = ("refused", "killed", "warned", "equivalent", "execute")
-_FILES_A_CALL = 400
-"""So many names of files fit on a command line with room to spare."""
+_TOGETHER = 100
+"""Mutants that the programs are asked about together; so many names of files fit on a command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,68 +146,91 @@ def judge_all(
     ground: Ground, mutants: Sequence[Mutant], told: Callable[[int], None] = lambda count: None
 ) -> list[Outcome]:
     """An outcome for each mutant, in their order; `told` hears how many `check` has looked at."""
-    found: dict[str, Outcome] = {}
-    left: list[_Left] = []
     known = {each.problem.message for each in ground.config.not_understood}
-    for count, mutant in enumerate(mutants, 1):
-        told(count)
-        try:
-            texts = mutated(ground.files, ground.given, mutant)
-            config = load_texts(texts, complete=False)
-        except BadInput as bad:
-            found[mutant.id] = Outcome(mutant, "refused", "reading", "", str(bad.problems[0]))
-            continue
-        puzzles = [each for each in config.not_understood if each.problem.message not in known]
-        noticed = ground.noticed(mutant, config) if not puzzles else None
-        if puzzles:
-            found[mutant.id] = Outcome(mutant, "refused", "reading", "", str(puzzles[0]))
-        elif noticed is not None and noticed.status == "killed":
-            found[mutant.id] = noticed
-        elif why := equivalent(ground.config, config, mutant, ground.sections(mutant)):
-            found[mutant.id] = Outcome(mutant, "equivalent", reason=why)
-        else:
-            left.append(_Left(mutant, texts, config, noticed))
+    found: dict[str, Outcome] = {}
     with tempfile.TemporaryDirectory(prefix="chaoskit-mutate-") as folder, ThreadPoolExecutor(4) as pool:
-        found |= _by_programs(ground, left, Path(folder), pool)
-    for each in left:
-        found.setdefault(each.mutant.id, each.warned or Outcome(each.mutant, "execute"))
+        beside = ThreadPoolExecutor(1)  # the programs have one processor while `check` has the other
+        try:
+            asked: list[Future[dict[str, Outcome]]] = []
+            for start in range(0, len(mutants), _TOGETHER):
+                left: list[_Left] = []
+                for count, mutant in enumerate(mutants[start : start + _TOGETHER], start + 1):
+                    told(count)
+                    judged = _by_check(ground, mutant, known)
+                    if isinstance(judged, Outcome):
+                        found[mutant.id] = judged
+                    else:
+                        left.append(judged)
+                asked.append(beside.submit(_by_programs, ground, left, Path(folder), pool))
+            for outcomes in asked:
+                found |= outcomes.result()
+        finally:
+            beside.shutdown(cancel_futures=True)
     return [found[mutant.id] for mutant in mutants]
 
 
+def _by_check(ground: Ground, mutant: Mutant, known: Collection[str]) -> Outcome | _Left:
+    """What reading, `check` and the proof of equivalence say; `known` puzzles are those of the files as they are."""
+    try:
+        texts = mutated(ground.files, ground.given, mutant)
+        config = load_texts(texts, complete=False)
+    except BadInput as bad:
+        return Outcome(mutant, "refused", "reading", "", str(bad.problems[0]))
+    for puzzle in config.not_understood:
+        if puzzle.problem.message not in known:
+            return Outcome(mutant, "refused", "reading", "", str(puzzle))
+    noticed = ground.noticed(mutant, config)
+    if noticed is not None and noticed.status == "killed":
+        return noticed
+    if why := equivalent(ground.config, config, mutant, ground.sections(mutant)):
+        return Outcome(mutant, "equivalent", reason=why)
+    return _Left(mutant, texts, config, noticed)
+
+
 def _by_programs(ground: Ground, left: Sequence[_Left], folder: Path, pool: ThreadPoolExecutor) -> dict[str, Outcome]:
-    """The files that promtool and amtool refuse, and the texts that amtool cannot render."""
+    """The files that promtool and amtool refuse, the texts that amtool cannot render, and all others as they stand."""
     promtool, amtool = (ground.tools[name].path if name in ground.tools else None for name in ("promtool", "amtool"))
     found: dict[str, Outcome] = {}
     if promtool is not None:
         rules = [each for each in left if each.mutant.role == "rules"]
-        for number in range(0, len(rules), _FILES_A_CALL):
-            found |= _rules(promtool, rules[number : number + _FILES_A_CALL], folder)
+        found |= _rules(promtool, rules, folder)
         if ground.levels:
             found |= _levels(ground, [each for each in rules if each.mutant.id not in found])
-        for each in (each for each in left if each.mutant.role == "prometheus"):
-            file = folder / f"{each.mutant.id}.yml"
+        files = {folder / f"{each.mutant.id}.yml": each for each in left if each.mutant.role == "prometheus"}
+        for file, each in files.items():
             file.write_text(each.texts[f"prometheus:{each.mutant.file}"], encoding="utf-8")
-            if problems := check_syntax(promtool, file):
+        refusals = pool.map(partial(check_syntax, promtool), files)
+        for each, problems in zip(files.values(), refusals, strict=True):
+            if problems:
                 found[each.mutant.id] = Outcome(each.mutant, "refused", "promtool", "", problems[0].message)
     if amtool is not None:
-        beforehand = {(each.text, each.html) for each in template_texts(ground.config)}
         found |= _texts(ground, [each for each in left if each.mutant.id not in found], pool)
-        as_it_is = set(_amtool(amtool, _laid_out(ground.texts, folder / "as-it-is")))
-        for each in left:
-            if each.mutant.role not in ("alertmanager", "template"):
-                continue
-            texts = _laid_out(each.texts, folder / each.mutant.id)
-            refused = [problem for problem in _amtool(amtool, texts) if problem not in as_it_is]
-            lost = {file_of(key) for key in ground.texts} != {file_of(key) for key in each.texts}
-            others = {(one.text, one.html) for one in template_texts(each.config)} != beforehand
-            said: tuple[Violation, ...] = ()
-            if not refused and (each.mutant.role == "template" or lost or others):
-                config = load_texts(texts, complete=False)
-                said = failing_templates(config, amtool, folder, pool)
-            if refused:
-                found[each.mutant.id] = Outcome(each.mutant, "refused", "amtool", "", refused[0])
-            elif said:
-                found[each.mutant.id] = Outcome(each.mutant, "killed", "template-fails", "", said[0].message)
+        mine = [each for each in left if each.mutant.role in ("alertmanager", "template")]
+        found |= _notices(ground, amtool, mine, folder, pool)
+    return {each.mutant.id: each.warned or Outcome(each.mutant, "execute") for each in left} | found
+
+
+def _notices(
+    ground: Ground, amtool: Path, mine: Sequence[_Left], folder: Path, pool: ThreadPoolExecutor
+) -> dict[str, Outcome]:
+    """The Alertmanager configurations that amtool refuses, and those with a text that it cannot render."""
+    if not mine:
+        return {}
+    found: dict[str, Outcome] = {}
+    beforehand = {(each.text, each.html) for each in template_texts(ground.config)}
+    laid = [_laid_out(each.texts, folder / each.mutant.id) for each in mine]
+    as_it_is, *said = pool.map(partial(_amtool, amtool), [_laid_out(ground.texts, folder / "as-it-is"), *laid])
+    for each, texts, problems in zip(mine, laid, said, strict=True):
+        refused = [problem for problem in problems if problem not in as_it_is]
+        lost = {file_of(key) for key in ground.texts} != {file_of(key) for key in each.texts}
+        others = {(one.text, one.html) for one in template_texts(each.config)} != beforehand
+        failing: tuple[Violation, ...] = ()
+        if not refused and (each.mutant.role == "template" or lost or others):
+            failing = failing_templates(load_texts(texts, complete=False), amtool, folder, pool)
+        if refused:
+            found[each.mutant.id] = Outcome(each.mutant, "refused", "amtool", "", refused[0])
+        elif failing:
+            found[each.mutant.id] = Outcome(each.mutant, "killed", "template-fails", "", failing[0].message)
     return found
 
 
@@ -247,17 +271,27 @@ def _levels(ground: Ground, rules: Sequence[_Left]) -> dict[str, Outcome]:
     enough."""
     found: dict[str, Outcome] = {}
     before = Levels(ground.config, ground.tools["promtool"], ground.approved)
-    pairs = [(each, levels) for each in rules for levels in (replace(before, config=each.config),)]
-    probed = [(each.mutant, levels, one) for each, levels in pairs for one in levels.changed_from(before)]
-    for first in (True, False):
+    pairs = [(each.mutant, replace(before, config=each.config)) for each in rules]
+    changed = [(mutant, levels, levels.changed_from(before)) for mutant, levels in pairs]
+    promised: dict[tuple[str, str], Mapping[str, Answer]] = {}
+    # Many read a record that was changed; most often the first of them answers otherwise already.
+    rounds = range(max((len(some) for _, _, some in changed), default=0))
+    for first, number in ((first, number) for first in (True, False) for number in rounds):
         left = [
-            (mutant, levels, replace(one, file=one.file.at_promised() if first else one.file))
-            for mutant, levels, one in probed
-            if mutant.id not in found
+            (mutant, levels, some[number], some[number].file.at_promised().probes)
+            for mutant, levels, some in changed
+            if mutant.id not in found and number < len(some)
         ]
-        answers = before.answers([(one.subject, one.file.probes) for _, _, one in left])
-        for (mutant, levels, one), now in zip(left, answers, strict=True):
-            for lint, said in levels.compared(one, now, {}):
+        asked = [
+            (one.subject, at if first else [probe for probe in one.file.probes if probe not in at])
+            for _, _, one, at in left
+        ]
+        for (mutant, levels, one, at), answer in zip(left, before.answers(asked), strict=True):
+            now = answer if isinstance(answer, str) else {**promised.get((mutant.id, one.name), {}), **answer}
+            if first and not isinstance(now, str):
+                promised[mutant.id, one.name] = now
+            file = replace(one.file, probes=at) if first else one.file
+            for lint, said in levels.compared(replace(one, file=file), now, {}):
                 found.setdefault(mutant.id, Outcome(mutant, "killed", lint, "", said.message))
     return found
 

@@ -16,6 +16,7 @@ from chaoskit.cli import run
 from chaoskit.errors import ExitCode
 from chaoskit.events import Notice, NoticedAlert
 from chaoskit.stack.binaries import Binaries, Tool
+from chaoskit.stack.monitoring import answer_of
 from chaoskit.verify.worded import approved_for, section, unlike_approved
 from chaoskit.wording.annotations import expanded
 from chaoskit.wording.form import differences, read_html, shown
@@ -171,6 +172,29 @@ def test_nothing_is_rendered_twice(team: Path, amtool: Tool, monkeypatch: pytest
     assert failed == []
     monkeypatch.setattr("chaoskit.approve.texts.answer_of", lambda argv: pytest.fail(f"{argv} is asked again"))
     assert rendered(config, amtool, team / "approved") == (now, [])
+
+
+def test_texts_as_approved_have_no_first_change_and_one_that_changed_is_all_that_is_rendered(
+    team: Path, approved_once: Path, amtool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(rules=["rules.yml"], alertmanager=Path("am.yml"))
+    monkeypatch.setenv("CHAOSKIT_STATE", str(team / "nothing-remembered"))
+    assert [first_change(config, amtool, approved_once) for _ in ("rendered", "remembered")] == ["", ""]
+    (team / "t.tmpl").write_text(TEMPLATE.replace("</b>", "!</b>"))
+    config = load_config(rules=["rules.yml"], alertmanager=Path("am.yml"))
+    asked: list[list[str]] = []
+
+    def counted(argv: list[str]) -> tuple[int, str]:
+        asked.append(argv)
+        return answer_of(argv)
+
+    monkeypatch.setattr("chaoskit.approve.texts.answer_of", counted)
+    wanted = next(iter(compared(config, approved_once, *rendered(config, amtool, team / "elsewhere"))))
+    everything = len(asked)
+    monkeypatch.setenv("CHAOSKIT_STATE", str(team / "nothing-remembered-again"))
+    asked.clear()
+    assert first_change(config, amtool, approved_once) == wanted.message
+    assert len(asked) < everything
 
 
 def test_a_text_that_cannot_be_rendered_is_told_with_the_reason(team: Path, approved_once: Path, amtool: Tool) -> None:
