@@ -11,7 +11,7 @@ counts. Only what is documented or decided is promised: what a program wrote dow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -27,32 +27,29 @@ DOCUMENTED, DECIDED = "documented", "decided here"
 _MARK = re.compile(rf"(?:^|\s)#+\s*({DOCUMENTED}|{DECIDED}):\s*\S|(?:^|\s)#+\s*({COMPUTED})")
 
 
-def why(lines: Sequence[str], number: int) -> str:
-    """DOCUMENTED, DECIDED or COMPUTED for the figures on a line of a promise file, counted from 1; empty where no
+def reasons(lines: Iterable[str]) -> list[str]:
+    """For each line of a promise file DOCUMENTED, DECIDED or COMPUTED, which counts for its figures; empty where no
     comment says."""
-    if mark := _mark(lines[number - 1]):
-        return mark
-    indent, own = _indent(lines[number - 1]), True
-    for line in reversed(lines[: number - 1]):
+    found: list[str] = []
+    holders: list[tuple[int, str]] = []
+    """The entries that hold the line, by their indents, and the reason of each."""
+    above = ""
+    for line in lines:
         if line.lstrip().startswith("#"):
-            if own and (mark := _mark(line)):
-                return mark
+            above = _mark(line) or above
         elif line.strip():
-            # An entry that holds it, or a sibling, whose comments are about that one.
-            own = _indent(line) < indent
-            indent = min(indent, _indent(line))
-            if own and (mark := _mark(line)):
-                return mark
-    return ""
+            indent = len(line) - len(line.lstrip())
+            while holders and holders[-1][0] >= indent:
+                holders.pop()
+            holders.append((indent, _mark(line) or above or (holders[-1][1] if holders else "")))
+            above = ""
+        found.append(holders[-1][1] if holders else "")
+    return found
 
 
 def _mark(line: str) -> str:
     found = _MARK.search(line)
     return (found[1] or found[2]) if found else ""
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
 
 
 def figures(root: Node) -> Iterator[tuple[tuple[str, ...], Place]]:
@@ -76,9 +73,9 @@ def not_yet_promised(sources: Mapping[str, str]) -> dict[str, Place]:
     """By alert: the first of its figures that is neither documented nor decided; empty where no promise was shown."""
     found: dict[str, Place] = {}
     for file, text in of_role(sources, "promise"):
-        lines = text.split("\n")
+        said = reasons(text.split("\n"))
         for keys, place in figures(read(text, file)):
-            if keys[0] == "alerts" and why(lines, place.line) not in (DOCUMENTED, DECIDED):
+            if keys[0] == "alerts" and said[place.line - 1] not in (DOCUMENTED, DECIDED):
                 found.setdefault(keys[1], place)
     return found
 

@@ -8,7 +8,7 @@ import pytest
 from alerting_examples import muting_rules
 
 from chaoskit.alerting.config import load_config
-from chaoskit.alerting.promise_text import DECIDED, DOCUMENTED, figures, why
+from chaoskit.alerting.promise_text import DECIDED, DOCUMENTED, figures, reasons
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows import to_all_clear, to_phone
 from chaoskit.bundle import folder
@@ -235,9 +235,8 @@ def test_each_promised_figure_says_in_which_table_it_is_documented_or_why_it_was
     text = "\n".join(line.removeprefix(prefix) for line in PROMISE.split("\n"))
     found = list(figures(read(text, "promise")))
     assert len(found) > 150
-    unsaid = {
-        keys: place.line for keys, place in found if why(text.split("\n"), place.line) not in (DOCUMENTED, DECIDED)
-    }
+    said = reasons(text.split("\n"))
+    unsaid = {keys: place.line for keys, place in found if said[place.line - 1] not in (DOCUMENTED, DECIDED)}
     assert unsaid == {}
 
 

@@ -11,7 +11,7 @@ from test_scenario_schema import valid
 from chaoskit.alerting.config import load_config
 from chaoskit.alerting.model import Promise, PromisedLevels, PromisedNotice, PromisedReceiver, PromisedTime
 from chaoskit.alerting.promise_schema import ALERT, DOCUMENT, GROUP, JOB, LEVELS, NOTICE, RECEIVER, VOLUME
-from chaoskit.alerting.promise_text import COMPUTED, DECIDED, DOCUMENTED, not_yet_promised, promise_text, why
+from chaoskit.alerting.promise_text import COMPUTED, DECIDED, DOCUMENTED, not_yet_promised, promise_text, reasons
 from chaoskit.bundle import folder
 from chaoskit.check.lint_context import LintContext
 from chaoskit.cli import run
@@ -247,7 +247,7 @@ alerts:
 )  # fmt: skip
 def test_why_a_figure_is_promised_stands_beside_it_or_above_what_holds_it(line: int, said: str) -> None:
     """The nearest comment counts; one beside a sibling does not, and one without a reason says nothing."""
-    assert why(MARKED.split("\n"), line) == said
+    assert reasons(MARKED.split("\n"))[line - 1] == said
 
 
 def test_an_alert_is_promised_once_each_of_its_figures_says_why() -> None:

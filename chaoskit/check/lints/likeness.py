@@ -36,6 +36,10 @@ def unlike_its_like(context: LintContext) -> Iterator[Violation]:
     every = [alert.rule for alert in context.alerts]
     matched = _matched(context)
     names = Counter(name for rule in every for name in rule.labels)
+    values: dict[str, Counter[str]] = {}
+    for rule in every:
+        for label, value in rule.labels.items():
+            values.setdefault(label, Counter())[value] += 1
     by_file: dict[str, list[Rule]] = {}
     for rule in every:
         by_file.setdefault(rule.place.file, []).append(rule)
@@ -50,7 +54,7 @@ def unlike_its_like(context: LintContext) -> Iterator[Violation]:
                 if label not in rule.labels and (2 * count > others if label in matched else 10 * count >= 9 * others):
                     yield from _missing(context, rule, label, count, like, names)
                 elif label in rule.labels and (label in matched or 10 * (count - 1) >= 9 * others):
-                    yield from _alone(context, rule, label, every, matched.get(label, frozenset()))
+                    yield from _alone(context, rule, label, values[label], matched.get(label, frozenset()))
 
 
 def _matched(context: LintContext) -> dict[str, frozenset[str]]:
@@ -87,16 +91,20 @@ def _missing(
 
 
 def _alone(
-    context: LintContext, rule: Rule, label: str, every: Sequence[Rule], named: frozenset[str]
+    context: LintContext, rule: Rule, label: str, values: Counter[str], named: frozenset[str]
 ) -> Iterator[Violation]:
     value = rule.labels[label]
-    others = Counter(each.labels[label] for each in every if each is not rule and label in each.labels)
-    # Where others have values of their own too, one more says nothing; nor does one that is matched on by its name.
-    rules = sum(others.values())
+    # One that is matched on by its name says nothing.
+    if values[value] > 1 or value in named or "{{" in value:
+        return
+    others = Counter({each: count for each, count in values.items() if each != value})
+    # Where others have values of their own too, one more says nothing either.
+    rules = others.total()
+    few, told_apart = len(others) <= max(1, rules // 3), 3 * sum(others[each] for each in named) >= 2 * rules
+    if rules < _LEAST or not (few or told_apart):
+        return
     near = difflib.get_close_matches(value, others, n=1, cutoff=_NEAR)
-    few = len(others) <= max(1, rules // 3) and (bool(near) or len(others) <= _FEW)
-    told_apart = 3 * sum(others[each] for each in named) >= 2 * rules
-    if value in others or value in named or "{{" in value or rules < _LEAST or not (few or told_apart):
+    if not told_apart and not near and len(others) > _FEW:
         return
     usual = near[0] if near else others.most_common(1)[0][0]
     known = ", ".join(sorted(others))
