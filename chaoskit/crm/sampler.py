@@ -130,13 +130,16 @@ def run(wiring: Wiring, ready: int) -> None:
     folder = Path(wiring.config.data_dir)
     emitter, queue = wiring.emitter(), Queue(wiring.config, None)
     marked, share, memory, pause = Slice(wiring.slice), CpuShare(), Memory(), Event()
-    round_number = 0
+    round_number, told = 0, None
     while True:
+        whole = round_number % _SYSTEM_EVERY == 0
         with suppress(SQLAlchemyError):
             census = queue.census()
-            emitter.level("insa_worker_queue_depth", census.depth)
-            emitter.level("insa_dead_letter_queue_size", census.dead_letters)
-        if round_number % _SYSTEM_EVERY == 0:
+            if whole or census != told:  # told again with the rest, for a restarted metrics process knows nothing
+                emitter.level("insa_worker_queue_depth", census.depth)
+                emitter.level("insa_dead_letter_queue_size", census.dead_letters)
+                told = census
+        if whole:
             processes = marked.processes()
             emitter.level("insa_system_cpu_usage_ratio", share.measure(processes) / physics.CPU_SHARE)
             used = memory.pss_bytes(processes, time.monotonic())

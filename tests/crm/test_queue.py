@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_a_message_is_leased_to_one_worker_and_gone_when_finished(queue: Queue) 
     assert queue.census().depth == 1, "leased messages are still in the queue"
     assert queue.finish(message)
     assert queue.census().depth == 0
+
+
+def test_a_look_at_an_empty_queue_waits_for_no_writer(queue: Queue, tmp_path: Path) -> None:
+    """Workers look three times a second; an update, though of nothing, would need the lock."""
+    with sqlite3.connect(tmp_path / "queue.db") as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert queue.take() is None
+        assert queue.census().depth == 0
 
 
 def test_a_lease_that_runs_out_makes_it_available_and_its_old_holder_powerless(queue: Queue, wall: FakeTime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -58,8 +59,9 @@ def write(folder: Path, name: str, content: Any) -> Path:
 
 
 def test_the_pair_starts_finds_each_other_and_listens_on_loopback_only(
-    binaries: Any, target: int, tmp_path: Path
+    binaries: Any, target: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("GOGC", "70")
     ports = reserve(2)
     alertmanager_file = write(tmp_path, "alertmanager.yml", ALERTMANAGER)
     prometheus_file = write(tmp_path, "prometheus.yml", prometheus_config(target, ports[1]))
@@ -78,6 +80,8 @@ def test_the_pair_starts_finds_each_other_and_listens_on_loopback_only(
         assert answer["data"]["result"][0]["value"][1] == "1"
         flags = requests.get(f"{url}/api/v1/status/flags", timeout=5).json()["data"]
         assert flags["query.lookback-delta"] == "5s"
+        assert flags["storage.tsdb.wal-compression"] == "false"
+        assert psutil.Process(prometheus.pid).environ()["GOGC"] == "70", "the user's own word goes first"
         page = requests.get(f"{url}/api/v1/query?query=1", headers={"Origin": "https://evil.example"}, timeout=5)
         assert "Access-Control-Allow-Origin" not in page.headers, "web pages of anywhere may read its answers"
         for child, port in ((prometheus, ports[0]), (alertmanager, ports[1])):
@@ -96,6 +100,7 @@ def test_discovery_that_does_not_come_says_what_is_missing(binaries: Any, tmp_pa
     file = write(tmp_path, "prometheus.yml", config)
     child = start_prometheus(binaries, file, tmp_path / "pm", port, tmp_path / "pm.log")
     try:
+        assert psutil.Process(child.pid).environ()["GOGC"] == os.environ.get("GOGC", "400")
         with pytest.raises(EquipmentError, match="no Alertmanager is active"):
             await_discovery(f"http://127.0.0.1:{port}", timeout_s=0.2, child=child)
     finally:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from chaoskit.events import Event, Watch
 from chaoskit.observe.strangers import Places
-from chaoskit.observe.timed_loop import TimedLoop
+from chaoskit.observe.timed_loop import TICK_S, TimedLoop
 from chaoskit.witness.store import Store
 
 
@@ -88,3 +89,20 @@ def test_a_witness_tells_its_watch_up_to_a_gap_and_the_rest_when_asked_again() -
     assert store.tell(store.boot, 0, 10.5, 20.0).watch == (10.5, 12.0, 0.1)
     assert store.tell(store.boot, 0, 12.0, 20.0).watch == (15.0, 16.0, 0.1)
     assert store.tell(store.boot, 0, 16.0, 20.0).watch is None
+
+
+def test_a_sinks_loop_asks_again_and_again_while_nothing_comes_and_tells_how_late_it_was(said: list[Event]) -> None:
+    """An instant at which something had not come stays near though the loop has nothing to do."""
+    found = TimedLoop("webhook-sink", said.append)
+    found.start()
+    found.loop.run_until_complete(asyncio.sleep(0))
+    begun, turns = found.before_data(), found.turns
+    found.loop.run_until_complete(asyncio.sleep(10 * TICK_S))
+    assert found.turns - turns >= 4, "the timer of the sleep alone turns it twice"
+    assert found.before_data() > begun
+    found.loop.call_soon(time.sleep, 20 * TICK_S)
+    found.loop.run_until_complete(asyncio.sleep(10 * TICK_S))
+    found.watch()
+    found.loop.close()
+    (watch,) = [event for event in said if isinstance(event, Watch)]
+    assert watch.lag_s >= 18 * TICK_S
