@@ -46,8 +46,8 @@ from chaoskit.stack.binaries import require as programs
 from chaoskit.surroundings import leave
 from chaoskit.verify.verdict import Row
 
-_TRIES = 64
-"""Orders in which the scenarios are offered to the schedule: a quarter of a second for thirty of them."""
+_TRIES = 200
+"""Orders in which the scenarios are offered to the schedule: half a second for thirty of them."""
 
 
 COMPARE_GATE = click.option("--compare", type=FILE, metavar="OLD", help="Show changes since this gate.")

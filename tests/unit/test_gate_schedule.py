@@ -157,6 +157,7 @@ def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_
         for number, wave in enumerate(stack.waves):
             assert not any(wave.allows & later.expects for later in stack.waves[number + 1 :])
             assert not any(clash(a, b) for a in wave.members for b in wave.members if a is not b)
+    assert schedule.bound_s <= make_schedule(every, clash, side_by_side).bound_s + 1e-6, "more orders end no later"
     assert schedule.bound_s <= sum(START_S + WAVE_S + STOP_S + member.estimate_s for member in every) + 1e-6
 
 
