@@ -3,7 +3,8 @@
     python -m benchmarks.check_scale                       # a table of three sizes
     python -m benchmarks.check_scale --rules 10000 --routes 1000 --profile
 
-Nothing is downloaded and no program is asked; the files are written to a temporary folder.
+Nothing is downloaded and no program is asked; the files are written to a temporary folder. The growth exponent is that
+of the processor's time between the last two sizes: 1 is linear.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import cProfile
 import pstats
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.shared import exponent, machine, peak_mib, show, verdict_on
 from chaoskit.alerting.config import load_config
 from chaoskit.check.lint_context import LintContext
-from chaoskit.check.run import Outcome, check
+from chaoskit.check.run import check
+from chaoskit.cli.diff import gc_pause
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Scenario
 
 SIZES = ((100, 10), (1_000, 100), (10_000, 1_000))
+GOAL_S, GOAL_MIB, LINEAR = 10.0, 1024.0, 1.2
 IN_A_FILE = 500
 SEVERITIES = ("critical", "warning", "info")
 
@@ -85,16 +90,29 @@ def scenarios(alerts: int) -> list[Scenario]:
     ]
 
 
-def timed(rules: int, routes: int) -> tuple[float, float, Outcome]:
-    """Seconds for reading and for checking, and what came of it."""
-    with tempfile.TemporaryDirectory() as name:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Real seconds for reading and for checking, the processor's for both, and how much was found."""
+
+    rules: int
+    routes: int
+    read_s: float
+    check_s: float
+    cpu_s: float
+    findings: int
+
+
+def timed(rules: int, routes: int) -> Checked:
+    """A configuration of this size, read and checked as the command does."""
+    with tempfile.TemporaryDirectory() as name, gc_pause():
         write(Path(name), rules, routes)
         drills = scenarios(rules // 2)
-        began = time.perf_counter()
+        began, cpu_s = time.perf_counter(), time.process_time()
         config = load_config(bundle=Path(name))
         read = time.perf_counter()
         outcome = check(LintContext(config, drills))
-        return read - began, time.perf_counter() - read, outcome
+        spans = read - began, time.perf_counter() - read, time.process_time() - cpu_s
+        return Checked(rules, routes, *spans, len(outcome.findings))
 
 
 def main() -> None:
@@ -103,19 +121,29 @@ def main() -> None:
     options.add_argument("--routes", type=int, default=100)
     options.add_argument("--profile", action="store_true", help="also print where the time goes")
     asked = options.parse_args()
-    sizes = ((asked.rules, asked.routes),) if asked.rules else SIZES
-    print(f"{'rules':>8} {'routes':>8} {'read':>8} {'check':>8} {'together':>9} {'findings':>9}")  # noqa: T201
-    for rules, routes in sizes:
-        profile = cProfile.Profile() if asked.profile else None
-        if profile:
-            profile.enable()
-        read, checked, outcome = timed(rules, routes)
-        if profile:
-            profile.disable()
-        times = f"{read:7.2f}s {checked:7.2f}s {read + checked:8.2f}s"
-        print(f"{rules:8} {routes:8} {times} {len(outcome.findings):9}")  # noqa: T201
-        if profile:
-            pstats.Stats(profile).sort_stats("cumulative").print_stats(40)
+    profile = cProfile.Profile()
+    if asked.profile:
+        profile.enable()
+    found = [timed(*size) for size in (((asked.rules, asked.routes),) if asked.rules else SIZES)]
+    profile.disable()
+    heads = ("rules", "routes", "read s", "check s", "together s", "CPU s", "findings")
+    rows = [
+        (
+            one.rules, one.routes, f"{one.read_s:.2f}", f"{one.check_s:.2f}", f"{one.read_s + one.check_s:.2f}",
+            f"{one.cpu_s:.2f}", one.findings,
+        )
+        for one in found
+    ]  # fmt: skip
+    show("Reading and checking", heads, rows)
+    largest = found[-1]
+    lines = [f"the largest: {verdict_on(largest.read_s + largest.check_s, GOAL_S, ' s')} (real time)"]
+    lines += [f"memory: {verdict_on(peak_mib(), GOAL_MIB, ' MiB')}"]
+    if len(found) > 1:
+        power = exponent([one.rules for one in found], [one.cpu_s for one in found])
+        lines += [f"growth exponent: {verdict_on(power, LINEAR)}"]
+    print("\n".join([*lines, machine()]))  # noqa: T201
+    if asked.profile:
+        pstats.Stats(profile).sort_stats("cumulative").print_stats(40)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -73,6 +74,16 @@ def show(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> 
         table.add_row(*map(str, row))
     console = Console()
     (console if console.is_terminal else Console(width=_WIDTH)).print(table)
+
+
+def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+    """The power of the size with which a cost grows, between the last two of these; 1 is linear, 2 quadratic."""
+    return math.log(seconds[-1] / seconds[-2]) / math.log(sizes[-1] / sizes[-2])
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def verdict_on(figure: float, goal: float, unit: str = "") -> str:

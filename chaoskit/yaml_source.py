@@ -220,6 +220,8 @@ class _Composer:
         self.problems: list[Problem] = []
         self.root: Node | None = None
         self._stack: list[_Open] = []
+        self._size = 0
+        """Of all that is open, together."""
         self._anchors: dict[str, tuple[Node, int, int] | None] = {}
         """Node, size and height; None while the anchored collection is still open."""
 
@@ -266,9 +268,11 @@ class _Composer:
             self._stop(place, f"is nested more than {MAX_DEPTH} levels deep", "flatten it")
         self._anchor(event.anchor, None)
         self._stack.append(_Open(kind, place, event.anchor, event.start_mark.index, bool(event.flow_style)))
+        self._size += 1
 
     def _close(self, event: Any) -> None:
         done, end = self._stack.pop(), event.end_mark.index
+        self._size -= done.size
         if not done.flow:  # the parser ends a block where the next thing begins
             end = max(
                 (each.end for each in (*done.keys.values(), *done.values) if each.start >= done.start), default=end
@@ -317,7 +321,8 @@ class _Composer:
         top = self._stack[-1]
         top.size += size
         top.height = max(top.height, height + 1)
-        if sum(open_.size for open_ in self._stack) > MAX_NODES:
+        self._size += size
+        if self._size > MAX_NODES:
             self._stop(place, f"holds more than {MAX_NODES} values once aliases are expanded", "split the file")
         if len(self._stack) - 1 + top.height > MAX_DEPTH + 1:
             self._stop(place, f"is nested more than {MAX_DEPTH} levels deep", "flatten it")

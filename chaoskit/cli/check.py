@@ -22,6 +22,7 @@ from chaoskit.check.output import to_github, to_json, to_markdown
 from chaoskit.check.run import Outcome, check
 from chaoskit.check.service_levels import Level
 from chaoskit.cli.console import console
+from chaoskit.cli.diff import gc_pause
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import (
@@ -71,6 +72,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 @click.option("--no-levels", is_flag=True, help="Do not prove the levels of alerts with promtool.")
 @approved_option
 @yours_option
+@gc_pause()  # thousands of rules are made and kept, and no garbage
 def check_command(
     files: ConfigFiles,
     scenarios: Path | None,

@@ -97,14 +97,14 @@ def _alone(
     # One that is matched on by its name says nothing.
     if values[value] > 1 or value in named or "{{" in value:
         return
-    others = Counter({each: count for each, count in values.items() if each != value})
     # Where others have values of their own too, one more says nothing either.
-    rules = others.total()
-    few, told_apart = len(others) <= max(1, rules // 3), 3 * sum(others[each] for each in named) >= 2 * rules
-    if rules < _LEAST or not (few or told_apart):
+    rules, kinds = values.total() - 1, len(values) - 1
+    told_apart = 3 * sum(values[each] for each in named) >= 2 * rules
+    if rules < _LEAST or not (kinds <= max(1, rules // 3) or told_apart):
         return
+    others = Counter({each: count for each, count in values.items() if each != value})
     near = difflib.get_close_matches(value, others, n=1, cutoff=_NEAR)
-    if not told_apart and not near and len(others) > _FEW:
+    if not told_apart and not near and kinds > _FEW:
         return
     usual = near[0] if near else others.most_common(1)[0][0]
     known = ", ".join(sorted(others))
