@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.approve.texts import TEXTS, first_change, is_approved
+from chaoskit.approve.texts import TEXTS, first_change, is_approved, rendered
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
@@ -239,6 +239,7 @@ def _texts(ground: Ground, left: Sequence[_Left], pool: ThreadPoolExecutor) -> d
     folder = ground.approved
     if folder is None or not is_approved(folder):
         return {}
+    rendered(ground.config, ground.tools["amtool"], folder)  # what all share is remembered before they ask side by side
     said = pool.map(lambda each: first_change(each.config, ground.tools["amtool"], folder), left)
     return {
         each.mutant.id: Outcome(each.mutant, "killed", TEXTS, "", message)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -111,6 +112,7 @@ class _Reader(HTMLParser):
         self._empty = True
 
 
+@lru_cache(maxsize=256)  # of many configurations that differ in a rule nearly all pages are the same
 def read_html(page: str) -> str:
     """The text that a person reads of a page, line by line; empty where there is nothing to read."""
     reader = _Reader()
