@@ -170,7 +170,7 @@ def judge_all(
 
 
 def _by_check(ground: Ground, mutant: Mutant, known: Collection[str]) -> Outcome | _Left:
-    """What reading, `check` and the proof of equivalence say; `known` puzzles are those of the files as they are."""
+    """The judgement of reading, `check` and the proof of equivalence; `known` puzzles are in the files as they are."""
     try:
         texts = mutated(ground.files, ground.given, mutant)
         config = load_texts(texts, complete=False)
