@@ -10,7 +10,7 @@ from chaoskit.cli.console import console
 from chaoskit.cli.gate import COMPARE_GATE, REQUIRE, tell
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import FILE
-from chaoskit.errors import ExitCode
+from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.gate.answer import cases_of, ending_of, gap_of
 from chaoskit.gate.earlier import read_gate
 from chaoskit.gate.index import Ended
@@ -39,8 +39,13 @@ def merge_command(
     format_: str,
 ) -> ExitCode:
     """Make one answer of the parts that `chaoskit gate --shard` played; DIR is the folder of a part."""
-    old = read_gate(compare) if compare is not None else None
-    given = read_parts(parts)
+    old = None
+    wrong: tuple[Problem, ...] = ()
+    try:
+        old = read_gate(compare) if compare is not None else None
+    except BadInput as error:
+        wrong = error.problems
+    given = read_parts(parts, wrong)
     screen = console(stderr=format_ != "text")
     for one in given:
         screen.print(f"{one.part.shard}: {one.folder}: {amount(len(one.played), 'scenarios')}", highlight=False)

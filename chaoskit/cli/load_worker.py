@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,9 +19,25 @@ from chaoskit.load.model import LONG_TOKEN
 from chaoskit.load.processes import without_locusts
 from chaoskit.scenario.model import WORKERS_PORT
 
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+
+
+class _Host(click.ParamType):  # type: ignore[type-arg]
+    """The name or the IP address of a machine."""
+
+    name = "host"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The host; a usage error for any other text."""
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(value))
+        if re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", value) is None:
+            self.fail(f"'{value}' is no host: write a name or an IP address; its port is --port", param, ctx)
+        return str(value)
+
 
 @click.command("load-worker")
-@click.option("--master", required=True, metavar="HOST", help="Where the run is: the address that its profile binds.")
+@click.option("--master", type=_Host(), required=True, metavar="HOST", help="The address that the run's profile binds.")
 @click.option("--port", type=click.IntRange(1, 65535), default=WORKERS_PORT, show_default=True, help="Its port.")
 @click.option(
     "--token-file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The token that the run has."

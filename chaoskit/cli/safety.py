@@ -21,7 +21,7 @@ from chaoskit.safety.lock import forgive
 from chaoskit.safety.run_registry import notes
 from chaoskit.safety.status import RunSeen, machine_status, noted_folders, prune, run_folders
 from chaoskit.safety.stop_all import block, stop_all, sweep, unblock
-from chaoskit.safety.unhealed import JOURNAL, FaultLedger, in_use, read_standing
+from chaoskit.safety.unhealed import JOURNAL, FaultLedger, in_use, is_copy, read_standing
 from chaoskit.trust import distrust, real_folder
 
 
@@ -40,7 +40,7 @@ def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> 
     _refuse_foreign(out)
     results = sweep("chaoskit heal")
     done = {one.folder for one in results}
-    for folder in run_folders(out):
+    for folder in (one for one in run_folders(out) if not is_copy(one)):
         if in_use(folder):
             say(f"{folder}: still running, left alone (chaoskit stop ends it)")
         elif why := distrust(folder, JOURNAL):

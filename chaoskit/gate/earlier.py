@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from chaoskit.errors import BadInput, Place, Problem
+from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.files import SMALL, read_regular
 from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.coverage import KINDS, Coverage
@@ -28,7 +28,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     result: str
-    exit_code: int = 0
+    exit_code: ExitCode = ExitCode.PASS
     took_s: float = 0.0
     attempt: int = 0
     """0 for one that was not played."""

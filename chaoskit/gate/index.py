@@ -154,7 +154,7 @@ def _summary(gate: Ended) -> bytes:
                 Scenario(
                     name=one.candidate.name,
                     result=_result(one),
-                    exit_code=one.exit_code,
+                    exit_code=ExitCode(one.exit_code),
                     took_s=one.took_s,
                     attempt=one.attempt,
                     run=one.folder.name,
@@ -164,7 +164,7 @@ def _summary(gate: Ended) -> bytes:
                 for one in gate.outcomes
             ),
             *(
-                Scenario(name=one.name, result="UNKNOWN", exit_code=int(one.exit_code), run="", reasons=[one.why])
+                Scenario(name=one.name, result="UNKNOWN", exit_code=one.exit_code, run="", reasons=[one.why])
                 for one in gate.left_out
                 if one.wrong
             ),

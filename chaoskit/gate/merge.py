@@ -11,6 +11,7 @@ attempts, how long they took, errors without a verdict and the rows of the time 
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from chaoskit.gate.index import INDEX, header_of
 from chaoskit.gate.part import FILE, HOURS_PART, Part, Planned
 from chaoskit.report.judge_run import judge_folder
 from chaoskit.report.notes import NOTES
+from chaoskit.safety.unhealed import COPIES
 from chaoskit.trust import Distrusted, read_own, real_folder
 from chaoskit.verify.verdict import Row
 from chaoskit.verify.verify import plan_of
@@ -82,18 +84,21 @@ class Merged:
     """Whether a part ended before it had played all of its scenarios."""
 
 
-def read_parts(folders: Sequence[Path]) -> list[Given]:
-    """The parts in these folders by number; raises BadInput with everything for which they cannot be merged."""
-    problems: list[Problem] = []
+def read_parts(folders: Sequence[Path], wrong: Sequence[Problem] = ()) -> list[Given]:
+    """The parts in these folders by number; raises BadInput with everything for which they cannot be merged, what was
+    found `wrong` before included."""
+    problems = list(wrong)
     found: list[Given] = []
     for folder in folders:
         try:
             found.append(_read(folder))
         except BadInput as error:
             problems += error.problems
+    by_begin = sorted(found, key=lambda one: one.part.began)
     for earlier, one in ((found[:at], one) for at, one in enumerate(found)):
         problems += _twice(earlier, one)
         problems += _of_another_gate(found[0], one)
+        problems += _of_another_day(by_begin[0], one)
         problems += _wrong_scenarios(one)
     if problems:
         raise BadInput(problems)
@@ -102,6 +107,7 @@ def read_parts(folders: Sequence[Path]) -> list[Given]:
 
 def merge(parts: Sequence[Given], folder: Path) -> Merged:
     """Judges every history again, each in a folder of its own below this one."""
+    (folder / COPIES).write_bytes(b"".join(os.fsencode(f"{one.part.shard}: {one.folder}\n") for one in parts))
     first, by_number = parts[0].part, {one.number: one for one in parts}
     outcomes: list[Outcome] = []
     no_part_plays = {
@@ -248,10 +254,14 @@ def _of_another_gate(first: Given, one: Given) -> Iterator[Problem]:
     if unlike := _unlike(*shared):
         hint = "select the same in each part, and let all of them plan by the same --times FILE, or by none"
         yield Problem(place, f"scenarios shared out otherwise than in {other}: {'; '.join(unlike)}", hint)
-    days = [datetime.fromtimestamp(given.part.began, UTC) for given in (one, first)]
-    if days[0].date() != days[1].date() and abs(one.part.began - first.part.began) > _NIGHT_S:
-        what = f"began on {days[0]:%Y-%m-%d at %H:%M} UTC, and {other} on {days[1]:%Y-%m-%d at %H:%M} UTC"
-        yield Problem(place, what, "play all parts on one day")
+
+
+def _of_another_day(soonest: Given, one: Given) -> Iterator[Problem]:
+    """Whether a part began on a later day than the one that began soonest, and not in the same night."""
+    days = [datetime.fromtimestamp(given.part.began, UTC) for given in (one, soonest)]
+    if days[0].date() != days[1].date() and one.part.began - soonest.part.began > _NIGHT_S:
+        what = f"began on {days[0]:%Y-%m-%d at %H:%M} UTC, and {soonest.folder} on {days[1]:%Y-%m-%d at %H:%M} UTC"
+        yield Problem(Place(str(one.folder)), what, "play all parts on one day")
 
 
 def _unlike(mine: Mapping[str, str], others: Mapping[str, str]) -> list[str]:

@@ -19,6 +19,7 @@ from chaoskit.gate.candidate import Candidate, LeftOut, proves
 from chaoskit.gate.coverage import everything
 from chaoskit.run.planning import Asked
 from chaoskit.surroundings import leave
+from chaoskit.units import amount
 from chaoskit.verify.verdict import Row
 
 FILE = "part.json"
@@ -51,7 +52,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A part's record."""
 
     shard: Shard
-    began: float
+    began: Annotated[float, msgspec.Meta(ge=0, lt=2**37)]
     """Seconds since the epoch."""
     versions: dict[str, str]
     time_scale: float
@@ -78,8 +79,8 @@ def choose_part(parts: Sequence[Sequence[Candidate]], shard: Shard) -> tuple[lis
     """The scenarios of one part, and those of the others; raises BadInput where a part would have none."""
     if not all(parts):
         count = sum(map(len, parts))
-        what = f"--shard: {shard.of} parts of {count} scenarios would leave one with nothing to play"
-        raise BadInput(Problem(None, what, f"ask for at most {count} parts, or select more scenarios"))
+        what = f"--shard: {shard.of} parts of {amount(count, 'scenarios')} would leave one with nothing to play"
+        raise BadInput(Problem(None, what, f"ask for at most {amount(count, 'parts')}, or select more scenarios"))
     others = [
         LeftOut(one.name, f"part {number} of {shard.of} plays it", proves(one.plan.scenario))
         for number, members in enumerate(parts, 1)

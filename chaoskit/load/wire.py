@@ -93,7 +93,7 @@ class Server(_Wire):
             self.refused += 1
 
     def send_to_client(self, msg: Message) -> bool:
-        """Sends it; False where the worker is not connected any more, or takes nothing."""
+        """Sends it; False where the worker is not connected any more. One that takes nothing now misses it."""
         try:
             self.socket.send_multipart([msg.node_id.encode(), msg.serialize()], zmq.NOBLOCK)  # type: ignore[no-untyped-call]
         except zmq.ZMQError as error:

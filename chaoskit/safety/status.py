@@ -15,7 +15,7 @@ from chaoskit.files import HISTORY, SMALL
 from chaoskit.safety.lock import Note, locks, others_locks
 from chaoskit.safety.run_registry import Entry, Noted, notes
 from chaoskit.safety.stop_all import blocked
-from chaoskit.safety.unhealed import JOURNAL, in_use, read_standing
+from chaoskit.safety.unhealed import JOURNAL, in_use, is_copy, read_standing
 from chaoskit.trust import distrust, real_folder, user
 
 
@@ -61,7 +61,7 @@ class MachineStatus:
 
 
 def machine_status(out: Path) -> MachineStatus:
-    """Every noted run, and of the others in this folder those that have left something."""
+    """Every noted run, and of the others in this folder those that have left something here."""
     runs = []
     seen: set[Path] = set()
     others, unread = [], []
@@ -79,7 +79,7 @@ def machine_status(out: Path) -> MachineStatus:
                 seen.add(_real(folder))
                 runs.append(_seen(folder, one.entry, beat_s))
     for folder in run_folders(out):
-        if folder not in seen:
+        if folder not in seen and not is_copy(folder):
             run = _seen(folder, None, None)
             if run.faults or run.trouble or run.state == "running":
                 runs.append(run)
@@ -178,7 +178,7 @@ def _why_kept(folder: Path, noted: set[Path]) -> str:
         if not journals and time.time() - found.st_mtime < _BEGUN_S:
             return "it may be about to begin"
         for journal in journals:
-            if why := _why_not_healed(journal.parent):
+            if not is_copy(journal.parent) and (why := _why_not_healed(journal.parent)):
                 return f"{journal}: {why}"
     except OSError as error:
         return f"{error.filename} cannot be read: {error.strerror}"

@@ -19,6 +19,8 @@ from chaoskit.safety.healbook import BOOK, read_book
 from chaoskit.trust import open_own
 
 JOURNAL = "events.jsonl"
+COPIES = "copies.txt"
+"""Beside runs that are copies of what other machines played: their faults stand there, and are not undone here."""
 _MATTER = (b'"invoke"', b'"alter"', b'"undo-ok"')
 
 
@@ -94,6 +96,11 @@ class Tail:
             if any(word in line for word in _MATTER):
                 self._ledger.feed(line)
         return list(self._ledger.standing.values())
+
+
+def is_copy(folder: Path) -> bool:
+    """Whether a run's folder is among the copies of a merged gate."""
+    return (folder.parent / COPIES).is_file()
 
 
 def in_use(folder: Path) -> bool:

@@ -39,11 +39,15 @@ from chaoskit.history import read_history
 from chaoskit.hop import Hop
 from chaoskit.report.judge_run import MARKDOWN, judge_folder
 from chaoskit.report.junit import junit
+from chaoskit.safety.unhealed import COPIES, read_standing
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of
 from tests.golden.doctored import recorded
+from tests.safety_examples import state
 from tests.strangers import STRANGER, needs_root
 from tests.unit.test_gate_schedule import clash, one
+
+__all__ = ["state"]
 
 
 def names(parts: Iterable[Iterable[Candidate]]) -> list[list[str]]:
@@ -389,7 +393,8 @@ def test_coverage_can_be_required_of_all_parts(parts: Path, capsys: pytest.Captu
         ({"versions": {"chaoskit": "0.0.9"}}, f"2: was played by chaoskit 0.0.9, and this is {__version__}"),
         ({"sources": {}}, "2: other texts than in 1: alertmanager:alertmanager.yml (none here, "),
         ({"scenarios": []}, "2: scenarios shared out otherwise than in 1: four (none here, part 3 there)"),
-        ({"began": 1.0}, "2: began on 1970-01-01 at 00:00 UTC, and 1 on 2026-11-2"),
+        ({"began": 1e300}, "2/part.json: is torn, or no part's: Expected `float` < 137438953472.0 - at `$.began`"),
+        ({"began": 1.0}, "UTC, and 2 on 1970-01-01 at 00:00 UTC (play all parts on one day)"),
         ({"shard": {"number": 4, "of": 3}}, "2/part.json: says that it is part 4 of 3"),
         ({"seed": "x"}, "2/part.json: is torn, or no part's: Expected `int`, got `str` - at `$.seed`"),
     ],
@@ -433,6 +438,48 @@ def test_a_gate_over_midnight_is_one_gate(hours: float, refused: bool, parts: Pa
             read_parts(folders)
     else:
         assert len(read_parts(folders)) == 3
+
+
+def test_parts_of_two_days_are_refused_in_whichever_order_they_come(parts: Path) -> None:
+    """Though each of them is of one night with the part that is given first, or of its day."""
+    night = datetime(2026, 11, 20, 23, tzinfo=UTC).timestamp()
+    for number, hours in ((1, 0), (2, 5), (3, -22)):
+        change(parts / str(number), began=night + hours * 3600)
+    for order in ((1, 2, 3), (3, 2, 1)):
+        with pytest.raises(BadInput, match=r"2: began on 2026-11-21 at 04:00 UTC, and .*3 on 2026-11-20 at 01:00 UTC"):
+            read_parts([parts / str(number) for number in order])
+
+
+def test_an_earlier_gate_that_cannot_be_read_is_told_with_the_parts(
+    parts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(parts / "2", seed=7)
+    assert merged(parts, "--compare", str(parts / "none"))[0] == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "none/gate.json: cannot be read" in said
+    assert "2: --seed: 7" in said
+
+
+def test_an_ending_that_there_is_not_is_no_ending(parts: Path) -> None:
+    change(parts / "3", SUMMARY, scenarios=[{"name": "four", "result": "ERROR", "exit_code": 99, "run": "four"}])
+    _, folder = merged(parts)
+    (why,) = rows(folder)["four"][2]
+    assert "3/gate.json cannot be read: it is torn: Invalid enum value 99" in why
+
+
+@pytest.mark.usefixtures("state")
+def test_what_a_copy_left_in_force_is_not_in_force_here(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It stands on the machine that played it: `status`, `heal --all` and `runs prune` pass over the copies."""
+    _, folder = merged(parts)
+    assert (folder / COPIES).read_text() == "".join(f"part {each} of 3: {parts}/{each}\n" for each in (1, 2, 3))
+    history = folder / "one" / "events.jsonl"
+    history.write_bytes(b"".join(line for line in history.read_bytes().splitlines(True) if b'"undo-ok"' not in line))
+    assert read_standing(folder / "one").standing
+    out = str(folder.parent)
+    assert (run(["status", "--out", out]), run(["heal", "--all", "--out", out])) == (0, 0)
+    assert run(["runs", "prune", "--keep", "0", "--out", out]) == 0
+    assert not folder.exists()
+    assert "not healed" not in capsys.readouterr().out
 
 
 def test_a_scenario_of_another_part_or_in_two_is_refused(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,8 @@ from test_load_verdict import judged, seconds, some_load
 from zmq.utils import z85
 
 from chaoskit import __version__
-from chaoskit.errors import BadInput, EquipmentError
+from chaoskit.cli import run
+from chaoskit.errors import BadInput, EquipmentError, ExitCode
 from chaoskit.host.ports import reserve
 from chaoskit.load.messages import Hello, LoadState, LoadWindow, encode
 from chaoskit.load.processes import Processes
@@ -126,6 +127,13 @@ def test_a_port_that_is_taken_is_told(machines: Machines) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("host", ["", "*", "a b", "tcp://10.0.0.5", "10.0.0.5:5557", "a" * 64, "a..b", "[::1]"])
+def test_a_master_that_is_no_host_is_refused(host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Some a worker could not be told to come to, and to the others it would wait in vain."""
+    assert run(["load-worker", "--master", host, "--token-file", str(tmp_path / "none")]) == ExitCode.USAGE
+    assert f"'{host}' is no host: write a name or an IP address; its port is --port" in capsys.readouterr().err
+
+
 def test_a_worker_takes_the_next_share_where_it_is_to(machines: Machines, target: Target) -> None:
     machines.worker("env", "LOCUST_HEADLESS=1", again=True)
     for _ in range(2):
