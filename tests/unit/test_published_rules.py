@@ -138,7 +138,7 @@ def test_a_plan_takes_a_scale_that_makes_no_interval_shorter_and_says_so(tmp_pat
     asked = Asked("worker-unhealthy", "local", ConfigFiles(tmp_path / "bundle"))
     plan = plan_for(asked)[0]
     assert plan.time_scale == 50
-    assert plan.warnings[0].startswith("played at 50x: at 60x")
+    assert plan.warnings[0].startswith("played at 50x, not 60x")
     assert plan_for(replace(asked, time_scale=40))[0].time_scale == 40
 
 
