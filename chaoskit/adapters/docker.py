@@ -7,8 +7,10 @@ it is started again, so the policy is never touched; a plain process.kill kills 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
@@ -18,6 +20,8 @@ from chaoskit.faults.base import FaultError, Kind
 
 _SOCKET = "unix:///var/run/docker.sock"
 _ANSWER_S = 20
+_GRACE_S = 10
+"""The time that a container has to end after a stop; the engine calls it running all the while."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,16 @@ class Engine(Manager):
         told = found["State"]
         process, _ = local_process(told.get("Pid", 0), name)
         policy = found["HostConfig"].get("RestartPolicy")
+        if told["Running"] and self._ending(name, told["StartedAt"]):
+            return State(False, told["Paused"], process, "being stopped", policy)
         return State(told["Running"], told["Paused"], process, told["Status"], policy)
+
+    def _ending(self, name: str, started: str) -> bool:
+        """Whether it was told to end since it was started, so lately that the engine may still end it."""
+        now, wanted = time.time(), {"type": "container", "container": name, "event": "kill"}
+        since = max(datetime.fromisoformat(started).timestamp(), now - _GRACE_S - 2)
+        with self._asking() as engine:
+            return any(True for _ in engine.events(since=since, until=now, filters=wanted))
 
     def start(self, name: str) -> None:
         with self._asking() as engine:
@@ -94,7 +107,7 @@ class Engine(Manager):
     def stop(self, name: str) -> None:
         # One that is being restarted has no process, and is kept down all the same.
         with self._asking() as engine:
-            engine.containers.get(name).stop(timeout=_ANSWER_S // 2)
+            engine.containers.get(name).stop(timeout=_GRACE_S)
 
     def pause(self, name: str, before: State) -> None:
         with self._asking() as engine:

@@ -17,16 +17,17 @@ import pytest
 
 from chaoskit.adapters import base
 from chaoskit.adapters.cgroup import Cgroup
+from chaoskit.adapters.docker import Docker, Engine
 from chaoskit.adapters.nft import Nft
 from chaoskit.adapters.postgres import Postgres, PostgresSlow
 from chaoskit.adapters.rabbitmq import RabbitMq
 from chaoskit.adapters.rq import Rq
 from chaoskit.faults import slice as slices
-from chaoskit.faults.base import Fault, FaultError, Target
+from chaoskit.faults.base import Fault, FaultError, Settings, Target
 from chaoskit.faults.registry import known, known_actions
 from chaoskit.handles.base import Handle
 from chaoskit.waiting import await_true
-from tests.staging_servers import answers, postgres_server, psql, rabbit_server, redis_server
+from tests.staging_servers import answers, docker, docker_server, postgres_server, psql, rabbit_server, redis_server
 
 pytestmark = [pytest.mark.staging, pytest.mark.timeout(180)]
 SPARE_S = 2.0
@@ -98,6 +99,25 @@ def test_a_table_that_another_holds_is_no_lock_of_ours(stack: ExitStack, tmp_pat
         theirs.execute("LOCK TABLE orders IN ROW EXCLUSIVE MODE")
         with pytest.raises(FaultError, match="lock timeout"):
             begun(orders, "db.slow", locked="500ms", every="600ms")
+
+
+def test_a_container_that_is_still_being_stopped_is_not_taken_for_one_that_runs(stack: ExitStack) -> None:
+    """The engine goes on with a stop whose client is dead, and calls the container running meanwhile."""
+    if os.geteuid():
+        pytest.skip("dockerd needs root")
+    sock = stack.enter_context(docker_server())
+    handle = Docker(container="hx", socket=sock)
+    fault = known()["process.stop"]
+    undo = fault.prepare(Target("role:x", ("hx",), replace(handle.at_attached(""), max_s=60.0)), Settings())
+    client = subprocess.Popen(["docker", "-H", sock, "stop", "--time", "10", "hx"], stdout=subprocess.DEVNULL)
+    assert await_true(lambda: Engine(handle.keys()).state("hx").said == "being stopped", 8, 0.1)
+    client.kill()
+    client.wait()
+    assert b"true" in docker(sock, "inspect", "-f", "{{.State.Running}}", "hx").stdout, "by the engine's own word"
+    fault.stop(undo)
+    found = Engine(handle.keys()).inspect("hx")["State"]
+    assert found["Running"]
+    assert found["Pid"] != undo["before"]["hx"]["process"]["pid"], "it is another process: the stop is over"
 
 
 def test_a_rule_of_nftables_matches_nothing_after_its_elements_timeout(stack: ExitStack) -> None:
