@@ -13,9 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from chaoskit import bundle as shipped
+from chaoskit import json_text
 from chaoskit.adapters.base import Adapter
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, ChaoskitError
@@ -135,7 +134,7 @@ def play(
     written = out / "latest" / "verdict.json"
     if written.resolve().parent == before or not written.exists():
         raise CannotRun(done.stderr.strip() or done.stdout.strip() or f"chaoskit ended with {done.returncode}")
-    return msgspec.json.decode(read_regular(written, HISTORY), type=Verdict)
+    return json_text.decode(read_regular(written, HISTORY), type=Verdict)
 
 
 def judge(path: Path) -> Verdict:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from chaoskit import json_text
+
 SCHEMA = 2
 """Version of this set: the one that is written."""
 SCHEMAS = (1, 2)
@@ -569,9 +571,9 @@ def decode(line: bytes) -> AnyEvent:
 def decode_all(line: bytes) -> tuple[AnyEvent, dict[str, Any]]:
     """The event of one line, and its fields that a later chaoskit has added, as they stand; raises as `decode`."""
     try:
-        return decode_with(_DECODER, line), {}
+        return json_text.decode_with(_DECODER, line), {}
     except msgspec.ValidationError:
-        raw = decode_with(_ANYTHING, line)
+        raw = json_text.decode_with(_ANYTHING, line)
         if not isinstance(raw, dict) or not isinstance(raw.get("type"), str):
             raise
         known = _FIELDS.get(raw["type"])
@@ -581,11 +583,3 @@ def decode_all(line: bytes) -> tuple[AnyEvent, dict[str, Any]]:
         if not added:
             raise
         return msgspec.convert(raw, AnyEvent), added
-
-
-def decode_with(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
-    """Decodes a line; raises DecodeError also where it is nested without end, where `decode` raises RecursionError."""
-    try:
-        return decoder.decode(line)
-    except RecursionError:
-        raise msgspec.DecodeError("JSON is nested too deeply") from None

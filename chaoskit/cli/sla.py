@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from chaoskit import bundle
+from chaoskit import bundle, json_text
 from chaoskit.access import session_at
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
@@ -454,7 +454,7 @@ def _verdicts(out: Path) -> Iterator[tuple[str, Verdict]]:
     for path in sorted(out.glob(f"*/{VERDICT}")):
         if not path.parent.is_symlink():
             try:
-                yield path.parent.name, msgspec.json.decode(path.read_bytes(), type=Verdict)
+                yield path.parent.name, json_text.decode(path.read_bytes(), type=Verdict)
             except (OSError, msgspec.DecodeError) as error:
                 click.echo(f"{path}: left out: {error}", err=True)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit import niceness
+from chaoskit import json_text, niceness
 from chaoskit.console.beside import ABOUT, Told
 from chaoskit.console.server import Settings, serve
 from chaoskit.files import read_regular
@@ -19,7 +19,7 @@ from chaoskit.safety.run_registry import Owner
 
 if __name__ == "__main__":
     scratch = Path(sys.argv[1])
-    told = msgspec.json.decode(read_regular(scratch / ABOUT), type=Told, dec_hook=lambda kind, given: kind(given))
+    told = json_text.decode(read_regular(scratch / ABOUT), type=Told, dec_hook=lambda kind, given: kind(given))
     settings = Settings(
         told.token, told.port, Path(told.out), scratch, told.files,
         owner=msgspec.convert(told.owner, Owner), scenario=told.scenario,

@@ -28,6 +28,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.responses import StreamingResponse as Streaming
 from starlette.routing import Route
 
+from chaoskit import json_text
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console import kept, pages
 from chaoskit.console.commands import Busy, Desk, carried_out
@@ -175,7 +176,7 @@ class Console:
         """Asks `chaoskit doctor` what is missing here, for the page before a drill."""
         code, said = await carried_out(["doctor", "--format", "json"], self.settings.scratch)
         with contextlib.suppress(msgspec.DecodeError):
-            lines = msgspec.json.decode(said, type=list[dict[str, str]])
+            lines = json_text.decode(said, type=list[dict[str, str]])
             self.missing = [line for line in lines if line.get("state") == "missing"] if code else []
 
     def _page(self, request: Request, template: str, **parts: Any) -> HTMLResponse:
@@ -270,7 +271,7 @@ class Console:
 
     async def _command(self, request: Request, do: Any) -> Response:
         try:
-            asked = _asked(msgspec.json.decode(await request.body() or b"{}", type=dict[str, str]))
+            asked = _asked(json_text.decode(await request.body() or b"{}", type=dict[str, str]))
             return JSONResponse(await do(asked))
         except msgspec.DecodeError:
             return JSONResponse({"text": "a command is a JSON object of texts"}, 400)

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 import requests
 
+from chaoskit import json_text
 from chaoskit.access import ANSWER_S, session_for, trouble
 from chaoskit.errors import BadInput
 from chaoskit.scenario.model import Attached
@@ -84,7 +85,7 @@ class Endpoint:
 
     def _decoded(self, content: bytes | msgspec.Raw, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode(content, type=kind)
+            return json_text.decode(content, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             mend = f"{self.name}: URL of the profile, with its path prefix where it has one"
             raise NoAnswer(self.name, f"{self.url} answers, but not as {self.name} does", mend) from None

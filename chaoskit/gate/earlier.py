@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.files import SMALL, read_regular
 from chaoskit.gate.candidate import LeftOut
@@ -66,7 +67,7 @@ class Earlier:
 def read_gate(folder: Path) -> Earlier:
     """The gate of this folder; raises BadInput where it is none."""
     try:
-        read = msgspec.json.decode(read_regular(folder / SUMMARY, 16 * SMALL), type=Summary)
+        read = json_text.decode(read_regular(folder / SUMMARY, 16 * SMALL), type=Summary)
     except (OSError, msgspec.DecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         hint = f"give the folder of an earlier gate, which holds a {SUMMARY}"

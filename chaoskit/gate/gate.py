@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit import niceness
+from chaoskit import json_text, niceness
 from chaoskit.errors import ExitCode
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.gate.candidate import Candidate, Unread
@@ -193,7 +193,7 @@ class Gate:
         said = one.said.get(member.name)
         if said is not None:
             try:
-                verdict = msgspec.json.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
+                verdict = json_text.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
             except OSError as error:
                 trouble = f"its verdict cannot be read: {error}"
                 return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, None, trouble)
@@ -217,7 +217,7 @@ def _again(plan: StackPlan, members: list[Candidate]) -> StackPlan:
 def _listen(running: _Running) -> None:
     for line in running.child.lines:
         try:
-            said = msgspec.json.decode(line, type=Said)
+            said = json_text.decode(line, type=Said)
         except msgspec.DecodeError:
             continue
         if said.refused:

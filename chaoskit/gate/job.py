@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit import niceness
+from chaoskit import json_text, niceness
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.events import Event, Phase
 from chaoskit.host.lines import Lines
@@ -67,7 +67,7 @@ def main() -> int:
     """Plays the job of standard input; the worst exit code of its scenarios."""
     # Other stacks are being watched: until this one is up, and once it is over, it leaves the processors to them.
     niceness.start_low_priority()
-    job = msgspec.json.decode(_PARENT.hear(), type=Job, dec_hook=lambda kind, given: kind(given))
+    job = json_text.decode(_PARENT.hear(), type=Job, dec_hook=lambda kind, given: kind(given))
     try:
         return _play(job)
     except Exception as error:

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit import __version__
+from chaoskit import __version__, json_text
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import Header, decode
 from chaoskit.files import HISTORY, SMALL
 from chaoskit.gate.answer import proofs_of
 from chaoskit.gate.candidate import LeftOut, Missing, Unread, candidate, digests
-from chaoskit.gate.coverage import Coverage, together
+from chaoskit.gate.coverage import KINDS, Coverage, together
 from chaoskit.gate.earlier import SUMMARY, Scenario, Summary
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.index import INDEX, header_of
@@ -192,7 +192,7 @@ def _read(folder: Path) -> Given:
     """The part of a folder; raises BadInput where it is none, or none that may be believed."""
     place = Place(str(folder / FILE))
     try:
-        part = msgspec.json.decode(read_own(real_folder(folder) / FILE, _MOST), type=Part)
+        part = json_text.decode(read_own(real_folder(folder) / FILE, _MOST), type=Part)
     except Distrusted as error:
         raise BadInput(_distrusted(folder, error)) from None
     except OSError as error:
@@ -203,8 +203,10 @@ def _read(folder: Path) -> Given:
         raise BadInput(Problem(place, f"is torn, or no part's: {error}", "play this part again")) from None
     if not 1 <= part.shard.number <= part.shard.of:
         raise BadInput(Problem(place, f"says that it is {part.shard}", "play this part again"))
+    if lacking := [kind for kind in KINDS if kind not in part.names]:
+        raise BadInput(Problem(place, f"does not say which {', '.join(lacking)} there are", "play this part again"))
     try:
-        summary = msgspec.json.decode(read_own(real_folder(folder) / SUMMARY, _MOST), type=Summary)
+        summary = json_text.decode(read_own(real_folder(folder) / SUMMARY, _MOST), type=Summary)
     except Distrusted as error:
         raise BadInput(_distrusted(folder, error)) from None
     except (OSError, msgspec.DecodeError) as error:
@@ -230,6 +232,7 @@ def _twice(earlier: Iterable[Given], one: Given) -> Iterator[Problem]:
 
 
 _SAME: Mapping[str, Callable[[Part], str]] = {
+    "what there is to prove": lambda part: ", ".join(f"{len(part.names[kind])} {kind}" for kind in KINDS),
     "number of parts": lambda part: str(part.shard.of),
     "time scale": lambda part: f"{part.time_scale:g}",
     "--seed": lambda part: str(part.seed),

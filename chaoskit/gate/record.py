@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.files import SMALL, read_regular
 from chaoskit.surroundings import leave
@@ -76,7 +77,7 @@ def load_record(out: Path) -> Record:
 def read_record(file: Path) -> Record:
     """The record in a file that was named; raises BadInput where it is none."""
     try:
-        return msgspec.json.decode(read_regular(file, MOST), type=Record)
+        return json_text.decode(read_regular(file, MOST), type=Record)
     except (OSError, msgspec.DecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else f"it is no record of gates: {error}"
         hint = f"name the {FILE} that a gate or `gate merge` left beside its runs"

@@ -19,8 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-import msgspec
-
+from chaoskit import json_text
 from chaoskit.errors import EquipmentError, Place, Problem
 from chaoskit.host.process import Child, spawn
 from chaoskit.load.messages import Gather, Gathered, Look, Looked, encode
@@ -181,7 +180,7 @@ class Processes:
         for child in self.children:
             try:
                 line = child.lines.hear(end_s - time.monotonic())
-                problems = msgspec.json.decode(line, type=Looked).problems if line else [self._ended(child, path)]
+                problems = json_text.decode(line, type=Looked).problems if line else [self._ended(child, path)]
             except TimeoutError:
                 hint = "move what takes long into its tasks"
                 problems = [Problem(Place(path), f"is not imported within {timeout_s:g} s", hint)]
@@ -199,7 +198,7 @@ class Processes:
         asked = Gather(bind=bind, port=port, token=token, expect=self.bearing, within_s=within_s)
         master.lines.send(encode(asked))
         try:
-            found = msgspec.json.decode(master.hello(within_s + _IMPORT_S, "the workers are there"), type=Gathered)
+            found = json_text.decode(master.hello(within_s + _IMPORT_S, "the workers are there"), type=Gathered)
             if found.wrong:
                 raise EquipmentError("load", found.wrong)
         except BaseException:

@@ -28,7 +28,7 @@ from gevent.queue import Empty, Queue
 from locust.rpc import zmqrpc
 from locust.rpc.protocol import Message
 
-from chaoskit import __version__
+from chaoskit import __version__, json_text
 from chaoskit.access import read_token
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.load.child import Mouth, carry, log_to_stderr
@@ -116,7 +116,7 @@ class Far:
 
     def _as_here(self, line: bytes) -> bytes:
         """The line with the place of the locustfile on this machine."""
-        said: Any = msgspec.json.decode(line)
+        said: Any = json_text.decode(line)
         if not said.get("spec", {}).get("locustfile"):
             return line
         said["spec"]["locustfile"] = self._file

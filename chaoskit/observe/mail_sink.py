@@ -27,6 +27,7 @@ from typing import Any
 import msgspec
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from chaoskit import json_text
 from chaoskit.events import Interval, Notice, NoticedAlert
 from chaoskit.localize.mail_header import GROUP_NAME, HEADER_NAME, parse_group, parse_header
 from chaoskit.observe.payload import Status, of_alerts
@@ -287,7 +288,7 @@ class _Server(SMTP):
 
 async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:
     """Open all doors of a configuration line; gives their ports in order, the catch-all's last."""
-    config = msgspec.json.decode(line, type=Config)
+    config = json_text.decode(line, type=Config)
     doors = list(config.doors)
     if config.extra_port is not None:
         doors.append(MailAddress(receiver="", port=config.extra_port))

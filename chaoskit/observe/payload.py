@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.events import Interval, Notice, NoticedAlert
 
 TEXT_LIMIT = 1_000_000
@@ -78,7 +79,7 @@ def read_payload(speaks: str, path: str, body: bytes) -> Contents:
 def _webhook(body: bytes) -> Contents:
     problems: list[str] = []
     try:
-        message = msgspec.json.decode(body, type=_Webhook)
+        message = json_text.decode(body, type=_Webhook)
         alerts = [_noticed(alert) for alert in message.alerts]
     except msgspec.ValidationError as error:
         problems.append(f"not Alertmanager's webhook message: {error}")
@@ -151,7 +152,7 @@ def _service_status(speaks: str, path: str, body: bytes) -> Status:
 
 def _field(body: bytes, name: str) -> str:
     try:
-        payload = msgspec.json.decode(body)
+        payload = json_text.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     value = payload.get(name) if isinstance(payload, dict) else None

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import requests
 
+from chaoskit import json_text
 from chaoskit.events import Event, Interval, Poll
 from chaoskit.observe.alert_states import Active, AlertStates, Group, Labels, State, labels_of, seen_to
 from chaoskit.observe.payload import instant
@@ -136,12 +137,12 @@ class PrometheusObserver(Poller):
     def _get(self, path: str, params: dict[str, str], kind: type[T]) -> T:
         response = self._session.get(self._url + path, params=params, timeout=ANSWER_LIMIT_S)
         try:
-            answer = msgspec.json.decode(response.content, type=_Answer)
+            answer = json_text.decode(response.content, type=_Answer)
         except msgspec.DecodeError:
             raise LookFailed(f"{path}: status {response.status_code}, {response.text[:200]!r}") from None
         if answer.status != "success":
             raise LookFailed(f"{path}: {answer.error[:400]}")
-        return msgspec.json.decode(answer.data, type=kind)
+        return json_text.decode(answer.data, type=kind)
 
 
 def _reach_s(groups: list[Group], since_s: float | None) -> float:

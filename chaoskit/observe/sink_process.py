@@ -23,6 +23,7 @@ from typing import Literal
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.events import Event, encode
 from chaoskit.files import read_regular
 from chaoskit.host.lines import Lines
@@ -87,6 +88,6 @@ GOOD = SinkResponse()
 def sink_response(file: str) -> SinkResponse:
     """The answer that the file orders now; the usual one if the file is missing or unreadable."""
     try:
-        return msgspec.json.decode(read_regular(Path(file)), type=SinkResponse) if file else GOOD
+        return json_text.decode(read_regular(Path(file)), type=SinkResponse) if file else GOOD
     except (OSError, msgspec.DecodeError):
         return GOOD

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event, decode
 from chaoskit.host.process import Child, spawn
@@ -107,7 +108,7 @@ def _handshake(child: Child, config: bytes, name: str) -> _Ready:
     child.lines.send(config)
     line = child.hello(_READY_S, "all its doors are open")
     try:
-        ready = msgspec.json.decode(line, type=_Ready)
+        ready = json_text.decode(line, type=_Ready)
     except msgspec.DecodeError:
         raise EquipmentError(name, f"said {line[:200]!r} instead of being ready", child.tail()) from None
     if not ready.ready:

@@ -17,6 +17,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.localize.sink_addresses import SinkAddress, content_type, reply_to
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
 from chaoskit.observe.payload import Contents, read_payload
@@ -134,7 +135,7 @@ def _reply(door: SinkAddress) -> Answer:
 
 async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:
     """Open the port of a configuration line; gives it."""
-    config = msgspec.json.decode(line, type=Config)
+    config = json_text.decode(line, type=Config)
     desk = Desk(config, emit)
     timed_loop.before_watch = desk.strangers.tell
     places = Places(timed_loop, CONNECTIONS_AT_ONCE)

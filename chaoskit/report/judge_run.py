@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.errors import BadInput
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.history import read_history, readable_part
@@ -62,11 +63,11 @@ def judge(path: Path, html: Path | None = None, before: Verdict | None = None) -
 def read_verdict(folder: Path) -> Verdict | None:
     """The verdict that `judge_folder` wrote; None where it is missing or unreadable."""
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
+        return json_text.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
     return None
 
 
 def read_checklists(folder: Path) -> list[Checklist]:
     """The checklists that `judge_folder` wrote; empty where the file is missing."""
     file = folder / CHECKLIST
-    return msgspec.json.decode(read_regular(file, HISTORY), type=list[Checklist]) if file.exists() else []
+    return json_text.decode(read_regular(file, HISTORY), type=list[Checklist]) if file.exists() else []

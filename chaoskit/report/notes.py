@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.files import SMALL, read_regular
 
 NOTES = "notes.jsonl"
@@ -30,7 +31,7 @@ def read_notes(folder: Path) -> list[Note]:
     found = []
     for line in lines:
         try:
-            found.append(msgspec.json.decode(line, type=Note))
+            found.append(json_text.decode(line, type=Note))
         except msgspec.DecodeError:
             continue
     return sorted(found, key=lambda note: note.t)

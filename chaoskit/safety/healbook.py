@@ -15,8 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit.events import Event, UndoBegin, UndoFail, UndoOk, decode_with, encode
+from chaoskit.events import Event, UndoBegin, UndoFail, UndoOk, encode
 from chaoskit.files import HISTORY, sync_folder
+from chaoskit.json_text import decode_with
 from chaoskit.trust import open_own, read_own
 
 BOOK = "heal.jsonl"

@@ -22,8 +22,8 @@ import msgspec
 
 from chaoskit import waiting
 from chaoskit.errors import Place, Problem, Refused
-from chaoskit.events import decode_with
 from chaoskit.files import SMALL, is_locked, open_regular, read_regular
+from chaoskit.json_text import decode_with
 from chaoskit.safety.heal import heal
 from chaoskit.safety.run_registry import Owner, me, mode_in, state_folder
 from chaoskit.safety.unhealed import read_standing

@@ -21,9 +21,9 @@ import psutil
 
 from chaoskit import identity
 from chaoskit.errors import Place, Problem, Refused
-from chaoskit.events import decode_with
 from chaoskit.files import SMALL, make_private, open_regular, read_descriptor
 from chaoskit.identity import Fate
+from chaoskit.json_text import decode_with
 from chaoskit.trust import read_own, real_folder, user
 
 FOLDER_VARIABLE = "CHAOSKIT_STATE"

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 import requests
 
+from chaoskit import json_text
 from chaoskit.access import trouble
 from chaoskit.alerting.config_matchers import regex
 from chaoskit.alerting.model import AlertConfig
@@ -70,7 +71,7 @@ def silences(url: str, session: requests.Session) -> list[Silence]:
     try:
         answer = session.get(url.rstrip("/") + "/api/v2/silences", timeout=_LIMIT_S)
         answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=list[Silence])
+        return json_text.decode(answer.content, type=list[Silence])
     except requests.RequestException as error:
         raise EquipmentError("Alertmanager", f"{url} gives no answer: {trouble(error)}", "see --silences") from None
     except msgspec.DecodeError:

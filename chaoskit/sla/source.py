@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from chaoskit import json_text
 from chaoskit.access import session_at, trouble
 from chaoskit.errors import EquipmentError
 from chaoskit.sla.targets import SourceAt
@@ -139,14 +140,14 @@ class Source:
 
     def _query(self, params: Mapping[str, str], kind: type[T], path: str = "/api/v1/query") -> T:
         found = self._get(path, params, _Result)
-        return msgspec.json.decode(found.result, type=kind)
+        return json_text.decode(found.result, type=kind)
 
     def _get(self, path: str, params: Mapping[str, str], kind: type[T], *, optional: bool = False) -> T:
         try:
             response = self._session().get(self.url + path, params=params, timeout=ANSWER_LIMIT_S)
-            answer = msgspec.json.decode(response.content, type=_Answer)
+            answer = json_text.decode(response.content, type=_Answer)
             if answer.status == "success":
-                return msgspec.json.decode(answer.data, type=kind)
+                return json_text.decode(answer.data, type=kind)
         except requests.RequestException as error:
             raise self._failed(trouble(error), "see that it runs and can be reached from here") from None
         except msgspec.DecodeError:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.access import session_bearing
 from chaoskit.events import Event, Interval, Notice
 from chaoskit.observe.payload import TEXT_LIMIT, instant
@@ -56,7 +57,7 @@ class Service(Server, ABC):
         """An answer as JSON; raises Unseen."""
         response = self.ask(path, **query)
         try:
-            return msgspec.json.decode(response.content)
+            return json_text.decode(response.content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Unseen(f"{self.url}{path} does not answer with JSON") from None
 

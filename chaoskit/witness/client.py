@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import requests
 
+from chaoskit import json_text
 from chaoskit.access import plain_session, trouble
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event, Interval, Notice, Watch
@@ -120,7 +121,7 @@ class WitnessClient:
         if not response.ok:
             raise EquipmentError("witness", f"{self._url} answers {response.status_code}", "is this a witness?")
         try:
-            told = _DECODER.decode(response.content)
+            told = json_text.decode_with(_DECODER, response.content)
         except msgspec.DecodeError:
             raise EquipmentError(
                 "witness", f"{self._url} does not answer as a witness does", "is another program there?"

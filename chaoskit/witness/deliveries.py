@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from chaoskit import json_text
 from chaoskit.access import file_of
 from chaoskit.events import Deliveries, Event, Interval
 from chaoskit.observe.poller import Looking
@@ -106,7 +107,7 @@ class Alertmanager(Server):
         """The configuration that it has loaded, as text; raises Unseen."""
         response = self.ask("/api/v2/status")
         try:
-            return msgspec.json.decode(response.content, type=_Status).config.original
+            return json_text.decode(response.content, type=_Status).config.original
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise Unseen(f"{self.url} answers, but not as Alertmanager does: is another program there?") from None
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from chaoskit import json_text
 from chaoskit.events import Interval, Notice, NoticedAlert
 from chaoskit.files import open_regular
 from chaoskit.observe.payload import instant, of_alerts
@@ -34,7 +35,7 @@ def read_event(line: bytes, skew: Interval = SAME) -> Notice | None:
     `skew` is Alertmanager's clock minus ours. Raises ValueError for what is no event at all.
     """
     try:
-        event = msgspec.json.decode(line)
+        event = json_text.decode(line)
         at = instant(str(event.get("@timestamp") or event["timestamp"]))
         notification = event["data"].get("notification")
         if notification is None:
@@ -45,7 +46,7 @@ def read_event(line: bytes, skew: Interval = SAME) -> Notice | None:
         alerts = [_noticed(one, ended) for one in notification["alerts"] if _id(one) not in muted]
         receiver, index = str(_either(group, "receiverName")), int(integration.get("index", 0))
         name = str(integration["name"])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"it is not JSON: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"it is no event of Alertmanager's recorder: {type(error).__name__} {error}") from None

@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
-from chaoskit import __version__
+from chaoskit import __version__, json_text
 from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
 from chaoskit.events import Event, Watch
 from chaoskit.files import read_regular
@@ -152,8 +152,8 @@ class Desk:
         try:
             contents = read_payload("webhook", request.path, request.body)
             problems = contents.problems if contents.text or contents.malformed else []
-            payload = msgspec.json.decode(request.body) if not problems else None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            payload = json_text.decode(request.body) if not problems else None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             problems, payload = [f"not JSON: {error}"], None
         if payload is None:
             self._store.refuse("malformed")
@@ -171,7 +171,7 @@ class Desk:
             self._store.refuse("malformed")
             return Answer(HTTPStatus.BAD_REQUEST, body=f"{error}\n".encode("utf-8", "replace"))
         if notice is not None:
-            event = msgspec.json.decode(request.body)
+            event = json_text.decode(request.body)
             heard = self._store.add(request.sent, notice.receiver, event, notice.integration)
             self._on_notice(heard, Contents(status=notice.status, alerts=notice.alerts))
             self._give_all()

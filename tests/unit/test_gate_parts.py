@@ -392,6 +392,7 @@ def test_coverage_can_be_required_of_all_parts(parts: Path, capsys: pytest.Captu
         ({"versions": {"chaoskit": __version__}}, "2: prometheus: not known, and 2.42.0+ds in 1"),
         ({"versions": {"chaoskit": "0.0.9"}}, f"2: was played by chaoskit 0.0.9, and this is {__version__}"),
         ({"sources": {}}, "2: other texts than in 1: alertmanager:alertmanager.yml (none here, "),
+        ({"names": {"alerts": []}}, "2/part.json: does not say which routes, receivers, inhibition rules there are"),
         ({"scenarios": []}, "2: scenarios shared out otherwise than in 1: four (none here, part 3 there)"),
         ({"began": 1e300}, "2/part.json: is torn, or no part's: Expected `float` < 137438953472.0 - at `$.began`"),
         ({"began": 1.0}, "UTC, and 2 on 1970-01-01 at 00:00 UTC (play all parts on one day)"),
@@ -404,6 +405,16 @@ def test_parts_of_another_gate_are_refused_with_folder_and_value(
 ) -> None:
     change(parts / "2", **values)
     assert said in refusal(parts, capsys)
+
+
+@pytest.mark.parametrize("file", [FILE, SUMMARY])
+def test_a_file_of_a_part_that_is_nested_without_end_is_torn(
+    file: str, parts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (parts / "2" / file).write_text('{"x":' + "[" * 200_000 + "]" * 200_000 + "}")
+    merged(parts)
+    said = capsys.readouterr()
+    assert "JSON is nested too deeply" in " ".join((said.out + said.err).split())
 
 
 def test_all_that_is_wrong_with_the_parts_is_told_at_once(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ LOWER_FIRST = [
         "histogram",
         "hop",
         "identity",
+        "json_text",
         "kinds",
         "markdown",
         "marked",

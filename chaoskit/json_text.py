@@ -1,0 +1,38 @@
+"""JSON as it is read everywhere: what cannot be read is one kind of error, nested without end included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+T = TypeVar("T")
+_Hook = Callable[[type, Any], Any]
+
+
+@overload
+def decode(text: bytes | str, *, type: type[T], dec_hook: _Hook | None = None) -> T: ...
+
+
+@overload
+def decode(text: bytes | str, *, type: Any = Any, dec_hook: _Hook | None = None) -> Any: ...
+
+
+def decode(text: bytes | str, *, type: Any = Any, dec_hook: _Hook | None = None) -> Any:
+    """The value of a text, as `type`; raises msgspec.DecodeError where it is none, or is nested without end."""
+    try:
+        return msgspec.json.decode(text, type=type, dec_hook=dec_hook)
+    except RecursionError:
+        raise msgspec.DecodeError(_TOO_DEEP) from None
+
+
+def decode_with(decoder: msgspec.json.Decoder[T], text: bytes | str) -> T:
+    """As `decode`, by a decoder that is kept, which itself would raise RecursionError."""
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        raise msgspec.DecodeError(_TOO_DEEP) from None
+
+
+_TOO_DEEP = "JSON is nested too deeply"
