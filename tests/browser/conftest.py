@@ -30,9 +30,9 @@ def executable(asked: str) -> str:
     return shutil.which("chromium" if asked in ("", REQUIRED) else asked) or ""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests of a process."""
+    """One browser for a file's tests: while it is there its event loop runs, and no test may run one of its own."""
     asked = os.environ.get("CHAOSKIT_BROWSER", "")
     found = executable(asked)
     if not found:
