@@ -12,7 +12,7 @@ from chaoskit.gate.coverage import covered
 from chaoskit.gate.earlier import Earlier
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.index import Ended, write_index
-from chaoskit.hop import Hop
+from chaoskit.hop import Hop, Lane
 from chaoskit.report.html import page
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import judge_all, plan_of, verify
@@ -70,6 +70,16 @@ def gate(folder: Path) -> str:
     return file.as_uri()
 
 
+_ALL_HOPS = """hops => document.querySelectorAll('#hops .matrix tr').forEach(row => {
+  while (row.cells.length <= hops.length) row.append(row.cells[1].cloneNode(true));
+  hops.forEach((hop, n) => {
+    const cell = row.cells[n + 1];
+    cell.classList.remove('none');
+    cell.textContent = cell.tagName === 'TH' ? hop : '+1187.8 s';
+  });
+})"""
+
+
 def test_a_gates_page_fits_can_be_read_and_is_filtered_by_keyboard(look: Look, tmp_path: Path) -> None:
     shown = look(gate(tmp_path))
     for width in (400, 1400):
@@ -77,6 +87,10 @@ def test_a_gates_page_fits_can_be_read_and_is_filtered_by_keyboard(look: Look, t
         for scheme in ("light", "dark"):
             shown.emulate_media(color_scheme=scheme)
             assert (too_wide(shown), faint(shown)) == ([], []), (width, scheme)
+    shown.evaluate(_ALL_HOPS, [str(hop) for hop in Hop if hop.lane in (Lane.ALERT, Lane.RECEIVER)])
+    for width in (400, 800, 1200, 1300, 1400):
+        shown.set_viewport_size({"width": width, "height": 900})
+        assert too_wide(shown) == [], f"{width}, with a column for each hop that there is"
     names = shown.locator("#scenarios tbody[class] a bdi:visible")
     assert names.all_inner_texts() == ["a", "died", "b", "c"]
     for choice, left in (("FAIL", ["a"]), ("UNKNOWN", ["died"]), ("again", ["c"]), ("all", ["a", "died", "b", "c"])):
