@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import shutil
 import signal
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +25,43 @@ from chaoskit.events import End
 from chaoskit.history import History, read_history
 
 LONGEST_S = 150
-_BUSY = re.compile("this machine (was|is) (too )?busy|steady state not reached: (?!.* is firing)")
+_OURS = "(Stray|WorkerUnhealthy) is firing"  # what a drill lets fire on purpose before it begins
+_BUSY = re.compile(f"this machine (was|is) (too )?busy|steady state not reached(?!.*{_OURS})")
 
 
 def too_busy(verdict: dict[str, Any]) -> bool:
     """Whether a verdict says that this machine was too busy to tell, or that it gave the system no calm beginning."""
-    return any(_BUSY.search(row["reason"]) for row in verdict["rows"])
+    return any(says_busy(row["reason"]) for row in verdict["rows"])
+
+
+def says_busy(text: str) -> bool:
+    """The same of a text, folded or not."""
+    return _BUSY.search(" ".join(text.split())) is not None
+
+
+class Turn:
+    """The drills of all processes of a session: side by side, but for one that is alone while it is tried again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._door, self._room = (os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR) for name in ("door", "room"))
+        self._enter(fcntl.LOCK_SH)
+
+    def _enter(self, how: int) -> None:
+        fcntl.flock(self._door, fcntl.LOCK_EX)  # in order of coming, or one that wants to be alone would never be
+        fcntl.flock(self._room, how)
+        fcntl.flock(self._door, fcntl.LOCK_UN)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits until no other drill is played, and lets none begin meanwhile."""
+        fcntl.flock(self._room, fcntl.LOCK_UN)
+        self._enter(fcntl.LOCK_EX)
+        yield
+        fcntl.flock(self._room, fcntl.LOCK_SH)
+
+    def end(self) -> None:
+        for lock in (self._room, self._door):
+            os.close(lock)
 
 
 @dataclass
@@ -56,6 +90,7 @@ class Drill:
 
     out: Path
     folder: Path
+    turn: Turn
     scenario: str = "worker-unhealthy"
     children: list[psutil.Process] = field(default_factory=list)
 
@@ -90,11 +125,12 @@ class Drill:
         """One run to its end; `do` gets the run's process as soon as a line contains `when`.
 
         A run that cannot tell because this machine was too busy says nothing of what the drill is about, so it is
-        played once more, as the gate does; what that one says counts.
+        played once more, alone, as the gate does; what that one says counts.
         """
         ended = self._run(arguments, when, do, longest_s)
         if ended.code == 3 and too_busy(ended.verdict):
-            ended = self._run(arguments, when, do, longest_s)
+            with self.turn.alone():
+                ended = self._run(arguments, when, do, longest_s)
         return ended
 
     def _run(
@@ -150,12 +186,28 @@ def signalled(word: str, number: signal.Signals) -> Callable[[psutil.Process], N
     return end
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A drill may be played twice, and wait for its neighbour in between."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(500))
+
+
+@pytest.fixture(autouse=True)
+def turn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Turn]:
+    """The place of this test among the drills of its session's processes."""
+    mine = tmp_path_factory.getbasetemp()
+    one = Turn(mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine)
+    yield one
+    one.end()
+
+
 @pytest.fixture
-def drill(tmp_path: Path, binaries: object) -> Iterator[Drill]:
+def drill(tmp_path: Path, binaries: object, turn: Turn) -> Iterator[Drill]:
     """A drill of its own; afterwards nothing of it may be left: no process, no fault, no data."""
     folder = tmp_path / "bundle"
     shutil.copytree(bundle.folder(), folder)
-    one = Drill(tmp_path / "runs", folder)
+    one = Drill(tmp_path / "runs", folder, turn)
     yield one
     mine = str(tmp_path)
     left = [p for p in psutil.process_iter() if mine in " ".join(_words(p)) or mine in _environment(p)]
