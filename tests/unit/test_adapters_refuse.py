@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from chaoskit.adapters import managers, nft, path, tc
 from chaoskit.adapters.base import Adapter
 from chaoskit.adapters.cgroup import enter
+from chaoskit.adapters.docker import Engine
 from chaoskit.adapters.managers import Manager, State, managed
 from chaoskit.adapters.supervisor import Supervisord
 from chaoskit.faults import control_api
@@ -101,6 +106,52 @@ def test_one_name_in_two_groups_of_supervisord_is_none(monkeypatch: pytest.Monke
 def test_a_supervisord_that_is_not_there_is_named() -> None:
     with pytest.raises(FaultError, match=r"supervisord at http://127.0.0.1:9 gives no answer: .*refused"):
         Supervisord({**HERE, "server": "http://127.0.0.1:9"}).names()
+
+
+class Dying:
+    """Docker's client and its one container, which a stop ends some looks later, and which runs until then."""
+
+    def __init__(self) -> None:
+        self.begun, self.told, self.running, self.looks, self.starts = time.time() - 60, 0.0, True, 0, 0
+        self.containers = SimpleNamespace(get=lambda name: self)
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        if self.told > self.begun:
+            self.looks += 1
+            self.running = self.looks < 4
+        # As the engine writes it: with nanoseconds.
+        begun = f"{datetime.fromtimestamp(self.begun, UTC):%Y-%m-%dT%H:%M:%S.%f}000Z"
+        state = {"Running": self.running, "Paused": False, "Status": "running", "StartedAt": begun}
+        return {"State": state, "HostConfig": {}}
+
+    def events(self, since: float, until: float, filters: dict[str, str]) -> Iterator[dict[str, str]]:
+        assert filters == {"type": "container", "container": "shop", "event": "kill"}
+        yield from [filters] if since <= self.told <= until else []
+
+    def start(self) -> None:
+        if not self.running:
+            self.begun, self.running, self.starts = time.time(), True, self.starts + 1
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def test_a_container_that_is_still_being_stopped_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine goes on with a stop whose client is dead, and calls the container running meanwhile."""
+    engine, errors = Dying(), SimpleNamespace(DockerException=OSError)
+    monkeypatch.setitem(sys.modules, "docker", SimpleNamespace(DockerClient=lambda **_: engine, errors=errors))
+    monkeypatch.setattr(managers, "_STATE_S", 10)
+    shop, keys = managed(Engine)[1], {"container": "shop"}
+    undo = shop.prepare(Target("role:shop", ("shop",), Address(via="docker", keys=keys, max_s=30.0)), shop.settings())
+    engine.told = time.time()
+    assert (Engine(keys).state("shop").up, Engine(keys).state("shop").said) == (False, "being stopped")
+    assert shop.stop(undo).detail == "shop is running"
+    assert engine.starts == 1
+    engine.told = engine.begun - 1
+    assert Engine(keys).state("shop").up, "what it was told before its start is past"
+    engine.begun, engine.told, engine.looks = time.time() - 60, time.time() - 30, -9
+    assert Engine(keys).state("shop").up, "what it outlived is past"
 
 
 def by(kind: str, via: str) -> Any:
