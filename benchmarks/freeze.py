@@ -37,7 +37,7 @@ _PENDING_S = 60.0
 _LONGEST_S = 150.0
 _GONE_S = 10.0
 _LEASE_S = 6.0
-"""Longer than a run's lease, in real seconds."""
+"""Longer than a run's lease, in real seconds: the run does not know when it goes on, and must keep its hands off."""
 _STRANGERS = 210
 _UNFINISHED = b"EHLO x\r\nMAIL FROM:<a@x>\r\n", b"POST /door/0 HTTP/1.1\r\nX"
 Find = Callable[[list[psutil.Process], Path], list[psutil.Process]]
@@ -116,8 +116,7 @@ def trial(part: str, deed: str, at: Path) -> Trial:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         victim.send_signal(signal.SIGSTOP if deed == "stop" else signal.SIGKILL)
             if (part, deed) == ("run", "stop"):
-                # That its lease is over is what it does not know when it goes on; it must keep its hands off then.
-                time.sleep(_LEASE_S)
+                time.sleep(_LEASE_S)  # frozen for longer than its lease: that span is what is tried
                 run.send_signal(signal.SIGCONT)
             code = run.wait(_LONGEST_S)
         finally:

@@ -24,6 +24,7 @@ from chaoskit.history import History, read_history
 from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import require
 from chaoskit.stack.monitoring import await_discovery, start_alertmanager, start_prometheus
+from chaoskit.waiting import await_true
 from tests.generations import MOVING, programs
 from tests.http_stub import METRICS, Handler, serving
 from tests.mail_servers import PASSWORD, MailServers, mail_servers
@@ -212,9 +213,7 @@ def drill(shop: Shop, tmp_path: Path) -> Callable[..., Ended]:
         command = [sys.executable, "-m", "chaoskit", "run", str(scenario), "--bundle", str(shop.bundle(to))]
         command += ["--profile", str(shop.profile()), "--out", str(tmp_path / "out"), "--confirm", "staging"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        end = time.monotonic() + 120
-        while process.poll() is None and shop.worker.status() != psutil.STATUS_STOPPED and time.monotonic() < end:
-            time.sleep(0.05)
+        await_true(lambda: process.poll() is not None or shop.worker.status() == psutil.STATUS_STOPPED, 120, 0.05)
         when_hung()
         said, _ = process.communicate(timeout=240)
         latest = tmp_path / "out" / "latest"
@@ -266,7 +265,7 @@ def test_a_mail_server_that_was_stopped_for_a_while_makes_the_mail_late(
 ) -> None:
     def stop_for_20_s() -> None:
         shop.servers.stop_exim()
-        time.sleep(20)
+        time.sleep(20)  # the span that is tried: longer than the mail may be late
         shop.servers.start_exim()
 
     ended = drill(stop_for_20_s)
@@ -289,7 +288,7 @@ def test_a_mailbox_that_cannot_be_read_is_unknown(shop: Shop, drill: Callable[..
 def test_a_recorder_that_was_off_for_a_while_is_unknown(shop: Shop, drill: Callable[..., Ended]) -> None:
     def off_for_15_s() -> None:
         shop.load(recorder=False)
-        time.sleep(15)
+        time.sleep(15)  # the span that is tried: the notice falls into it
         shop.load()
 
     ended = drill(off_for_15_s)
