@@ -45,7 +45,7 @@ class Cgroup(Adapter):
         return GroupCpuBurn(), GroupMemoryBurn()
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """A path that leads elsewhere."""
+        """A problem where the path is none of a control group."""
         yield from super().wrong()
         if not self.path.startswith("/") or ".." in Path(self.path).parts:
             yield "path", "is no path of a control group", "write it as /proc/PID/cgroup shows it: /system.slice/…"

@@ -51,7 +51,7 @@ class Postgres(Adapter):
         return PostgresSlow(), PostgresError()
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """A lock that there is not."""
+        """A problem where the lock is none that this adapter takes."""
         yield from super().wrong()
         if self.lock not in _LOCKS:
             yield "lock", f"cannot be '{self.lock}'", "write writers or all"

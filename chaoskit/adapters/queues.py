@@ -47,7 +47,7 @@ class QueueAdapter(Adapter):
     """The file that holds that address where it is a secret."""
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """A password, or both ways to say where."""
+        """A problem where the address carries a password, or is given in both ways."""
         yield from super().wrong()
         if self.url and (self.url_file or carries_password(self.url)):
             yield "url", "carries a password, or stands beside url_file", "write url_file: FILE, which holds it"

@@ -50,7 +50,7 @@ class Supervisor(Adapter):
         return managed(Supervisord)
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
-        """A server elsewhere, or one with a password in its address."""
+        """A problem where the server is on another host, or its address carries a password."""
         yield from super().wrong()
         parts = urlsplit(self.server)
         here = (parts.scheme == "unix" and parts.path) or parts.hostname in ("127.0.0.1", "::1", "localhost")

@@ -91,7 +91,7 @@ class TcFault(Fault[S]):
         """Compares two echoes; raises FaultError where the effect is too weak."""
 
     def lapse(self, undo: Undo) -> str:
-        """Why the fault lapsed: the qdisc with the delay is gone."""
+        """Why the fault lapsed: the qdisc of netem is gone."""
         there = any(
             one.get("handle") == undo["handle"] and one["kind"] == "netem" for one in _qdiscs(undo["at"]["dev"])
         )
