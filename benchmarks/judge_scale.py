@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 import math
-import resource
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from benchmarks.shared import ROOT, Unusable, environment, machine, out_folder, show, verdict_on
+from benchmarks.shared import ROOT, Unusable, environment, machine, out_folder, peak_mib, show, verdict_on
 from chaoskit.events import AnyEvent, Event, Interval, LoadTotals, LoadWindow, Phase, Poll, Steady, Watch, encode
 from chaoskit.history import read_history
 from chaoskit.report.terminal import print_to, verdict_view
@@ -126,9 +125,8 @@ def judge(file: Path) -> Judged:
     judged = time.perf_counter()
     print_to(Console(file=io.StringIO(), width=180), verdict_view(verdict))
     printed, cpu_s = time.perf_counter(), time.process_time() - cpu_s
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     spans = (read - begun, judged - read, printed - judged)
-    return Judged(len(history.events), *spans, cpu_s, peak_mib, verdict.result)
+    return Judged(len(history.events), *spans, cpu_s, peak_mib(), verdict.result)
 
 
 def apart(file: Path) -> Judged:

@@ -24,13 +24,14 @@ import psutil
 
 from chaoskit import waiting
 from chaoskit.faults import processes
+from chaoskit.faults.slice import MARK
 from chaoskit.handles.practice import VARIABLE
 from chaoskit.safety.heal import find_holders
 from chaoskit.safety.run_registry import FOLDER_VARIABLE
 
 _ANSWER_S = 3.0
 _READY_S = 30.0
-LOOK_S = 0.02
+_LOOK_S = 0.02
 """Between two looks at processes, files and locks, which announce nothing, in real seconds."""
 
 
@@ -108,9 +109,10 @@ class Outliving:
                 yield f"{name} is down"
             elif processes.stopped(found[name]):
                 yield f"{name} stands still"
-        for process in psutil.process_iter():
-            if b"CHAOSKIT_BURN=" in _environ(process) and self.slice.encode() in _environ(process):
-                yield f"a burner: process {process.pid}"
+        for process in processes.marked(VARIABLE, self.slice):
+            with suppress(psutil.Error):
+                if MARK in process.environ():
+                    yield f"a burner: process {process.pid}"
 
     def _doors(self) -> Iterator[str]:
         for name, port, path in (("toxics", "proxy_admin", "/toxics"), ("queue", "admin", "/queue")):
@@ -208,7 +210,7 @@ def until_right(
         at, found = time.monotonic() - begun, (wrong or target.wrong)()
         return not found
 
-    waiting.await_true(right, within_s, LOOK_S)
+    waiting.await_true(right, within_s, _LOOK_S)
     return at, found
 
 
@@ -229,10 +231,3 @@ def heal_all(out: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[s
 def marked(state: Path) -> list[psutil.Process]:
     """Every living process that has this state folder in its environment, ourselves excepted."""
     return [process for process in processes.marked(FOLDER_VARIABLE, str(state)) if process.pid != os.getpid()]
-
-
-def _environ(process: psutil.Process) -> bytes:
-    try:
-        return Path(f"/proc/{process.pid}/environ").read_bytes()
-    except OSError:
-        return b""

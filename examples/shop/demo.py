@@ -21,6 +21,7 @@ from pathlib import Path
 import requests
 
 from chaoskit.errors import BadInput
+from chaoskit.files import write_private
 from chaoskit.host.ports import check_free, reserve
 from chaoskit.stack.binaries import Binaries, numbers, require
 from chaoskit.waiting import await_true
@@ -119,9 +120,7 @@ def database(folder: Path, port: str) -> None:
     finally:
         run("pg_ctl", "-D", str(data), "-w", "-m", "fast", "stop")
     (folder / "secrets").mkdir(mode=0o700)
-    dsn = folder / "secrets" / "dsn"
-    dsn.touch(mode=0o600)
-    dsn.write_text(f"postgresql://shop:{password}@127.0.0.1:{port}/shop\n")
+    write_private(folder / "secrets" / "dsn", f"postgresql://shop:{password}@127.0.0.1:{port}/shop\n".encode())
 
 
 def newest() -> Binaries | None:
