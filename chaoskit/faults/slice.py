@@ -241,9 +241,9 @@ class Burn(Fault[S]):
         for process in burners:
             processes.send(process, signal.SIGKILL)
         if not waiting.await_true(lambda: not any(map(processes.lives, burners)), _CONFIRM_S):
-            gone = ", ".join(str(one.pid) for one in burners)
+            pids = ", ".join(str(one.pid) for one in burners)
             raise FaultError(
-                f"SIGKILL was sent to the burners {gone}, but one is still there; see what holds it: ps -l"
+                f"SIGKILL was sent to the burners {pids}, but one is still there; see what holds it: ps -l"
             )
         for child in _children.pop(undo["burn"], []):
             child.wait(_CONFIRM_S)
