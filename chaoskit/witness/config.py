@@ -36,6 +36,8 @@ from chaoskit.scenario.fields import address_parts
 CANARY = "ChaoskitCanary"
 """The alert that doctor sends to see whether the way to the witness is open."""
 RECEIVER = "chaoskit-witness"
+RECORDER_PATH = "/recorder"
+"""The path at a witness that takes the events of Alertmanager's recorder."""
 _WEBHOOKS = "webhook_configs"
 
 
@@ -81,7 +83,7 @@ def recorder_block(recorder: str, url: str, token_file: str) -> dict[str, Any]:
     """The event recorder's block: its events go to a file, or to the witness where `recorder` says so."""
     if recorder != WITNESS:
         return {"file_outputs": [{"path": recorder}]}
-    return {"webhook_outputs": [{"url": f"{url.rstrip('/')}/recorder", "http_config": _client(token_file)}]}
+    return {"webhook_outputs": [{"url": url.rstrip("/") + RECORDER_PATH, "http_config": _client(token_file)}]}
 
 
 def patched(text: str, url: str, token_file: str = "", file: str = "alertmanager.yml", recorder: str = "") -> str:

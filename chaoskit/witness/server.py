@@ -28,6 +28,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from chaoskit import __version__, json_text
+from chaoskit.alerting.config_alertmanager import path_for
 from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
 from chaoskit.events import Event, Watch
 from chaoskit.files import read_regular
@@ -37,13 +38,13 @@ from chaoskit.observe.payload import Contents, read_payload
 from chaoskit.observe.strangers import Places
 from chaoskit.observe.timed_loop import TICK_S, TimedLoop
 from chaoskit.observe.web_pages import carries_token, oddity
+from chaoskit.witness.config import RECORDER_PATH
 from chaoskit.witness.recorder import read_event
 from chaoskit.witness.store import KEEP, Heard, Store
 
 PORT = 9765
 LONGEST_WAIT_S = 30.0
-_RECEIVER = "/receiver/"
-RECORDER_PATH = "/recorder"
+_RECEIVER = path_for("")
 _HANG_UP_S = 0.5
 _JSON = "application/json"
 _ROUTES = b"there are /receiver/NAME, /recorder, /notices and /healthy\n"
@@ -153,7 +154,7 @@ class Desk:
             contents = read_payload("webhook", request.path, request.body)
             problems = contents.problems if contents.text or contents.malformed else []
             payload = json_text.decode(request.body) if not problems else None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             problems, payload = [f"not JSON: {error}"], None
         if payload is None:
             self._store.refuse("malformed")
