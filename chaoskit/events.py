@@ -11,7 +11,7 @@ default, or a type whose events say `optional: true` where what is judged withou
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -27,7 +27,6 @@ Labels = dict[str, Annotated[str, msgspec.Meta(max_length=2**20)]]
 """Values longer than that are refused when a history is read: judging and showing them takes minutes."""
 SinkKey = tuple[str, str, int]
 """Where notices arrive: receiver, integration, index."""
-T = TypeVar("T")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):

@@ -100,7 +100,7 @@ def readable_part(path: Path) -> History | None:
 def _event(line: bytes, number: int, place: Place) -> tuple[AnyEvent, dict[str, Any]]:
     try:
         event, added = decode_all(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise BadInput(Problem(place, f"not an event: {error}", "the history is damaged; run again")) from None
     if event.n != number:
         raise BadInput(Problem(place, f"event {number} is missing, {event.n} stands here", "the history has a hole"))

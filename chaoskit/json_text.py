@@ -21,18 +21,14 @@ def decode(text: bytes | str, *, type: Any = Any, dec_hook: _Hook | None = None)
 
 def decode(text: bytes | str, *, type: Any = Any, dec_hook: _Hook | None = None) -> Any:
     """The value of a text, as `type`; raises msgspec.DecodeError where it is none, or is nested without end."""
-    try:
-        return msgspec.json.decode(text, type=type, dec_hook=dec_hook)
-    except RecursionError:
-        raise msgspec.DecodeError(_TOO_DEEP) from None
+    return decode_with(msgspec.json.Decoder(type, dec_hook=dec_hook), text)
 
 
 def decode_with(decoder: msgspec.json.Decoder[T], text: bytes | str) -> T:
-    """As `decode`, by a decoder that is kept, which itself would raise RecursionError."""
+    """As `decode`, by a decoder that is kept; by itself it would raise three kinds of error."""
     try:
         return decoder.decode(text)
     except RecursionError:
-        raise msgspec.DecodeError(_TOO_DEEP) from None
-
-
-_TOO_DEEP = "JSON is nested too deeply"
+        raise msgspec.DecodeError("JSON is nested too deeply") from None
+    except UnicodeError as error:
+        raise msgspec.DecodeError(str(error)) from None

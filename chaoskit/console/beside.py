@@ -86,8 +86,7 @@ def beside(
             opened.enter_context(one)
         token = new_token()
         told = Told(token, port, str(out), files, msgspec.to_builtins(me()), scenario)
-        about = scratch / ABOUT
-        write_private(about, msgspec.json.encode(told, enc_hook=str))
+        write_private(scratch / ABOUT, msgspec.json.encode(told, enc_hook=str))
         announce(port, wanted, token, scratch, say, terminal=terminal)
         fds = [one.fileno() for one in sockets]
         with (scratch / "console.log").open("ab") as log:

@@ -300,7 +300,7 @@ def main(folder: Path) -> None:
 
     def follow() -> None:
         while True:
-            gevent.sleep(LOOK_S)
+            gevent.sleep(LOOK_S)  # files that grow announce nothing
             followed.look()
 
     def await_end() -> None:

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from chaoskit import json_text
 from chaoskit.crm import physics
 from chaoskit.crm.queue import draft, parked_letter, why_poison
 from chaoskit.crm.responses import answer, handlers, outcome
@@ -69,21 +70,21 @@ def admin(crm: Crm) -> Starlette:
         return answer(await crm.queued(lambda: crm.queue.census(batch)))
 
     async def put(request: Request) -> Response:
-        given = msgspec.json.decode(await request.body(), type=MessagesIn)
+        given = json_text.decode(await request.body(), type=MessagesIn)
         drafts = [draft(given.kind, given.payload, given.batch)] * given.count
         return answer({"ids": await crm.queued(lambda: crm.queue.put(drafts))}, 201)
 
     async def remove(request: Request) -> Response:
-        given = msgspec.json.decode(await request.body(), type=GoneIn)
+        given = json_text.decode(await request.body(), type=GoneIn)
         return answer({"removed": await crm.queued(lambda: crm.queue.remove(given.batch, given.count))})
 
     async def park(request: Request) -> Response:
-        given = msgspec.json.decode(await request.body(), type=LettersIn)
+        given = json_text.decode(await request.body(), type=LettersIn)
         drafts = [parked_letter(given.replayable, given.batch)] * given.count
         return answer({"ids": await crm.queued(lambda: crm.queue.put(drafts))}, 201)
 
     async def replay(request: Request) -> Response:
-        given = msgspec.json.decode(await request.body(), type=ReplayIn)
+        given = json_text.decode(await request.body(), type=ReplayIn)
         return answer({"ids": await crm.queued(lambda: crm.queue.replay(given.count))}, 202)
 
     async def cache(request: Request) -> Response:
@@ -93,7 +94,7 @@ def admin(crm: Crm) -> Starlette:
         return answer(crm.cache.statistics(prefix))
 
     async def upstream(request: Request) -> Response:
-        given = msgspec.json.decode(await request.body(), type=UpstreamIn)
+        given = json_text.decode(await request.body(), type=UpstreamIn)
         problem = why_poison("agent-task", {"agent": given.agent, "lead_id": given.lead_id})
         if problem:
             return answer({"error": problem}, 400)

@@ -30,6 +30,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from chaoskit import json_text
 from chaoskit.crm import database, physics
 from chaoskit.crm.admin import admin
 from chaoskit.crm.gateway import Gateway
@@ -109,7 +110,7 @@ class Crm:
     async def leads(self, request: Request) -> Response:
         if request.method == "GET":
             return await self._newest(database.leads, request)
-        given = msgspec.json.decode(await request.body(), type=LeadIn)
+        given = json_text.decode(await request.body(), type=LeadIn)
         lead_id = await self.transact("insert", database.add_lead(given.name, given.email))
         await self.queued(lambda: self.queue.put([draft("follow-up", {"lead_id": lead_id})]))
         self._audit("lead created", str(lead_id))
@@ -122,7 +123,7 @@ class Crm:
     async def opportunities(self, request: Request) -> Response:
         if request.method == "GET":
             return await self._newest(database.opportunities, request)
-        given = msgspec.json.decode(await request.body(), type=OpportunityIn)
+        given = json_text.decode(await request.body(), type=OpportunityIn)
         work = database.add_opportunity(given.lead_id, given.title, given.amount)
         deal_id = await self.transact("insert", work)
         self._audit("opportunity created", str(deal_id))
@@ -146,7 +147,7 @@ class Crm:
         return report
 
     async def agent_requests(self, request: Request) -> Response:
-        given = msgspec.json.decode(await request.body(), type=AgentRequestIn)
+        given = json_text.decode(await request.body(), type=AgentRequestIn)
         if given.agent not in physics.AGENTS:
             return answer({"error": f"no agent '{given.agent}'; there are {', '.join(physics.AGENTS)}"}, 400)
         if given.mode == "background":
@@ -165,7 +166,7 @@ class Crm:
         for number in range(1, physics.WARM_REPORTS + 1):
             await self._compute(str(number))
         while True:
-            await asyncio.sleep(_REPUBLISH_S)
+            await asyncio.sleep(_REPUBLISH_S)  # nothing tells that the metrics process was started again
             self.gateway.publish_state()
 
 

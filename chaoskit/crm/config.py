@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 from sqlalchemy import Engine, create_engine, event
 
+from chaoskit import json_text
 from chaoskit.crm import physics
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
@@ -47,7 +48,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(path: Path) -> Config:
     """The configuration in a JSON file; raises BadInput."""
     try:
-        return msgspec.json.decode(read_regular(path), type=Config)
+        return json_text.decode(read_regular(path), type=Config)
     except OSError as error:
         raise BadInput(Problem(Place(str(path)), f"cannot be read: {error.strerror}")) from None
     except msgspec.DecodeError as error:

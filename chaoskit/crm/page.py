@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from chaoskit import json_text
 from chaoskit.crm.contract import Metric
 from chaoskit.crm.emit import Entry
 from chaoskit.crm.serve import server, tell_ready
@@ -28,7 +29,7 @@ from chaoskit.crm.wiring import Wiring
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """The text format that Prometheus 2 and 3 both take."""
 _CLASSES: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
-_decode = msgspec.json.Decoder(list[Entry]).decode
+_ENTRIES = msgspec.json.Decoder(list[Entry])
 
 
 class Page:
@@ -57,7 +58,7 @@ class Page:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             try:
-                entries = _decode(line)
+                entries = json_text.decode_with(_ENTRIES, line)
             except msgspec.DecodeError:
                 continue  # the tail of a line whose head a predecessor of this process read
             for name, labels, value in entries:

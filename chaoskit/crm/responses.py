@@ -47,7 +47,7 @@ async def unavailable(_request: Request, error: Exception) -> Response:
     return answer({"error": f"the database failed: {error.__class__.__name__}"}, 503)
 
 
-handlers: dict[Any, Any] = {msgspec.DecodeError: refuse, RecursionError: refuse, SQLAlchemyError: unavailable}
+handlers: dict[Any, Any] = {msgspec.DecodeError: refuse, SQLAlchemyError: unavailable}
 """The functions by which an application answers these exceptions."""
 
 

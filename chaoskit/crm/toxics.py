@@ -20,6 +20,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from chaoskit import json_text
+
 _Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -57,7 +59,7 @@ Settings = HttpError | HttpSlow | TcpReset | TcpBlackhole | TcpFlaky
 def parse(data: bytes) -> Settings:
     """A toxic's settings from JSON; raises ValueError with what is wrong."""
     try:
-        settings: Settings = msgspec.json.decode(data, type=Settings)
+        settings: Settings = json_text.decode(data, type=Settings)
         re.compile(settings.path)
     except (msgspec.DecodeError, re.error) as error:
         raise ValueError(str(error)) from None

@@ -86,7 +86,7 @@ class Endpoint:
     def _decoded(self, content: bytes | msgspec.Raw, kind: type[T]) -> T:
         try:
             return json_text.decode(content, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             mend = f"{self.name}: URL of the profile, with its path prefix where it has one"
             raise NoAnswer(self.name, f"{self.url} answers, but not as {self.name} does", mend) from None
 

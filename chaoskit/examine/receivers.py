@@ -184,7 +184,7 @@ def _doors(target: Attached, one: Way) -> list[Integration]:
     return [*beside(target), *own(one.receiver)]
 
 
-def _door(one: Way, integration: Integration) -> tuple[str, str, int]:
+def _door(one: Way, integration: Integration) -> SinkKey:
     return (one.receiver.name, integration.kind, integration.index)
 
 

@@ -199,7 +199,7 @@ def header_of(folder: Path) -> Header | None:
     try:
         with (folder / "events.jsonl").open("rb") as file:
             event = decode(file.readline())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError):
         return None
     return event if isinstance(event, Header) else None
 

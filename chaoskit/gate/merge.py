@@ -301,7 +301,7 @@ def _strange_history(one: Given, said: Scenario) -> Iterator[Problem]:
     except Distrusted as error:
         yield _distrusted(one.folder, error)
         return
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError):
         return
     if not isinstance(header, Header):
         return

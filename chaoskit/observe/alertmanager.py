@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 import requests
 
+from chaoskit import json_text
 from chaoskit.events import Equipment, Event, Interval, Poll, Suppression
 from chaoskit.observe.alert_states import Labels, labels_of
 from chaoskit.observe.poller import ANSWER_LIMIT_S, LookFailed, Poller
@@ -141,7 +142,7 @@ class AlertmanagerObserver(Poller):
         answered = time.time()
         if response.status_code != requests.codes.ok:
             raise LookFailed(f"status {response.status_code}, {response.text[:200]!r}")
-        found = self._states.look(asked, answered, _ALERTS.decode(response.content))
+        found = self._states.look(asked, answered, json_text.decode_with(_ALERTS, response.content))
         for event in found:
             self._on_event(self._explained(event))
         return Poll(source="alertmanager", asked=asked, ok=True), bool(found)
@@ -153,7 +154,7 @@ class AlertmanagerObserver(Poller):
         if any(one not in self._silences for one in event.silenced_by):
             response = self._session.get(self._url + "/api/v2/silences", timeout=ANSWER_LIMIT_S)
             if response.status_code == requests.codes.ok:
-                self._silences |= {one.id: _made(one) for one in _SILENCES.decode(response.content)}
+                self._silences |= {one.id: _made(one) for one in json_text.decode_with(_SILENCES, response.content)}
         known = {one: self._silences[one] for one in event.silenced_by if one in self._silences}
         return msgspec.structs.replace(event, silences=known)
 

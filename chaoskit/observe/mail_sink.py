@@ -173,7 +173,7 @@ class _Handler:
         now = sink_response(self._response_file)
         server.received(envelope, now.status if now.refuses else 0)
         if now.delay_s > 0:
-            await asyncio.sleep(now.delay_s)
+            await asyncio.sleep(now.delay_s)  # as long as the order says
         return f"{now.status} told to refuse" if now.refuses else "250 OK"
 
 

@@ -84,7 +84,7 @@ def _webhook(body: bytes) -> Contents:
     except msgspec.ValidationError as error:
         problems.append(f"not Alertmanager's webhook message: {error}")
         return Contents(text=_text(body, problems), problems=problems)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         problems.append(f"not JSON: {error}")
         return Contents(text=_text(body, problems), problems=problems, malformed=True)
     except ValueError as error:
@@ -153,7 +153,7 @@ def _service_status(speaks: str, path: str, body: bytes) -> Status:
 def _field(body: bytes, name: str) -> str:
     try:
         payload = json_text.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         return ""
     value = payload.get(name) if isinstance(payload, dict) else None
     return value if isinstance(value, str) else ""

@@ -70,7 +70,7 @@ def read_book(path: Path) -> Book:
     for line in lines:
         try:
             events.append(decode_with(_DECODER, line))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             continue
     return Book(tuple(events))
 

@@ -238,7 +238,7 @@ def _read(path: Path) -> Note | None:
 def _note(content: bytes) -> Note | None:
     try:
         return decode_with(_DECODER, content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.DecodeError:
         return None
 
 

@@ -47,7 +47,7 @@ class FaultLedger:
         """Takes one line of a journal, without its newline."""
         try:
             event = decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             self.damaged += 1
             return
         if isinstance(event, Header):

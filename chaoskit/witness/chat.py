@@ -58,7 +58,7 @@ class Service(Server, ABC):
         response = self.ask(path, **query)
         try:
             return json_text.decode(response.content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             raise Unseen(f"{self.url}{path} does not answer with JSON") from None
 
 

@@ -108,7 +108,7 @@ class Alertmanager(Server):
         response = self.ask("/api/v2/status")
         try:
             return json_text.decode(response.content, type=_Status).config.original
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             raise Unseen(f"{self.url} answers, but not as Alertmanager does: is another program there?") from None
 
 
@@ -132,10 +132,7 @@ class RecorderFollower(Follower):
         counters, before = self._alertmanager.counters(), self._before
         self._before = counters
         if counters.queue is None:
-            raise Unseen(
-                "it is off: this Alertmanager has no event recorder",
-                lost=True,
-            )
+            raise Unseen("it is off: this Alertmanager has no event recorder", lost=True)
         if self._checked != counters.life:
             self._check()
             self._checked = counters.life

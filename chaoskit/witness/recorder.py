@@ -46,7 +46,7 @@ def read_event(line: bytes, skew: Interval = SAME) -> Notice | None:
         alerts = [_noticed(one, ended) for one in notification["alerts"] if _id(one) not in muted]
         receiver, index = str(_either(group, "receiverName")), int(integration.get("index", 0))
         name = str(integration["name"])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise ValueError(f"it is not JSON: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"it is no event of Alertmanager's recorder: {type(error).__name__} {error}") from None

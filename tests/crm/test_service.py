@@ -270,6 +270,7 @@ administration = pytest.mark.parametrize(("method", "port", "path"), ADMINISTRAT
         b'{"count":1e999}',
         b'{"surprise":1}',
         b"\xff\x00",
+        b'{"kind":"\xff"}',
         b"[" * 100_000,
     ],
     ids=lambda body: body[:12].decode(errors="replace"),
