@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from benchmarks.kill_anywhere import GOAL_S, MODES, trial, trials
 from benchmarks.kill_commands import COMMANDS, blow
 from benchmarks.outliving import Outliving, outliving, until_right
 from chaoskit.faults import processes
+from chaoskit.faults.slice import MARK
+from chaoskit.handles.practice import VARIABLE
 from chaoskit.waiting import await_true
 
 
@@ -57,12 +61,16 @@ def test_what_is_wrong_with_the_target_is_seen(target: Outliving) -> None:
     assert await_true(lambda: worker.status() == psutil.STATUS_STOPPED, 10)
     fill.touch()
     Path(target.folder / "flag").touch()
+    burner = subprocess.Popen(["sleep", "600"], env={**os.environ, MARK: "x", VARIABLE: target.slice})
     try:
         wrong = target.wrong()
         assert "worker-2 stands still" in wrong
         assert "chaoskit-fill-x is left" in wrong
         assert "the flag of a command is left" in wrong
+        assert f"a burner: process {burner.pid}" in wrong
     finally:
+        burner.kill()
+        burner.wait(10)
         worker.send_signal(signal.SIGCONT)
         fill.unlink()
         (target.folder / "flag").unlink()
