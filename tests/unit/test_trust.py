@@ -415,6 +415,8 @@ expect:
     token = Command().prepare(Target("", ()), settings)
     event = msgspec.structs.replace(invoke("command", token), settings=settings.model_dump(mode="json"))
     journaled = Journaled(tmp_path, msgspec.structs.replace(kept, sources=sources))
+    with pytest.raises(FaultError, match="the journal has lost its beginning, so no program of"):
+        vouched(event, Journaled(tmp_path, None))
     if ran == "touch":
         assert "touch" in vouched(event, journaled)
     else:
