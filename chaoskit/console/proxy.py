@@ -35,16 +35,12 @@ class Mirror:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._child: Child | None = None
+        self.child: Child | None = None
+        """The mirror's process; None while there is none."""
         self._greeted = threading.Event()
         """It listens, or has ended without."""
         self._told: Mapping[str, Any] = {}
         self.tell({"folder": "", "alive": False, "starting": False, "scenarios": []})
-
-    @property
-    def child(self) -> Child | None:
-        """The mirror's process; None while there is none."""
-        return self._child
 
     def tell(self, more: Mapping[str, Any]) -> None:
         """Lets the mirror know what to show: the run's `folder`, whether it is `alive` or `starting`, `scenarios`."""
@@ -57,13 +53,13 @@ class Mirror:
 
     def start(self) -> None:
         """Starts it where it is not there; in the thread that outlives it."""
-        if self._child is not None and self._child.alive:
+        if self.child is not None and self.child.alive:
             return
         self.end()
         words = [sys.executable, "-m", "chaoskit.console.mirror", str(self._scratch)]
         log, greeted = self._scratch / "locust.log", threading.Event()
         child = spawn(words, name="mirror", log=log, talks=True, any_thread=True)
-        self._child, self._greeted = child, greeted
+        self.child, self._greeted = child, greeted
 
         def greet() -> None:
             child.lines.hear()
@@ -93,7 +89,7 @@ class Mirror:
 
     def end(self) -> None:
         """Ends it, and waits for that; idempotent."""
-        child, self._child = self._child, None
+        child, self.child = self.child, None
         if child is not None:
             child.stop()
         (self._scratch / SOCKET).unlink(missing_ok=True)
