@@ -178,11 +178,11 @@ class Lock(ABC):
 
     @abstractmethod
     def take(self) -> None:
-        """Takes the write lock of the database."""
+        """Takes the lock."""
 
     @abstractmethod
     def let_go(self) -> None:
-        """Gives the write lock back."""
+        """Gives the lock back."""
 
     @abstractmethod
     def kept_out(self) -> bool:
@@ -233,7 +233,7 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
             lock.take()
             if not lock.kept_out():
                 raise FaultError(
-                    f"{undo['file']} is locked, and another writer gets it all the same: is it the service's database?"
+                    "the lock is held, and another writer gets it all the same: is it the service's database?"
                 )
             time.sleep(undo["locked_s"])  # the fault itself: the lock is held that long
             lock.let_go()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from chaoskit.adapters.managers import Manager, State, managed
 from chaoskit.adapters.supervisor import Supervisord
 from chaoskit.faults import control_api
 from chaoskit.faults.base import Fault, FaultError, Made, Target, Undo
+from chaoskit.faults.database import DbSlow, Lock
 from chaoskit.faults.registry import known
 from chaoskit.handles import ways
 from chaoskit.handles.address import Address
@@ -168,6 +170,26 @@ def test_a_file_after_which_as_much_is_free_fills_no_disk(tmp_path: Path, monkey
         fill.start(undo)
     fill.stop(undo)
     assert list(tmp_path.iterdir()) == []
+
+
+class Loose(Lock):
+    """A lock that keeps out no writer."""
+
+    def take(self) -> None:
+        """Nothing."""
+
+    def let_go(self) -> None:
+        """Nothing."""
+
+    def kept_out(self) -> bool:
+        return False
+
+
+def test_a_lock_that_keeps_no_writer_out_slows_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    for slow, where in ((by("db.slow", "postgres"), {"at": {"table": "orders"}}), (DbSlow(), {"file": "crm.db"})):
+        monkeypatch.setattr(type(slow), "locking", lambda self, undo: contextlib.nullcontext(Loose()))
+        with pytest.raises(FaultError, match="the lock is held, and another writer gets it all the same"):
+            slow.start({**where, "locked_s": 0.1})
 
 
 def test_a_group_that_takes_no_process_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
