@@ -366,7 +366,7 @@ class AlertConfig:
 
     recorded: Mapping[str, tuple[Rule, ...]] = field(init=False, compare=False, repr=False)
     """The recording rules by the metric that they record."""
-    found: dict[str, dict[int, tuple[Rule, Any]]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    found: dict[tuple[str, int], tuple[Rule, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
     """Answers about its rules, by question and by the rule's identity (windows_expression)."""
 
     def __post_init__(self) -> None:

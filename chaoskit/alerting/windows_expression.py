@@ -46,10 +46,12 @@ def _once(of: Callable[[AlertConfig, Rule], T]) -> Callable[[AlertConfig, Rule],
 
     @wraps(of)
     def asked(config: AlertConfig, rule: Rule) -> T:
-        known: dict[int, tuple[Rule, T]] = config.found.setdefault(of.__name__, {})
-        if id(rule) not in known or known[id(rule)][0] is not rule:
-            known[id(rule)] = rule, of(config, rule)
-        return known[id(rule)][1]
+        key = of.__name__, id(rule)
+        known = config.found.get(key)
+        if known is None or known[0] is not rule:  # one that came from another process brings identities of there
+            known = config.found[key] = rule, of(config, rule)
+        answer: T = known[1]
+        return answer
 
     return asked
 

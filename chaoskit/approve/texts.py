@@ -84,11 +84,13 @@ def rendered(
         made = _made(tool, templates, asked, pool.map)
         for alert, some in by.items():
             answers = json.loads(known[alert]) if alert in known else [next(made) for _ in some]
-            wrong = [Failed(one.name, said) for one, said in zip(some, answers, strict=True) if isinstance(said, str)]
-            if alert not in known and not wrong:
+            for one, answer in zip(some, answers, strict=True):
+                if isinstance(answer, str):
+                    failed.append(Failed(one.name, answer))
+                else:
+                    found[one.name] = _with_section(found.get(one.name, ""), one, answer)
+            if alert not in known and not any(isinstance(answer, str) for answer in answers):
                 keep(_KIND, keys[alert], json.dumps(answers))
-            failed += wrong
-            found |= _files(zip(some, answers, strict=True))
     if not alerts:
         found[RECEIVERS] = receivers_text(config)
     return found, failed
@@ -109,7 +111,6 @@ class _OneByOne(Mapping[str, str]):
         self._texts: dict[str, str] = dict.fromkeys((one.name for one in ordered), "")
 
     def __getitem__(self, name: str) -> str:
-        text = self._texts[name]
         while self._left and self._left[0].name <= name:
             one, answer = self._left.popleft(), next(self._answers)
             if self._new is not None:
@@ -120,8 +121,7 @@ class _OneByOne(Mapping[str, str]):
                 self._texts[one.name] = _with_section(self._texts[one.name], one, answer)
             if self._new and not self._left and not self.failed:
                 keep(_KIND, self._key, json.dumps(self._new))
-            text = self._texts[name]
-        return text
+        return self._texts[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._texts)
@@ -148,16 +148,8 @@ def _asked(one: Notice) -> str:
     return json.dumps([one.name, one.kind, texts, one.to, one.sender, one.data], sort_keys=True)
 
 
-def _files(some: Iterator[tuple[Notice, Mapping[str, str] | str]]) -> dict[str, str]:
-    """The texts by file: those of one alert and of three are in the same."""
-    found: dict[str, str] = {}
-    for one, answer in some:
-        if not isinstance(answer, str):
-            found[one.name] = _with_section(found.get(one.name, ""), one, answer)
-    return found
-
-
 def _with_section(before: str, one: Notice, answer: Mapping[str, str]) -> str:
+    """The text of a file with one more notice: those of one alert and of three are in the same."""
     section = f"{_HEADS[len(one.data['alerts'])]}\n\n{one.form(answer)}\n"
     return f"{before}\n{section}" if before else section
 

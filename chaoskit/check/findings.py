@@ -17,6 +17,9 @@ from chaoskit.errors import Place
 if TYPE_CHECKING:
     from chaoskit.check.lint_context import LintContext
 
+AGREE = "change the configuration or the promise"
+"""The next step where either of the two may be wrong."""
+
 
 class Severity(IntEnum):
     """How bad: an error is a broken promise or a definite fault; a warning most engineers would mend."""

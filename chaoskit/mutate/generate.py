@@ -35,9 +35,7 @@ def mutants_of(texts: Mapping[str, str], only: Collection[str] = ()) -> list[Mut
 
 
 def sampled(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
-    """So many of the mutants, of each operator in proportion to its own and at least what is left over by lot.
-
-    In their order.
+    """So many of the mutants in their order, of each operator in proportion to its own, what is left over by lot.
 
     The same seed gives the same choice for the same mutants, in any order.
     """

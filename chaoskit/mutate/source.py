@@ -77,7 +77,7 @@ def mutated(files: Mapping[tuple[str, str], str], given: Collection[str], mutant
     texts = texts_of({file: new if file == mine else whole for file, whole in files.items()})
     for by, key, role in _NAMES:
         if mutant.role == by and role not in given:
-            before, after = (items(Text(by, mutant.file, text).root.get(key)) for text in (old, new))
+            before, after = (Text(by, mutant.file, text).root.listed(key) for text in (old, new))
             if [each.raw for each in before] != [each.raw for each in after]:
                 find = files_named if role == "rules" else templates_named
                 named = set(map(str, find(Reading(), Path(mutant.file).parent, after, ())))
@@ -464,7 +464,7 @@ class Bundle:
     @cached_property
     def receivers(self) -> list[str]:
         """The names of the receivers."""
-        found = (each.get("name") for text in self.of("alertmanager") for each in items(text.root.get("receivers")))
+        found = (each.get("name") for text in self.of("alertmanager") for each in text.root.listed("receivers"))
         return [name.raw for name in found if name is not None]
 
     @cached_property
@@ -473,7 +473,7 @@ class Bundle:
         return [
             Part(text, f"{name.raw if name else 'receiver'}.{key.raw.removesuffix('_configs')}", node, members, number)
             for text in self.of("alertmanager")
-            for receiver in items(text.root.get("receivers"))
+            for receiver in text.root.listed("receivers")
             for name in (receiver.get("name"),)
             for key, members in receiver.pairs
             if key.raw.endswith("_configs")

@@ -59,6 +59,13 @@ def test_recording_rules_are_followed_through_other_groups() -> None:
     assert "recording rules and query offset 1m30s" in detect(found, found.rules[0]).setting
 
 
+def test_what_another_process_found_of_its_rules_counts_for_no_rule_here() -> None:
+    found = config(("alerts", "15s", [alert("rate(raw[5m]) > 1"), recording("other", "raw")]))
+    rule, other = found.rules
+    found.found["range_of", id(rule)] = other, 1.0  # by chance the identity that another rule had there
+    assert range_of(found, rule) == 300
+
+
 def test_of_two_ways_through_recording_rules_the_longer_counts() -> None:
     found = config(
         ("alerts", "15s", [alert("a / b > 1")]),

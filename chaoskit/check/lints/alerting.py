@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.alerting.prometheus_shown import Shown, discovers, host_and_port, targets
-from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.findings import AGREE, Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.errors import Place
 from chaoskit.yaml_source import Node
@@ -55,7 +55,7 @@ def promised_alertmanagers(context: LintContext) -> Iterator[Violation]:
         return
     if said := other_addresses(promised.at, shown.targets):
         message = f"alerting at {_section(shown)}: {said}"
-        yield Violation(promised.place, message, "change the configuration or the promise")
+        yield Violation(promised.place, message, AGREE)
 
 
 def other_addresses(promised: tuple[str, ...], written: tuple[Node, ...]) -> str:

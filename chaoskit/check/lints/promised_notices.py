@@ -13,14 +13,14 @@ from chaoskit.alerting.config_secrets import shown_address
 from chaoskit.alerting.model import PromisedNotice, PromisedReceiver, Receiver, Route
 from chaoskit.alerting.promise import lacking
 from chaoskit.alerting.windows import up
-from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.findings import AGREE, Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.routes import called
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
 
-_ALL = ("promise", "rules", "alertmanager")
-_AGREE = "change the configuration or the promise"
+ROUTED = ("promise", "rules", "alertmanager")
+"""The parts that say by which routes an alert comes to whom it is promised."""
 
 
 def _rows(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert]]:
@@ -79,7 +79,7 @@ def unknown_receiver(context: LintContext) -> Iterator[Violation]:
             yield Violation(place, f"the receiver {name} is promised notices, and is not defined", todo)
 
 
-@lint("not-promised", Severity.WARNING, "promise", _ALL)
+@lint("not-promised", Severity.WARNING, "promise", ROUTED)
 def not_promised(context: LintContext) -> Iterator[Violation]:
     """An alert, or one of the receivers that it certainly reaches, has no row in the promise.
 
@@ -100,7 +100,7 @@ def not_promised(context: LintContext) -> Iterator[Violation]:
                     yield Violation(alert.rule.place, message, f"add a row for {receiver} to the promise for {name}")
 
 
-@lint("promise-not-routed", Severity.ERROR, "promise", _ALL)
+@lint("promise-not-routed", Severity.ERROR, "promise", ROUTED)
 def not_routed(context: LintContext) -> Iterator[Violation]:
     """An alert cannot reach a receiver to which it is promised.
 
@@ -133,34 +133,34 @@ def promised_for(context: LintContext) -> Iterator[Violation]:
             yield Violation(notice.place, message, "change the rule or the promise")
 
 
-@lint("promise-group-wait", Severity.ERROR, "promise", _ALL)
+@lint("promise-group-wait", Severity.ERROR, "promise", ROUTED)
 def group_wait(context: LintContext) -> Iterator[Violation]:
     """The group_wait of the route to a receiver is not the promised one.
 
     The first notice comes earlier or later than people were told.
     """
-    yield from _differs(context, "group_wait", "group_wait_s", "group_wait_s")
+    yield from _differs(context, "group_wait", "group_wait_s")
 
 
-@lint("promise-repeat", Severity.ERROR, "promise", _ALL)
+@lint("promise-repeat", Severity.ERROR, "promise", ROUTED)
 def repeat(context: LintContext) -> Iterator[Violation]:
     """The repeat_interval of the route to a receiver is not the promised one.
 
     People hear of an open problem more often, or less often, than they were told.
     """
-    yield from _differs(context, "repeat_interval", "repeat_s", "repeat_interval_s")
+    yield from _differs(context, "repeat_interval", "repeat_s")
 
 
-@lint("promise-group-interval", Severity.ERROR, "promise", _ALL)
+@lint("promise-group-interval", Severity.ERROR, "promise", ROUTED)
 def group_interval(context: LintContext) -> Iterator[Violation]:
     """The group_interval of the route to a receiver is not the promised one.
 
     News of a group, the all-clear included, come earlier or later than people were told.
     """
-    yield from _differs(context, "group_interval", "group_interval_s", "group_interval_s")
+    yield from _differs(context, "group_interval", "group_interval_s")
 
 
-@lint("promise-grouped-by", Severity.ERROR, "promise", _ALL)
+@lint("promise-grouped-by", Severity.ERROR, "promise", ROUTED)
 def grouped_by(context: LintContext) -> Iterator[Violation]:
     """The route to a receiver groups by other labels than promised.
 
@@ -177,13 +177,13 @@ def grouped_by(context: LintContext) -> Iterator[Violation]:
                 f"{notice.alert} is promised to {notice.receiver} grouped by {wanted}, and {called(route)} at"
                 f" {context.at_route(route, 'group_by')} groups by {found}"
             )
-            yield Violation(notice.place, message, _AGREE)
+            yield Violation(notice.place, message, AGREE)
 
 
-def _differs(context: LintContext, key: str, promised: str, configured: str) -> Iterator[Violation]:
+def _differs(context: LintContext, key: str, promised: str) -> Iterator[Violation]:
     for notice, _, routes in _routed(context):
         wanted = getattr(notice, promised)
-        found = {getattr(route, configured): route for route in reversed(routes)}
+        found = {getattr(route, f"{key}_s"): route for route in reversed(routes)}
         if found and wanted is not None and wanted not in found:
             seconds, route = next(reversed(found.items()))
             place = context.at_route(route, key)
@@ -239,7 +239,7 @@ def address(context: LintContext) -> Iterator[Violation]:
         said += [f"{', '.join(more)} is not promised"] if (more := sorted(written - wanted)) else []
         if said:
             message = f"addresses of {receiver.name} ({receiver.place}): {'; '.join(said)}"
-            yield Violation(promised.place, message, _AGREE)
+            yield Violation(promised.place, message, AGREE)
 
 
 @lint("promise-resolved", Severity.ERROR, "promise", ("promise", "alertmanager"))

@@ -13,14 +13,12 @@ from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.model import ALWAYS, PromisedAlert, PromisedTime, Route, Rule, TimeInterval
 from chaoskit.alerting.time_intervals import HORIZON, changes_at, holds, named_by, tells
 from chaoskit.alerting.windows import Span, to_all_clear, to_phone
-from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.findings import AGREE, Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
+from chaoskit.check.lints.promised_notices import ROUTED
 from chaoskit.check.lints.routes import called
 from chaoskit.errors import Place
 from chaoskit.units import format_duration
-
-_ROUTED = ("promise", "rules", "alertmanager")
-_AGREE = "change the configuration or the promise"
 
 
 def _alerts(context: LintContext) -> Iterator[tuple[PromisedAlert, Alert]]:
@@ -70,7 +68,7 @@ def _late(
                 yield Violation(bound.place, f"{promise}, and {settings} take up to {format_duration(found[0])}", todo)
 
 
-@lint("promise-phone", Severity.ERROR, "promise", (*_ROUTED, "prometheus"))
+@lint("promise-phone", Severity.ERROR, "promise", (*ROUTED, "prometheus"))
 def phone(context: LintContext) -> Iterator[Violation]:
     """From a fault to a receiver's first notice it takes longer than promised.
 
@@ -82,7 +80,7 @@ def phone(context: LintContext) -> Iterator[Violation]:
     )  # fmt: skip
 
 
-@lint("promise-all-clear", Severity.ERROR, "promise", (*_ROUTED, "prometheus"))
+@lint("promise-all-clear", Severity.ERROR, "promise", (*ROUTED, "prometheus"))
 def all_clear(context: LintContext) -> Iterator[Violation]:
     """From the end of a fault to the notice of it takes longer than promised, or no notice of it is sent.
 
@@ -100,7 +98,7 @@ def all_clear(context: LintContext) -> Iterator[Violation]:
                 yield Violation(bound.place, message, "set send_resolved: true, or take the promise back")
 
 
-@lint("promise-muted-by", Severity.ERROR, "promise", _ROUTED)
+@lint("promise-muted-by", Severity.ERROR, "promise", ROUTED)
 def muted_by(context: LintContext) -> Iterator[Violation]:
     """An alert may be muted by another one than promised, or not by one that is.
 
@@ -122,7 +120,7 @@ def muted_by(context: LintContext) -> Iterator[Violation]:
                 )
 
 
-@lint("promise-muted-within", Severity.ERROR, "promise", _ROUTED)
+@lint("promise-muted-within", Severity.ERROR, "promise", ROUTED)
 def muted_within(context: LintContext) -> Iterator[Violation]:
     """An inhibition that mutes an alert compares other labels than promised.
 
@@ -140,7 +138,7 @@ def muted_within(context: LintContext) -> Iterator[Violation]:
                 yield Violation(promised.at("muted_within"), message, "correct equal, or the promise")
 
 
-@lint("promise-hours", Severity.ERROR, "promise", _ROUTED)
+@lint("promise-hours", Severity.ERROR, "promise", ROUTED)
 def hours(context: LintContext) -> Iterator[Violation]:
     """A route is silent at other times than promised.
 
@@ -221,4 +219,4 @@ def interval(context: LintContext) -> Iterator[Violation]:
 
 def _other_interval(promised: PromisedTime, what: str, place: Place, seconds: float) -> Violation:
     message = f"{what} every {format_duration(promised.seconds)}, and at {place} it is every {format_duration(seconds)}"
-    return Violation(promised.place, message, _AGREE)
+    return Violation(promised.place, message, AGREE)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from chaoskit.alerting.prometheus_shown import Settings, added_labels, discovers, host_and_port, targets
-from chaoskit.check.findings import Severity, Violation, lint
+from chaoskit.check.findings import AGREE, Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.alerting import other_addresses
 from chaoskit.yaml_source import Node
@@ -26,7 +26,7 @@ def promised_targets(context: LintContext) -> Iterator[Violation]:
         job = jobs.get(name)
         if job is not None and not discovers(job) and (said := other_addresses(promised.at, targets(job))):
             message = f"the job {name} at {job['job_name'].place}: {said}"
-            yield Violation(promised.place, message, "change the configuration or the promise")
+            yield Violation(promised.place, message, AGREE)
 
 
 @lint("promise-job-labels", Severity.ERROR, "promise", ("promise", "prometheus"))
@@ -45,7 +45,7 @@ def promised_labels(context: LintContext) -> Iterator[Violation]:
             if said:
                 place = context.config.promise.jobs[name].place
                 message = f"the job {name} at {job['job_name'].place} {' and '.join(said)}"
-                yield Violation(place, message, "change the configuration or the promise")
+                yield Violation(place, message, AGREE)
 
 
 @lint("target-twice", Severity.WARNING, "delivery", ("prometheus",))

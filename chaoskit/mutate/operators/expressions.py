@@ -26,7 +26,8 @@ _FUNCTIONS = {
 _ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "^": "*"}
 _SETS = {"and": "unless", "or": "and", "unless": "and"}
 _QUANTILES = ("histogram_quantile", "quantile_over_time", "quantile")
-_NEGATED = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
+NEGATED = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
+"""By the sign of a matcher, the one that takes what it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ def _matchers(bundle: Bundle) -> Iterator[_Matcher]:
                 found = [
                     three
                     for three in zip(inside, inside[1:], inside[2:], strict=False)
-                    if three[1].text in _NEGATED and three[2].form == "string" and three[0].form in ("name", "string")
+                    if three[1].text in NEGATED and three[2].form == "string" and three[0].form in ("name", "string")
                 ]
                 for number in range(len(found)):
                     yield rule, node, found, number
@@ -253,7 +254,7 @@ def _misspelt(each: _Matcher) -> Iterator[Spot]:
 def _negated(each: _Matcher) -> Iterator[Spot]:
     rule, _, found, number = each
     sign = found[number][1]
-    yield rule.changed((sign.start, sign.end, _NEGATED[sign.text]))
+    yield rule.changed((sign.start, sign.end, NEGATED[sign.text]))
 
 
 def _dropped(each: _Matcher) -> Iterator[Spot]:

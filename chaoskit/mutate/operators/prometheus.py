@@ -16,10 +16,6 @@ def _roots(bundle: Bundle) -> list[Part]:
     return bundle.roots("prometheus")
 
 
-def _jobs(bundle: Bundle) -> list[Part]:
-    return bundle.jobs
-
-
 def _timed(bundle: Bundle) -> Iterator[Part]:
     for root in _roots(bundle):
         yield from root.below("global")
@@ -60,7 +56,7 @@ def target_port_wrong(bundle: Bundle) -> Iterator[Spot]:
 
 
 operator("job-removed", "prometheus", "detect", "A scrape job is gone.", "Nothing of it is seen any more.")(
-    of_each(_jobs, Part.removed)
+    of_each(lambda bundle: bundle.jobs, Part.removed)
 )
 
 

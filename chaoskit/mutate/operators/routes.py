@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from chaoskit.mutate.model import operator
+from chaoskit.mutate.operators.expressions import NEGATED
 from chaoskit.mutate.operators.rules import shorter
 from chaoskit.mutate.source import Bundle, Change, Letters, Part, RouteSite, Spot, Text, items, of_each, seconds_of
 from chaoskit.yaml_source import Node
@@ -15,7 +16,6 @@ from chaoskit.yaml_source import Node
 _MATCHER = re.compile(
     r'(?P<label>"[^"]+"|[\w.:-]+)\s*(?P<op>=~|!~|!=|=)\s*(?:"(?P<quoted>(?:\\.|[^"\\])*)"|(?P<bare>[^\s",{}]+))'
 )
-_NEGATED = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
 
 
 def _routes(bundle: Bundle) -> list[RouteSite]:
@@ -194,7 +194,7 @@ def _alternatives(each: _Match) -> Iterator[tuple[Change, ...]]:
 _HOWS: dict[str, Callable[[_Match], Iterator[tuple[Change, ...]]]] = {
     "misspelt": lambda each: iter((each.valued(f"{each.value}x"),)),
     "label-misspelt": lambda each: iter((each.labelled(shorter(each.label)),)),
-    "negated": lambda each: iter((each.signed(_NEGATED[each.op], each.value),)),
+    "negated": lambda each: iter((each.signed(NEGATED[each.op], each.value),)),
     "narrowed": _alternatives,
     "widened": lambda each: iter((each.signed("=~", ".+"),)),
 }
@@ -260,5 +260,5 @@ def equal_added(bundle: Bundle) -> Iterator[Spot]:
     """Two spots for each inhibition."""
     for each in bundle.inhibitions:
         for label in ("instance", "severity"):
-            if label not in [one.raw for one in items(each.node.get("equal"))]:
+            if label not in [one.raw for one in each.node.listed("equal")]:
                 yield each.spot("equal", *each.listing("equal", label))
