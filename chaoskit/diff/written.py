@@ -33,7 +33,7 @@ class Written:
     @cached_property
     def general(self) -> Settings:
         """The global section: what integrations use where they say nothing of their own."""
-        return _settings(self._get("global"))
+        return _settings(self._root.get("global") if self._root else None)
 
     @cached_property
     def integrations(self) -> Mapping[tuple[str, str], tuple[Settings, ...]]:
@@ -77,9 +77,6 @@ class Written:
     def limit(self, rule: Rule) -> str:
         """How many alerts the rule may have before its group takes that for a mistake; `none` where any number."""
         return self._limits.get((rule.place.file, rule.group), "none")
-
-    def _get(self, key: str) -> Node | None:
-        return self._root.get(key) if self._root else None
 
     def _items(self, key: str) -> tuple[Node, ...]:
         return self._root.listed(key) if self._root else ()

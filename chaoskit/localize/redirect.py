@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from chaoskit.alerting.config_secrets import is_token_like
 from chaoskit.alerting.integrations import KINDS, SEND_RESOLVED, Integration
 from chaoskit.localize.sink_addresses import SinkAddress, SinkAddresses
+from chaoskit.yaml_source import TRUE
 
 _KEPT = ("route", "receivers", "inhibit_rules", "templates")
 _PINNED_AWAY = frozenset({"time_intervals", "mute_time_intervals"})
@@ -210,7 +211,7 @@ def _send_resolved(kind: str, entry: Mapping[str, Any]) -> bool:
     """The value in force: as written, else the kind's default, else (an unknown kind) true."""
     written = entry.get("send_resolved")
     if isinstance(written, str):  # a reader that knows no YAML 1.1 leaves its other words as they stand
-        return written.lower() in ("true", "yes", "on", "y")
+        return written.lower() in TRUE
     return SEND_RESOLVED.get(kind, True) if written is None else bool(written)
 
 

@@ -369,3 +369,13 @@ def test_configurations_without_some_parts_have_mutants_of_the_others() -> None:
     assert {m.role for m in mutants_of({"alertmanager:a.yml": ALERTMANAGER})} == {"alertmanager"}
     assert {m.role for m in mutants_of({"prometheus:p.yml": PROMETHEUS})} == {"prometheus"}
     assert mutants_of({"rules:rules.yml": "groups: [", "alertmanager:a.yml": "{}"}) == []
+
+
+def test_the_contrary_of_send_resolved_is_that_of_what_alertmanager_reads() -> None:
+    configs = "wechat_configs: [{to_user: x}], webhook_configs: [{url: 'http://x', send_resolved: yes}]"
+    text = f"receivers: [{{name: r, {configs}}}]"
+    found = mutants_of({"alertmanager:a.yml": text}, ["send-resolved-flipped"])
+    assert [(each.site, each.edits[0].new) for each in found] == [
+        ("r.wechat.send_resolved", "send_resolved: true, "),
+        ("r.webhook.send_resolved", "false"),
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chaoskit.alerting.config_fields import is_false
 from chaoskit.alerting.model import of_role
-from chaoskit.alerting.prometheus_shown import host_and_port
+from chaoskit.alerting.prometheus_shown import host_and_port, settings
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.yaml_source import Node, read
@@ -19,16 +19,14 @@ def mail_without_tls(context: LintContext) -> Iterator[Violation]:
     Every machine on the way can read the notices and the relay's password, and change or drop them.
     """
     for root in _roots(context):
-        general = root.get("global")
-        off = is_false(general.get("smtp_require_tls") if general else None)
+        general = settings(root.get("global"))
         for receiver in root.listed("receivers"):
             for mail in receiver.listed("email_configs"):
-                own = mail.get("require_tls")
-                relay = mail.get("smarthost") or (general.get("smtp_smarthost") if general else None)
-                if relay is None or _here(relay.raw) or not (off if own is None else is_false(own)):
-                    continue
-                node = own or (general.get("smtp_require_tls") if general else None) or mail
-                yield Violation(node.place, f"mails go to {relay.raw} without TLS", "leave TLS required, the default")
+                required = mail.get("require_tls") or general.get("smtp_require_tls")
+                relay = mail.get("smarthost") or general.get("smtp_smarthost")
+                if required is not None and is_false(required) and relay is not None and not _here(relay.raw):
+                    message = f"mails go to {relay.raw} without TLS"
+                    yield Violation(required.place, message, "leave TLS required, the default")
 
 
 @lint("certificate-unchecked", Severity.WARNING, "delivery", ())

@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
+from chaoskit.alerting.integrations import SEND_RESOLVED
 from chaoskit.mutate.model import operator
 from chaoskit.mutate.operators.rules import shorter
 from chaoskit.mutate.source import Bundle, Part, Spot, Text, of_each
-from chaoskit.yaml_source import Node
+from chaoskit.yaml_source import TRUE, Node
 
-_NO_RESOLVED = ("email", "slack")
-"""Integrations that tell no all-clear unless they are told to."""
 _TEMPLATE = re.compile(r'\btemplate\s+"([^"]+)"')
 
 
@@ -34,7 +33,8 @@ def send_resolved_flipped(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each integration."""
     for each in bundle.integrations:
         node = each.node.get("send_resolved")
-        told = node.raw.lower() == "true" if node is not None else each.site.rpartition(".")[2] not in _NO_RESOLVED
+        kind = each.site.rpartition(".")[2]
+        told = node.raw.lower() in TRUE if node is not None else SEND_RESOLVED.get(kind, True)
         yield each.spot("send_resolved", *each.saying("send_resolved", "false" if told else "true"))
 
 

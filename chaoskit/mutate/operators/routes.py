@@ -11,7 +11,7 @@ from chaoskit.mutate.model import operator
 from chaoskit.mutate.operators.expressions import NEGATED
 from chaoskit.mutate.operators.rules import shorter
 from chaoskit.mutate.source import Bundle, Change, Letters, Part, RouteSite, Spot, Text, items, of_each, seconds_of
-from chaoskit.yaml_source import Node
+from chaoskit.yaml_source import TRUE, Node
 
 _MATCHER = re.compile(
     r'(?P<label>"[^"]+"|[\w.:-]+)\s*(?P<op>=~|!~|!=|=)\s*(?:"(?P<quoted>(?:\\.|[^"\\])*)"|(?P<bare>[^\s",{}]+))'
@@ -127,7 +127,7 @@ def continue_toggled(bundle: Bundle) -> Iterator[Spot]:
     for route in bundle.routes:
         node = route.node.get("continue")
         if route.path:
-            new = "false" if node is not None and node.raw.lower() == "true" else "true"
+            new = "false" if node is not None and node.raw.lower() in TRUE else "true"
             yield route.spot("continue", *route.saying("continue", new))
 
 
