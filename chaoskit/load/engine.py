@@ -221,7 +221,7 @@ class LoadChild:
 
     def _listen(self, passed_s: float) -> None:
         for shard in range(len(self._names)):
-            child = self._children[min(shard, len(self._children) - 1)]
+            child = self._child(shard)
             was_s = self._unheard_s[shard]
             self._unheard_s[shard] = now_s = was_s + passed_s
             if self._down or not child.alive or self._tally.has_total(shard):
@@ -229,7 +229,7 @@ class LoadChild:
             who = self._who(shard)
             if was_s < SILENT_S <= now_s:
                 why = "a signal stopped it" if identity.stopped(child.pid) else "it hangs, or has no time to speak"
-                if shard < self.spec.processes and self._processes.elsewhere:
+                if self._is_elsewhere(shard):
                     why = "it hangs, or the network holds its reports back"
                 detail = f"{who} has sent no report for {SILENT_S:g} s: {why}; see {child.log.name}"
                 self._on_event(LoadState(state="silent", t=time.time(), detail=detail))
@@ -238,9 +238,15 @@ class LoadChild:
 
     def _who(self, shard: int) -> str:
         """A process with its share; of one that is elsewhere its number there would say nothing."""
-        here = shard >= self.spec.processes or not self._processes.elsewhere
-        pid = f" (pid {self._children[min(shard, len(self._children) - 1)].pid})" if here else ""
+        pid = "" if self._is_elsewhere(shard) else f" (pid {self._child(shard).pid})"
         return f"{self._names[shard]}{pid}{self._tally.bore(shard)}"
+
+    def _is_elsewhere(self, shard: int) -> bool:
+        return self._processes.elsewhere and shard < self.spec.processes
+
+    def _child(self, shard: int) -> Child:
+        """The process here that speaks for one of those who report."""
+        return self._children[min(shard, len(self._children) - 1)]
 
     def _end(self, grace_s: float) -> None:
         with self._news:

@@ -19,6 +19,7 @@ import gevent
 import locust
 import msgspec
 import zmq
+from gevent.event import Event
 from locust.rpc import zmqrpc
 from locust.rpc.protocol import Message
 
@@ -38,7 +39,6 @@ from chaoskit.load.messages import (
     Relayed,
     Start,
     Told,
-    decode_command,
     decode_worker,
     encode,
 )
@@ -49,7 +49,6 @@ from chaoskit.printable import plain
 
 FRESH_S = 3.0
 """A worker that waits says hello every second; one that said none for so long is gone."""
-_LOOK_S = 0.05
 _LAST_S = 5.0
 _LONGEST_HOST = 60
 
@@ -85,6 +84,8 @@ class Front:
         """Of those that take part, by identity: which of them each is."""
         self._foreign: dict[str, str] = {}
         """Workers of other versions: what each is."""
+        self._news = Event()
+        """Set by each line of a worker, and by the loss of one."""
 
     def gather(self) -> Gathered:
         """Listens, and waits until enough workers are there; says who is missing where they are not in time."""
@@ -97,8 +98,9 @@ class Front:
         rpc.Server = lambda *_: self._server
         gevent.spawn(self._server.listen, self._take)
         until_s = time.monotonic() + asked.within_s
-        while len(here := self._here()) < asked.expect and time.monotonic() < until_s:
-            gevent.sleep(_LOOK_S)
+        while len(here := self._here()) < asked.expect and (left_s := until_s - time.monotonic()) > 0:
+            self._news.wait(left_s)
+            self._news.clear()
         if len(here) < asked.expect:
             return Gathered(names=[], wrong=self._missing(here))
         for shard, one in enumerate(sorted(here, key=lambda one: (one.name, one.identity))[: asked.expect]):
@@ -121,16 +123,16 @@ class Front:
     def commands(self, parent: Lines) -> Iterator[bytes]:
         """The parent's lines, each passed on to the workers first."""
         for line in parent:
-            if not isinstance(decode_command(line), Start):
-                for identity in self._part:
-                    self._tell(identity, line)
+            for identity in self._part:
+                self._tell(identity, line)
             yield line
 
     def settle(self) -> None:
         """Waits until each worker has told its totals or is lost, for a few seconds."""
         until_s = time.monotonic() + _LAST_S
-        while any(not self._all[identity].over for identity in self._part) and time.monotonic() < until_s:
-            gevent.sleep(_LOOK_S)
+        while (left_s := until_s - time.monotonic()) > 0 and not all(self._all[one].over for one in self._part):
+            self._news.wait(left_s)
+            self._news.clear()
 
     def _here(self) -> list[_Worker]:
         return [one for one in self._all.values() if time.monotonic() - one.heard_s < FRESH_S]
@@ -155,6 +157,7 @@ class Front:
             self._greet(identity, line)
         elif identity in self._part:
             self._pass_on(self._all[identity], line)
+        self._news.set()
 
     def _greet(self, identity: str, hello: Hello) -> None:
         host = plain(hello.host, _LONGEST_HOST)
@@ -171,12 +174,12 @@ class Front:
 
     def _pass_on(self, one: _Worker, report: Told) -> None:
         if isinstance(report, LoadWindow):
-            begin_s, end_s = report.second
-            one.skew.take(clock() - end_s)
-        if one.shift_s is None and isinstance(report, LoadWindow):
-            one.shift_s = round(one.skew.s) if abs(one.skew.s) > CLOCK_S else 0
+            one.skew.take(clock() - report.second[1])
+            if one.shift_s is None:
+                one.shift_s = round(one.skew.s) if abs(one.skew.s) > CLOCK_S else 0
         shift_s = one.shift_s or 0
         if isinstance(report, LoadWindow):
+            begin_s, end_s = report.second
             report = msgspec.structs.replace(report, second=(begin_s + shift_s, end_s + shift_s))
         elif isinstance(report, LoadTotals):
             begin_s, end_s = report.span
@@ -184,6 +187,9 @@ class Front:
             report = msgspec.structs.replace(report, span=(begin_s + shift_s, end_s + shift_s))
         else:
             report = msgspec.structs.replace(report, t=report.t + shift_s)
+        self._relay(one, report)
+
+    def _relay(self, one: _Worker, report: Told) -> None:
         self._to.say(Relayed(shard=self._part[one.identity], report=report, skew_s=round(one.skew.s, 3)))
 
     def _tell(self, identity: str, line: bytes) -> None:
@@ -197,4 +203,5 @@ class Front:
         if not one.over:
             one.over = True
             lost = LoadState(state="down", t=clock(), detail="its connection ended before it told its totals")
-            self._to.say(Relayed(shard=self._part[identity], report=lost, skew_s=round(one.skew.s, 3)))
+            self._relay(one, lost)
+            self._news.set()

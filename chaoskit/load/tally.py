@@ -120,15 +120,8 @@ class Tally:
         """Totals made of the windows, for a load that did not end by itself: not reconciled, for the reason `why`."""
         whole = self._whole or LoadWindow(second=(0.0, 0.0))
         told = joined([whole]) | {"in_flight": sum(self._in_flight), "late": 0.0, "cpu_s": round(whole.cpu_s, 4)}
-        told |= {
-            "astray": self._astray(),
-            "cut": 0,
-            "locust_requests": 0,
-            "locust_failures": 0,
-            "reconciled": False,
-            "detail": why,
-        }
-        return LoadTotals(span=whole.second, **told)
+        told |= {"cut": 0, "locust_requests": 0, "locust_failures": 0, "reconciled": False, "detail": why}
+        return LoadTotals(span=whole.second, astray=self._astray(), **told)
 
     def _astray(self) -> list[str]:
         """A sentence for each worker whose clock is off: its windows may be in the wrong second."""

@@ -115,7 +115,7 @@ class Server(_Wire):
                 take(message.node_id, message)
             except Exception as error:  # of a peer that knows the token and speaks another language
                 logging.warning("the master passed over a message of a worker: %r", error)
-                gevent.sleep(_AGAIN_S)
+                gevent.sleep(_AGAIN_S)  # awaits nothing: a peer that goes on so does not fill the log
 
 
 class Client(_Wire):
@@ -139,7 +139,7 @@ class Client(_Wire):
                 if within_s <= 0:
                     return False
                 within_s -= _AGAIN_S
-                gevent.sleep(_AGAIN_S)
+                gevent.sleep(_AGAIN_S)  # zmq.green says of itself that it may miss when a socket takes messages again
             else:
                 return True
 

@@ -250,6 +250,8 @@ def test_what_only_a_look_can_tell_is_told_before_anything_starts(tmp_path: Path
         pool
         == "p.yml:5: 'in_flight' is 1801, and 2 processes of the generator hold 1800 (raise 'processes' to 3, or lower it)"
     )
+    (pool,) = refused(tmp_path, "rate: 9/s\n  in_flight: 1801\n  workers: {expect: 2, token_file: none}")[:1]
+    assert pool.endswith("(raise 'expect' to 3, or lower it)")
     assert MOST_IN_FLIGHT == 900
 
 

@@ -158,6 +158,13 @@ def test_a_worker_of_another_version_is_refused_and_told_why(machines: Machines)
 
 
 @pytest.mark.long
+def test_a_worker_without_encryption_does_not_start(machines: Machines) -> None:
+    worker = machines.worker(code="import locust, zmq.green as zmq; zmq.has = lambda what: False")
+    assert worker.wait(20) == ExitCode.USAGE
+    assert "was built without CURVE" in machines.said(0)
+
+
+@pytest.mark.long
 def test_a_worker_tells_nothing_to_a_master_without_the_token(machines: Machines) -> None:
     """Nor does it run anything of it: one that speaks as Locust does, then one that has another token."""
     for token in ("", ANOTHER):
@@ -271,7 +278,7 @@ def test_workers_end_when_the_run_is_killed(machines: Machines, target: Target, 
     os.kill(load.pids[0], signal.SIGKILL)
     assert machines.started[0].wait(40) in (0, 3)
     before = sum(target.counts().values())
-    threading.Event().wait(1.0)
+    threading.Event().wait(1.0)  # a request that does not come is no event
     assert sum(target.counts().values()) == before
 
 
