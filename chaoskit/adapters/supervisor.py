@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from chaoskit.adapters.base import Adapter, carries_password, secret
 from chaoskit.adapters.managers import Manager, State, local_process, managed
 from chaoskit.faults.base import FaultError, Kind
+from chaoskit.host.ports import LOOPBACKS
 from chaoskit.host.unix_http import UnixConnection
 
 _ANSWER_S = 5.0
@@ -53,7 +54,7 @@ class Supervisor(Adapter):
         """A problem where the server is on another host, or its address carries a password."""
         yield from super().wrong()
         parts = urlsplit(self.server)
-        here = (parts.scheme == "unix" and parts.path) or parts.hostname in ("127.0.0.1", "::1", "localhost")
+        here = (parts.scheme == "unix" and parts.path) or parts.hostname in LOOPBACKS
         if parts.scheme not in ("unix", "http") or not here or carries_password(self.server):
             yield "server", "must be supervisord's of this host, without a password", f"write {_SOCKET}"
 

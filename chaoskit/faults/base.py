@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chaoskit.events import Interval
 from chaoskit.handles.address import Address
+from chaoskit.host.ports import LOOPBACKS
 
 Undo = dict[str, Any]
 """An undo token: JSON data that is enough to take the fault back, in another process, after a crash."""
@@ -78,7 +79,7 @@ class Made:
         if any(self.address.values()):
             right = self.address.get(key, "") == value
         elif key in ("url", "service", "prometheus", "alertmanager"):
-            right = not value or urlsplit(value).hostname in ("127.0.0.1", "::1", "localhost")
+            right = not value or urlsplit(value).hostname in LOOPBACKS
         else:
             path = Path(value)
             right = not value or (self.folder.parent in (path, *path.parents) and ".." not in path.parts)

@@ -22,6 +22,8 @@ import psutil
 from chaoskit.errors import BadInput, EquipmentError, Problem
 
 LOOPBACK = "127.0.0.1"
+LOOPBACKS = (LOOPBACK, "::1", "localhost")
+"""The hosts of an address that stand for this machine."""
 _LOWEST, _HIGHEST = 15_000, 65_000
 _BLOCK = 64
 _CONNECT_S = 5.0

@@ -26,6 +26,7 @@ from chaoskit.handles import handle_kinds
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import Handle
 from chaoskit.handles.equipment import ALERTMANAGER, HANDLE
+from chaoskit.host.ports import LOOPBACKS
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
@@ -226,7 +227,7 @@ def _hosts(handle: Handle) -> list[str]:
     address = handle.at_attached("")
     urls = [url for _, url in address.ways("url")] + [url for url in address.keys.values() if "://" in url]
     names = [urlsplit(url).hostname or "" for url in urls] or [getattr(handle, "host", "")]
-    return ["this host" if name in ("", "localhost", "127.0.0.1", "::1") else name for name in names]
+    return ["this host" if name in ("", *LOOPBACKS) else name for name in names]
 
 
 def _readable(sources: Mapping[str, str], names: Mapping[str, str], asked: Asked) -> list[Problem]:

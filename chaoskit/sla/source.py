@@ -15,12 +15,12 @@ import requests
 from chaoskit import json_text
 from chaoskit.access import session_at, trouble
 from chaoskit.errors import EquipmentError
+from chaoskit.host.ports import LOOPBACKS
 from chaoskit.sla.targets import SourceAt
 from chaoskit.units import parse_duration
 
 ANSWER_LIMIT_S = 60.0
 _NUMBERED = re.compile(r"[23]\.\d+\.\d+")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 T = TypeVar("T")
 
 
@@ -167,7 +167,7 @@ class Source:
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
             self._local.session = session_at(self.url, self.at.access)
-            if urlsplit(self.url).hostname in _LOOPBACK:
+            if urlsplit(self.url).hostname in LOOPBACKS:
                 self._local.session.headers["Accept-Encoding"] = "identity"  # packing costs more than it saves
         found: requests.Session = self._local.session
         return found

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chaoskit import json_text
 from chaoskit.access import file_of
 from chaoskit.events import Deliveries, Event, Interval
+from chaoskit.host.ports import LOOPBACKS
 from chaoskit.observe.poller import Looking
 from chaoskit.plan.witnesses import RECORDER, WITNESS
 from chaoskit.scenario.model import Attached
@@ -73,7 +74,7 @@ class Alertmanager(Server):
     @property
     def skew(self) -> Interval:
         """Alertmanager's clock minus ours; the same clock on this machine."""
-        return SAME if urlsplit(self.url).hostname in ("localhost", "127.0.0.1", "::1") else self.clock.skew
+        return SAME if urlsplit(self.url).hostname in LOOPBACKS else self.clock.skew
 
     def counters(self) -> Counters:
         """Alertmanager's counters of failed notifications; raises Unseen where it does not tell them."""

@@ -30,6 +30,7 @@ import msgspec
 from chaoskit.access import file_of, secret_in
 from chaoskit.errors import BadInput, Problem
 from chaoskit.events import Event, Interval
+from chaoskit.host.ports import LOOPBACKS
 from chaoskit.observe.mail_sink import MailAddress, mail_notice
 from chaoskit.plan.witnesses import sink_key_of
 from chaoskit.scenario.model import Mailbox
@@ -173,7 +174,7 @@ class ImapBox(Box):
                 ssl_context=self._context if secure else None,
                 timeout=ANSWER_S,
             )
-            if not secure and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            if not secure and parts.hostname not in LOOPBACKS:
                 server.starttls(self._context)  # or the password would travel in clear
             server.login(self._settings.username, self._password)
             seen = server.select_folder(self._settings.folder, readonly=True)
