@@ -32,7 +32,7 @@ from chaoskit.gate.index import Ended, write_index
 from chaoskit.gate.part import HOURS_PART, Part, Shard, choose_part, describe_part, write_part
 from chaoskit.gate.record import AtScale, Record, load_record, read_record, save_record
 from chaoskit.gate.schedule import Schedule, shared_out
-from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, said_of, schedule_view
+from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, schedule_view
 from chaoskit.observe.pressure import idle_cores
 from chaoskit.rehearse.hours import play_hours, plays
 from chaoskit.report.judge_run import MARKDOWN
@@ -139,10 +139,9 @@ def gate_command(
     if dry_run or confirm:
         everyone, unfit = suited(everyone, wanted)
         left_out += unfit
-    known = record.at(everyone[0].plan.time_scale) if everyone else AtScale()
     one_load = any(one.plan.profile.load.workers for one in everyone)
     side_by_side = _side_by_side(jobs, one_load)
-    planned = planned_by.at(everyone[0].plan.time_scale) if everyone else AtScale()
+    known, planned = (each.at(everyone[0].plan.time_scale) if everyone else AtScale() for each in (record, planned_by))
     chosen, more = select(everyone, wanted, planned, side_by_side)
     left_out = sorted([*left_out, *more], key=lambda one: one.name)
     screen = console(stderr=format_ != "text")
@@ -175,12 +174,9 @@ def gate_command(
 
     while len(codes) < count:
         with announced(plans, screen.print) if announce else nullcontext():
-            code, index = _play(
-                schedule, shared, first, out, record, require_coverage, keep, left_out, old, screen, part
+            codes.append(
+                _play(schedule, shared, first, out, record, require_coverage, keep, left_out, old, screen, part)
             )
-        codes.append(code)
-        if format_ == "markdown":
-            click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)
         if codes[-1] == ExitCode.ABORTED or (first and codes[-1] != ExitCode.PASS):
             break
     return worst(codes)
@@ -238,7 +234,7 @@ def _play(
     old: Earlier | None,
     screen: Console,
     part: Part | None,
-) -> tuple[ExitCode, Path]:
+) -> ExitCode:
     name = f"gate-{part.shard.number}of{part.shard.of}" if part else "gate"
     where = make_folder(out, name, latest=False)
     if part is not None:
@@ -267,11 +263,15 @@ def _play(
     left_out = sorted([*not_chosen, *unplayed], key=lambda one: one.name)
     named = str(part.shard) if part else ""
     ended = Ended(where, outcomes, coverage, left_out, ending, took_s, old, named, hours)
-    return ending, tell(ended, gap_of(coverage, require), out, record, plan.time_scale, screen)
+    tell(ended, gap_of(coverage, require), out, record, plan.time_scale, screen)
+    return ending
 
 
-def tell(ended: Ended, gap: str, out: Path, record: Record, time_scale: float, screen: Console) -> Path:
-    """Prints what a gate or a merge came to, and leaves its page and its record; the page."""
+def tell(ended: Ended, gap: str, out: Path, record: Record, time_scale: float, screen: Console) -> None:
+    """Prints what a gate or a merge came to, and leaves its page and its record.
+
+    Where the screen is standard error, the Markdown is for standard output.
+    """
     known = record.at(time_scale)
     for one in ended.outcomes:
         run = f"{ended.folder.name}/{one.folder.name}"
@@ -279,10 +279,11 @@ def tell(ended: Ended, gap: str, out: Path, record: Record, time_scale: float, s
     save_record(out, record)
     print_to(screen, gate_view(ended.outcomes, ended.coverage, known, ended.left_out))
     for row in ended.hours:
-        screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(said_of(row))}", highlight=False)
+        screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(row.said)}", highlight=False)
     if gap:
         screen.print(gap)
     index = write_index(ended)
     screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{ended.answer} (exit {int(ended.ending)})", highlight=False)
-    return index
+    if screen.stderr:
+        click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)

@@ -16,7 +16,6 @@ from chaoskit.gate.earlier import read_gate
 from chaoskit.gate.index import Ended
 from chaoskit.gate.merge import merge, read_parts
 from chaoskit.gate.record import load_record
-from chaoskit.report.judge_run import MARKDOWN
 from chaoskit.report.junit import junit
 from chaoskit.run.prepare import make_folder
 from chaoskit.surroundings import leave
@@ -57,7 +56,5 @@ def merge_command(
         cases = cases_of(whole.outcomes, whole.hours, whole.left_out)
         leave(junitxml, junit("chaoskit gate", cases), named=True)
     ended = Ended(folder, whole.outcomes, whole.coverage, whole.left_out, ending, whole.took_s, old, hours=whole.hours)
-    index = tell(ended, gap, out, load_record(out), given[0].part.time_scale, screen)
-    if format_ == "markdown":
-        click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)
+    tell(ended, gap, out, load_record(out), given[0].part.time_scale, screen)
     return ending

@@ -18,7 +18,7 @@ from chaoskit.gate.coverage import KINDS, Coverage
 from chaoskit.gate.earlier import SUMMARY, Earlier, Scenario, differences
 from chaoskit.gate.figures import Cell, by_hop, by_receiver, href_of, notices_and_alerts, promises, smallest
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.view import reasons_of, said_of
+from chaoskit.gate.view import reasons_of
 from chaoskit.markdown import document, folded, plain, table
 from chaoskit.report.html import began_at, render
 from chaoskit.report.html_causes import Cause, causes
@@ -198,8 +198,16 @@ def header_of(folder: Path) -> Header | None:
     """The header of a run's history; None where there is none to read."""
     try:
         with (folder / "events.jsonl").open("rb") as file:
-            event = decode(file.readline())
-    except (OSError, msgspec.DecodeError):
+            return header_in(file.readline())
+    except OSError:
+        return None
+
+
+def header_in(line: bytes) -> Header | None:
+    """The header in the first line of a history; None where it is none."""
+    try:
+        event = decode(line)
+    except msgspec.DecodeError:
         return None
     return event if isinstance(event, Header) else None
 
@@ -257,7 +265,7 @@ def _markdown(shown: Mapping[str, Any]) -> str:
         head += [f"**NOT HEALED**: {', '.join(map(plain, shown['unhealed']))}. Run `chaoskit heal --all` there.", ""]
     bad = [line for line in lines if line.result != "PASS"]
     parts = [[f"- **{line.result}** {plain(line.name)}", *_reasons(line)] for line in bad]
-    hours = [(row.result, plain(row.about), plain(said_of(row))) for row in shown["hours"]]
+    hours = [(row.result, plain(row.about), plain(row.said)) for row in shown["hours"]]
     parts += [[f"- **{result}** {about}", f"  - {said}"] for result, about, said in hours if result != Result.PASS]
     parts.append([""])
     if shown["changes"] is not None:

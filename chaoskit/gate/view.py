@@ -21,7 +21,7 @@ from chaoskit.report.terminal import STYLES
 from chaoskit.report.text import clean, paragraph, real, telling
 from chaoskit.units import amount
 from chaoskit.verify.checklist import ITEMS
-from chaoskit.verify.verdict import Result, Row
+from chaoskit.verify.verdict import Result
 
 
 def schedule_view(schedule: Schedule, *, why: bool) -> RenderableType:
@@ -84,11 +84,6 @@ def both_sides(outcomes: Iterable[Outcome]) -> list[str]:
     if one_side and both:
         lines.append(f"  fired, and quiet below it only by promtool (chaoskit check): {clean(', '.join(one_side))}")
     return lines
-
-
-def said_of(hour: Row) -> str:
-    """The words of a time interval's row: what was seen, or the reason why that is no PASS."""
-    return hour.reason or hour.rests_on
 
 
 def reasons_of(outcome: Outcome) -> list[str]:

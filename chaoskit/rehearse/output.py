@@ -33,7 +33,7 @@ def text_lines(found: Rehearsed) -> Iterator[str]:
     for one in found.rehearsed:
         yield from _rule(one)
     for row in (*(row for row in found.hours if row.result is Result.PASS), *found.besides):
-        yield f"{row.result:7}  {clean(row.about)}: {paragraph(row.reason or row.rests_on)}"
+        yield f"{row.result:7}  {clean(row.about)}: {paragraph(row.said)}"
     left = [one for one in found.outcomes if one.result is None]
     if left:
         yield ""
@@ -122,10 +122,7 @@ def to_json(found: Rehearsed) -> str:
             "findings": [
                 {"about": row.about, "result": str(row.result), "reason": row.reason} for row in found.besides
             ],
-            "hours": [
-                {"about": row.about, "result": str(row.result), "said": row.reason or row.rests_on}
-                for row in found.hours
-            ],
+            "hours": [{"about": row.about, "result": str(row.result), "said": row.said} for row in found.hours],
             "tests": [_test_as_json(row) for row in found.tests],
             "unreached_receivers": list(found.unreached),
             "notes": list(found.notes),

@@ -48,6 +48,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     rests_on: str = ""
     """For a PASS without a window: what was seen, in a few words."""
 
+    @property
+    def said(self) -> str:
+        """The reason why it is no PASS; else what was seen, in words."""
+        return self.reason or self.rests_on
+
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """The figures that on-call people ask for first: virtual seconds from the fault to the notice at each receiver."""
