@@ -22,13 +22,13 @@ from chaoskit.check.output import to_github, to_json, to_markdown
 from chaoskit.check.run import Outcome, check
 from chaoskit.check.service_levels import Level
 from chaoskit.cli.console import console
-from chaoskit.cli.diff import gc_pause
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import (
     approved_folder,
     approved_option,
     config_options,
+    gc_pause,
     or_shipped,
     unknown,
     versions_of,
@@ -92,7 +92,8 @@ def check_command(
     Exit codes: 0 nothing wrong, 1 an error was found (with --strict also a warning), 2 something cannot be read, or
     promtool or amtool refuses it, 3 what is promised or expected rests on something that is not understood.
     """
-    _known(ignore)
+    if wrong := unknown("--ignore: no lint", ignore, LINTS, "docs/checks.md lists them"):
+        raise BadInput(wrong)
     problems: list[Problem] = []
     config = attempt(or_shipped(files).load, problems)
     found, profiles, plannable, known, runbooks, levels = beside(files, scenarios, metrics, targets, problems)
@@ -176,11 +177,6 @@ def _in_doubt(config: AlertConfig, scenarios: list[Scenario], answer: Answer) ->
     names |= {each.alert for scenario in scenarios for each in scenario.expect}
     puzzles = config.without(answer.set_aside).not_understood
     return bool(names) and (any(each.concerns(names) for each in puzzles) or bool(answer.rows))
-
-
-def _known(ids: tuple[str, ...]) -> None:
-    if problems := unknown("--ignore: no lint", ids, LINTS, "docs/checks.md lists them"):
-        raise BadInput(problems)
 
 
 def _read(load: Callable[[Path], T], paths: Iterable[Path], problems: list[Problem]) -> list[T]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
-from chaoskit.cli.sources import config_options
+from chaoskit.cli.sources import config_options, gc_pause
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import Broken, Change, Difference, Doubt
 from chaoskit.diff.output import to_github, to_json, to_markdown
@@ -25,19 +24,6 @@ from chaoskit.report.difference import NOTHING, difference_view
 from chaoskit.report.terminal import print_to
 from chaoskit.stack.original import understood
 from chaoskit.yaml_source import Node, read, read_text
-
-
-@contextmanager
-def gc_pause() -> Iterator[None]:
-    """Holds the collector back inside, and leaves it as it was found."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
 
 T = TypeVar("T", Problem, Change, Broken, Doubt)
 

@@ -1,9 +1,11 @@
-"""The options that several commands have: whose alert configuration it is about, and what of a run is planned."""
+"""Options of several commands: whose alert configuration it is about and how it is read, what of a run is planned."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,6 +63,18 @@ def config_options(command: Callable[..., R]) -> Callable[..., R]:
     for option in reversed(_OPTIONS):
         with_files = option(with_files)
     return with_files
+
+
+@contextmanager
+def gc_pause() -> Iterator[None]:
+    """Holds the collector back inside, and leaves it as it was found."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def or_shipped(files: ConfigFiles) -> ConfigFiles:
