@@ -147,8 +147,7 @@ def mutate_command(
 
 def _chosen(config: AlertConfig, mutants: list[Mutant], only: tuple[str, ...], alerts: tuple[str, ...]) -> list[Mutant]:
     """Those of these operators, and of these alerts with the records that they read; raises BadInput for unknown."""
-    problems = [*unknown("--only: no operator", only, OPERATORS), *unknown_alerts(config, alerts)]
-    if problems:
+    if problems := [*unknown("--only: no operator", only, OPERATORS), *unknown_alerts(config, alerts)]:
         raise BadInput(problems)
     recorded = Recorded(config)
     rules = (rule for name in alerts for rule in config.alert_rules(name))

@@ -20,6 +20,7 @@ from chaoskit.report.judge_run import read_verdict
 from chaoskit.verify.verdict import ORDER, Row, Verdict
 
 SUMMARY = "gate.json"
+MOST = 16 * SMALL
 _MOST_S = 1.5
 """Ratio of durations from which a slower or faster scenario is reported."""
 
@@ -67,7 +68,7 @@ class Earlier:
 def read_gate(folder: Path) -> Earlier:
     """The gate of this folder; raises BadInput where it is none."""
     try:
-        read = json_text.decode(read_regular(folder / SUMMARY, 16 * SMALL), type=Summary)
+        read = json_text.decode(read_regular(folder / SUMMARY, MOST), type=Summary)
     except (OSError, msgspec.DecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         hint = f"give the folder of an earlier gate, which holds a {SUMMARY}"

@@ -23,14 +23,13 @@ import msgspec
 
 from chaoskit import __version__, json_text
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.events import Header, decode
-from chaoskit.files import HISTORY, SMALL
+from chaoskit.files import HISTORY
 from chaoskit.gate.answer import proofs_of
 from chaoskit.gate.candidate import LeftOut, Missing, Unread, candidate, digests
 from chaoskit.gate.coverage import KINDS, Coverage, together
-from chaoskit.gate.earlier import SUMMARY, Scenario, Summary
+from chaoskit.gate.earlier import MOST, SUMMARY, Scenario, Summary
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.index import INDEX, header_of
+from chaoskit.gate.index import INDEX, header_in, header_of
 from chaoskit.gate.part import FILE, HOURS_PART, Part, Planned
 from chaoskit.report.judge_run import judge_folder
 from chaoskit.report.notes import NOTES
@@ -39,7 +38,6 @@ from chaoskit.trust import Distrusted, read_own, real_folder
 from chaoskit.verify.verdict import Row
 from chaoskit.verify.verify import plan_of
 
-_MOST = 16 * SMALL
 _NIGHT_S = 6 * 3600.0
 """Parts that began on two days (UTC) are of one gate if no more than this lies between: it ran over midnight."""
 _CLOCK_S = 60.0
@@ -95,8 +93,8 @@ def read_parts(folders: Sequence[Path], wrong: Sequence[Problem] = ()) -> list[G
         except BadInput as error:
             problems += error.problems
     by_begin = sorted(found, key=lambda one: one.part.began)
-    for earlier, one in ((found[:at], one) for at, one in enumerate(found)):
-        problems += _twice(earlier, one)
+    for at, one in enumerate(found):
+        problems += _twice(found[:at], one)
         problems += _of_another_gate(found[0], one)
         problems += _of_another_day(by_begin[0], one)
         problems += _wrong_scenarios(one)
@@ -174,10 +172,9 @@ def _judged(given: Given, said: Scenario, planned: Planned, into: Path) -> Outco
         return Missing(planned.name, f"{given.folder / said.run}: its history cannot be judged: {why}", planned.proves)
     header = header_of(folder)
     assert header is not None  # it was judged
-    one = candidate(planned.name, header.scenario, plan_of(header))
-    number = said.attempt == 1
+    one, stack = candidate(planned.name, header.scenario, plan_of(header)), int(said.attempt == 1)
     return Outcome(
-        one, verdict.exit_code, said.took_s, folder, said.attempt, int(number), verdict, checklists=tuple(checklists)
+        one, verdict.exit_code, said.took_s, folder, said.attempt, stack, verdict, checklists=tuple(checklists)
     )
 
 
@@ -192,9 +189,7 @@ def _read(folder: Path) -> Given:
     """The part of a folder; raises BadInput where it is none, or none that may be believed."""
     place = Place(str(folder / FILE))
     try:
-        part = json_text.decode(read_own(real_folder(folder) / FILE, _MOST), type=Part)
-    except Distrusted as error:
-        raise BadInput(_distrusted(folder, error)) from None
+        part = json_text.decode(_believed(folder, folder / FILE, MOST), type=Part)
     except OSError as error:
         there = ", ".join(str(file.parent) for file in sorted(folder.glob(f"*/{FILE}")))
         hint = f"give the part below it: {there}" if there else f"each part's folder holds a {FILE}: give that folder"
@@ -206,18 +201,21 @@ def _read(folder: Path) -> Given:
     if lacking := [kind for kind in KINDS if kind not in part.names]:
         raise BadInput(Problem(place, f"does not say which {', '.join(lacking)} there are", "play this part again"))
     try:
-        summary = json_text.decode(read_own(real_folder(folder) / SUMMARY, _MOST), type=Summary)
-    except Distrusted as error:
-        raise BadInput(_distrusted(folder, error)) from None
+        summary = json_text.decode(_believed(folder, folder / SUMMARY, MOST), type=Summary)
     except (OSError, msgspec.DecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else f"it is torn: {error}"
         return Given(folder, part, None, f"{folder / SUMMARY} cannot be read: {said}")
     return Given(folder, part, summary)
 
 
-def _distrusted(folder: Path, error: Distrusted) -> Problem:
-    hint = f'copy it to where you alone may write: cp -R {shlex.quote(str(folder))} "$(mktemp -d)"'
-    return Problem(Place(str(folder)), f"is not believed: {error.filename}: {error.strerror}", hint)
+def _believed(part: Path, file: Path, most: int = HISTORY) -> bytes:
+    """The content of a part's file; raises OSError, and BadInput where another user may have written it."""
+    try:
+        return read_own(real_folder(file.parent) / file.name, most)
+    except Distrusted as error:
+        hint = f'copy it to where you alone may write: cp -R {shlex.quote(str(part))} "$(mktemp -d)"'
+        what = f"is not believed: {error.filename}: {error.strerror}"
+        raise BadInput(Problem(Place(str(part)), what, hint)) from None
 
 
 def _twice(earlier: Iterable[Given], one: Given) -> Iterator[Problem]:
@@ -297,13 +295,13 @@ def _strange_history(one: Given, said: Scenario) -> Iterator[Problem]:
     """Why a history was not written by this part; nothing of one that cannot be read: it becomes a row."""
     folder, part = one.folder / said.run, one.part
     try:
-        header = decode(read_own(real_folder(folder) / "events.jsonl", HISTORY).partition(b"\n")[0])
-    except Distrusted as error:
-        yield _distrusted(one.folder, error)
+        header = header_in(_believed(one.folder, folder / "events.jsonl").partition(b"\n")[0])
+    except BadInput as error:
+        yield from error.problems
         return
-    except (OSError, msgspec.DecodeError):
+    except OSError:
         return
-    if not isinstance(header, Header):
+    if header is None:
         return
     found = {
         "scenario": (Path(header.scenario).stem, said.name),

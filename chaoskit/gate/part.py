@@ -70,10 +70,6 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     played: list[Row] = []
     """The rows of those that this part played."""
 
-    def of_part(self, number: int) -> list[Planned]:
-        """The scenarios of a part."""
-        return [one for one in self.scenarios if one.part == number]
-
 
 def choose_part(parts: Sequence[Sequence[Candidate]], shard: Shard) -> tuple[list[Candidate], list[LeftOut]]:
     """The scenarios of one part, and those of the others; raises BadInput where a part would have none."""

@@ -149,18 +149,18 @@ def shared_out(candidates: Iterable[Candidate], conflict: Conflict, count: int) 
     """
     parts: list[list[StackPlan]] = [[] for _ in range(count)]
     for one in sorted(candidates, key=_longest_first):
-        choices = [_best(stacks, one, conflict, 1) for stacks in parts]
-
-        def ends(number: int) -> tuple[float, int]:
-            length_s, _, _, stack, _ = choices[number]  # noqa: B023 -- asked in this round only
-            others = [each for each in parts[number] if each is not stack]
-            members = sum(len(each.members) for each in parts[number])
-            return round(length_s + sum(each.length_s for each in others), 6), members
-
-        first = min(range(count), key=ends)
-        _take(parts[first], one, choices[first])
-        _settle(parts[first])
+        choices = [(stacks, _best(stacks, one, conflict, 1)) for stacks in parts]
+        stacks, choice = min(choices, key=lambda each: _ends(*each))
+        _take(stacks, one, choice)
+        _settle(stacks)
     return [[one for stack in stacks for one in stack.members] for stacks in parts]
+
+
+def _ends(stacks: list[StackPlan], choice: _Choice) -> tuple[float, int]:
+    """How long a part takes with this choice, one stack at a time; then how many scenarios it has."""
+    length_s, _, _, stack, _ = choice
+    others_s = sum(each.length_s for each in stacks if each is not stack)
+    return round(length_s + others_s, 6), sum(len(each.members) for each in stacks)
 
 
 def _longest_first(one: Candidate) -> tuple[float, str]:

@@ -76,7 +76,7 @@ def shown(row: Row) -> str:
 
 
 def allowed(interval: Interval | None) -> str:
-    """A window in words, as `10 s to 40 s`."""
+    """A window in words, as `10–40 s`; empty where there is none."""
     if interval is None:
         return ""
     lo, hi = interval
