@@ -27,7 +27,7 @@ from chaoskit.errors import BadInput, ExitCode
 from chaoskit.events import Header, encode
 from chaoskit.gate.answer import cases_of, ending_of, proofs_of
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate
-from chaoskit.gate.coverage import Coverage, covered, everything, together
+from chaoskit.gate.coverage import KINDS, Coverage, covered, everything, together
 from chaoskit.gate.earlier import SUMMARY
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.index import INDEX, Ended, write_index
@@ -393,6 +393,7 @@ def test_coverage_can_be_required_of_all_parts(parts: Path, capsys: pytest.Captu
         ({"versions": {"chaoskit": "0.0.9"}}, f"2: was played by chaoskit 0.0.9, and this is {__version__}"),
         ({"sources": {}}, "2: other texts than in 1: alertmanager:alertmanager.yml (none here, "),
         ({"names": {"alerts": []}}, "2/part.json: does not say which routes, receivers, inhibition rules there are"),
+        ({"names": dict.fromkeys(KINDS, ())}, "2: what there is to prove: 0 alerts, 0 routes, 0 receivers, 0 "),
         ({"scenarios": []}, "2: scenarios shared out otherwise than in 1: four (none here, part 3 there)"),
         ({"began": 1e300}, "2/part.json: is torn, or no part's: Expected `float` < 137438953472.0 - at `$.began`"),
         ({"began": 1.0}, "UTC, and 2 on 1970-01-01 at 00:00 UTC (play all parts on one day)"),
@@ -523,6 +524,7 @@ def test_a_scenario_that_ended_twice_in_one_part_is_refused(parts: Path, capsys:
     ("values", "said"),
     [
         ({"seed": 9}, "--seed 9 in place of 0"),
+        ({"settings": ["load.rate=1/s"]}, "--set load.rate=1/s in place of "),
         ({"time_scale": 30.0}, "time scale 30 in place of 60"),
         ({"scenario": "two.yml"}, "scenario two in place of one"),
         ({"versions": {"chaoskit": "0.0.9"}}, "chaoskit 0.0.9 in place of"),

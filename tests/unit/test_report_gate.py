@@ -25,6 +25,7 @@ from chaoskit.gate.earlier import SUMMARY, Earlier, differences, read_gate
 from chaoskit.gate.figures import by_hop, by_receiver, smallest
 from chaoskit.gate.gate import Gate, Outcome
 from chaoskit.gate.index import INDEX, Ended, write_index
+from chaoskit.gate.part import FILE as PART
 from chaoskit.gate.schedule import Schedule
 from chaoskit.hop import Hop
 from chaoskit.rehearse.hours import plays
@@ -315,29 +316,60 @@ def test_a_gate_shows_a_scenario_that_is_wrong_beside_those_that_it_plays(
     assert not len(cases["worker-unhealthy"])
 
 
-@pytest.mark.parametrize(
-    ("result", "code"), [("PASS", ExitCode.PASS), ("FAIL", ExitCode.FAIL), ("UNKNOWN", ExitCode.UNKNOWN)]
-)
-def test_a_gate_plays_the_time_intervals_of_its_routes_once_and_they_count(
-    result: str, code: ExitCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle with a route that a time interval mutes; every scenario of a gate passes as recorded."""
     folder = tmp_path / "bundle"
     shutil.copytree(bundle.folder(), folder)
     routes = folder / "alertmanager.yml"
-    timed = (
+    nights = (
         "time_intervals:\n  - {name: nights, time_intervals: [{times: [{start_time: '00:00', end_time: '06:00'}]}]}\n"
     )
     text = routes.read_text().replace(
         "      receiver: worker-alerts\n", "      receiver: worker-alerts\n      mute_time_intervals: [nights]\n"
     )
     assert "mute_time_intervals" in text
-    routes.write_text(timed + text)
+    routes.write_text(nights + text)
 
     def play(gate: Gate, schedule: Schedule) -> list[Outcome]:
         (tmp_path / "played").mkdir()
         (member,) = schedule.stacks[0].members
         return [Outcome(member, 0, 12.0, tmp_path / "played", 1, 1, verify(recorded("kept")))]
 
+    monkeypatch.setattr(Gate, "run", play)
+    return folder
+
+
+@pytest.mark.parametrize(("number", "played"), [(1, ["nights, inside"]), (2, [])])
+def test_only_the_first_part_of_a_gate_plays_the_time_intervals(
+    number: int,
+    played: list[str],
+    timed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = Row(about="nights, inside", hop=Hop.HOURS, result=Result.FAIL, reason="the route was told")
+    monkeypatch.setattr("chaoskit.cli.gate.play_hours", lambda *_: [row])
+    command = ["gate", "worker-unhealthy", "healthy", "--bundle", str(timed), "--shard", f"{number}/2"]
+    assert run([*command, "--out", str(tmp_path / "out")]) == (ExitCode.FAIL if played else ExitCode.PASS)
+    (file,) = (tmp_path / "out").glob(f"*/{PART}")
+    assert [one["about"] for one in json.loads(file.read_bytes())["played"]] == played
+    answer = f"part {number} of 2 {'did not pass (exit 1)' if played else 'passed (exit 0)'}"
+    assert answer in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("result", "code"), [("PASS", ExitCode.PASS), ("FAIL", ExitCode.FAIL), ("UNKNOWN", ExitCode.UNKNOWN)]
+)
+def test_a_gate_plays_the_time_intervals_of_its_routes_once_and_they_count(
+    result: str,
+    code: ExitCode,
+    timed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     asked: list[list[str]] = []
 
     def played(config: AlertConfig, *_: Any) -> list[Row]:
@@ -345,20 +377,10 @@ def test_a_gate_plays_the_time_intervals_of_its_routes_once_and_they_count(
         why = {"reason": "the route was told"} if result != "PASS" else {"rests_on": "silent"}
         return [Row(about="nights, inside", hop=Hop.HOURS, result=Result(result), **why)]
 
-    monkeypatch.setattr(Gate, "run", play)
     monkeypatch.setattr("chaoskit.cli.gate.play_hours", played)
     file = tmp_path / "gate.xml"
-    command = [
-        "gate",
-        "worker-unhealthy",
-        "--bundle",
-        str(folder),
-        "--out",
-        str(tmp_path / "out"),
-        "--junitxml",
-        str(file),
-    ]
-    assert run(command) is code
+    command = ["gate", "worker-unhealthy", "--bundle", str(timed), "--out", str(tmp_path / "out")]
+    assert run([*command, "--junitxml", str(file)]) is code
     assert [each.partition(":")[0] for each in asked[0]] == [
         "mute_time_intervals nights, inside", "mute_time_intervals nights, outside"
     ]  # fmt: skip
