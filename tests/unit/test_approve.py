@@ -208,6 +208,23 @@ def test_a_text_that_cannot_be_rendered_is_told_with_the_reason(team: Path, appr
     assert all("cannot be rendered: amtool" in each for each in found)
 
 
+@pytest.mark.parametrize(
+    ("words", "missing"), [(["approve"], ["promtool", "amtool"]), (["promise", "tests", "--out", "made"], ["promtool"])]
+)
+def test_each_program_that_is_needed_and_missing_is_named(
+    words: list[str],
+    missing: list[str],
+    team: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("chaoskit.cli.sources.checkers", lambda _: {})
+    assert run([*words, "--rules", "rules.yml", "--alertmanager", "am.yml"]) is ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert [name for name in ("promtool", "amtool") if f"{name} was not found" in said] == missing
+    assert "chaoskit doctor --install fetches it" in said
+
+
 def test_without_approved_texts_nothing_is_compared(team: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not is_approved(team / "approved")
     run(["check", *ARGS, "--no-levels"])
