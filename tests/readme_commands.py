@@ -22,7 +22,7 @@ QUICK = {
     "chaoskit explain WorkerUnhealthy": 0,
     "chaoskit diff old new": 0,
     "chaoskit list": 0,
-    "chaoskit new --alert WorkerUnhealthy": 0,
+    "chaoskit new --alert DiskSpaceLow --out disk.yml": 0,
     "chaoskit promise write": 0,
     "chaoskit promise write --rules rules.yml --alertmanager alertmanager.yml --out promise.yml": 0,
     "chaoskit schema scenario": 0,
@@ -65,7 +65,7 @@ ELSEWHERE = {
     "chaoskit approve": "writes beside the shipped files: tests/unit/test_approve.py",
     "chaoskit mutate": "takes all cores for minutes: tests/unit/test_mutate_static.py",
     "chaoskit ui": "tests/drills/test_console.py plays drills from its page",
-    "chaoskit gate": "five minutes of all scenarios: `make gate`, and tests/drills/test_gate.py plays some",
+    "chaoskit gate": "minutes of all scenarios: `make gate`, and tests/drills/test_gate.py plays some",
     "chaoskit run worker-unhealthy --time-scale 1 --set limits.fault=10m --set limits.run=30m": (
         "13 minutes in real time: planned here with the same words"
     ),

@@ -69,7 +69,7 @@ def await_(done: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> N
     end = time.monotonic() + within_s
     while not done():
         assert time.monotonic() < end, f"not within {within_s:g} s: {what}"
-        time.sleep(0.1)
+        time.sleep(0.1)  # the page answers when it is asked, and announces nothing
 
 
 @pytest.fixture

@@ -434,7 +434,7 @@ def test_ctrl_c_during_a_long_end_of_the_load_shortens_it_to_the_usual_one(drill
         noted = tmp_path / "noted"
         while not noted.exists() or "cleans up" not in noted.read_text():
             assert time.monotonic() < end_s
-            time.sleep(0.1)
+            time.sleep(0.1)  # the load notes it in a file, of which nothing tells
         begun.append(time.monotonic())
         run.send_signal(signal.SIGINT)  # type: ignore[attr-defined]
 

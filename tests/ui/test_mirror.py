@@ -77,7 +77,7 @@ def statistics(served: Served, finished: int | None = None) -> dict[str, object]
         assert isinstance(rows, list)
         if finished is None or rows[-1]["num_requests"] == finished or time.monotonic() > end:
             return found
-        time.sleep(0.1)
+        time.sleep(0.1)  # the page answers when it is asked, and announces nothing
 
 
 def windows(replay: Replay) -> list[LoadWindow]:
@@ -211,6 +211,6 @@ def test_a_console_that_is_killed_leaves_nothing(stopped: bool, tmp_path: Path) 
     end = time.monotonic() + 1
     while mirror.is_running() and mirror.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < end
-        time.sleep(0.01)
+        time.sleep(0.01)  # no child of this process, whose end would be told
     for each in sockets:
         each.close()
