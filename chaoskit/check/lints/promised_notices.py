@@ -20,7 +20,7 @@ from chaoskit.errors import Place
 from chaoskit.units import format_duration
 
 ROUTED = ("promise", "rules", "alertmanager")
-"""The parts that say by which routes an alert comes to whom it is promised."""
+"""The parts that name the routes by which an alert comes to a promised receiver."""
 
 
 def _rows(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert]]:
