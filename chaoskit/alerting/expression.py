@@ -149,7 +149,7 @@ def _binary(operator: str, children: tuple[Expr, Expr], modifier: Any) -> Expr:
         many=sides.get(str(modifier.card).rpartition(".")[2], ""),
         included=frozenset(modifier.group_labels or ()),
         returns_bool=bool(modifier.return_bool),
-        text=f"{fill.lhs} {fill.rhs}" if fill else "",
+        text=f"{fill.lhs} {fill.rhs}" if fill and (fill.lhs, fill.rhs) != (None, None) else "",
     )  # fmt: skip
 
 

@@ -412,6 +412,10 @@ def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, besid
     for label, these, others in _told_apart(work, series):
         yield work.probe(f"{at}, one of two by {label}", (*these, *map(_at_rest, others)), steps)
         yield work.probe(f"{at}, both of two by {label}", (*these, *others), steps)
+        if label == "instance" and any("le" in dict(one.labels) for one in series):
+            # Of two with the same traffic the larger bucket and the sum of both lead to the same quantile.
+            few = (_at_rest(_tenth(one)) for one in others)
+            yield work.probe(f"{at}, beside one with a tenth of the traffic", (*these, *few), steps)
     for other in (each for each in sides(work.subject) if each.text != side.text):
         away = {other.text: (_rest(other), _rest(other))}
         for one in itertools.islice(work.ways(side, away), len(_WAYS)):
@@ -467,6 +471,11 @@ def _relabelled(one: Scripted, label: str) -> Scripted:
 
 def _at_rest(one: Scripted) -> Scripted:
     return replace(one, values=constant(0.0) if one.counter and not one.rest.segments[0].step else one.rest)
+
+
+def _tenth(one: Scripted) -> Scripted:
+    rest = tuple(replace(s, start=s.start and s.start / 10, step=s.step / 10) for s in one.rest.segments)
+    return replace(one, rest=replace(one.rest, segments=rest))
 
 
 def _at_once(one: Scripted) -> Scripted:

@@ -11,12 +11,14 @@ import pytest
 
 from chaoskit import bundle as shipped
 from chaoskit.alerting.config import ConfigFiles, load_config, load_texts
+from chaoskit.alerting.expression import expression
+from chaoskit.alerting.model import Matcher
 from chaoskit.check.lint_context import LintContext
 from chaoskit.cli import run
 from chaoskit.cli.check import beside
 from chaoskit.mutate import static
 from chaoskit.mutate.docs import rendered
-from chaoskit.mutate.equivalence import equivalent
+from chaoskit.mutate.equivalence import equivalent, narrowed
 from chaoskit.mutate.generate import mutants_of
 from chaoskit.mutate.model import Mutant, applied
 from chaoskit.mutate.source import Text, files_of, mutated, texts_of
@@ -60,6 +62,39 @@ def test_times_are_the_same_in_whole_evaluations(ground: Ground, new: str, same:
     """Level 1: the groups are evaluated every 15 s, so 50 s are as good as 60 s."""
     mutant = changed(ground, "rules", "        for: 1m\n", f"        for: {new}\n")
     assert why(ground, mutant) == ("the same in whole evaluations" if same else "")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ('max_over_time(x{to="a"}[5m]) - min_over_time(x{to="a"}[5m])', "max_over_time(x[5m]) - x", False),
+        ('rate(x{to="a"}[5m]) - rate(y{to="a"}[5m])', 'rate(x[5m]) - rate(y{to="a"}[5m])', True),
+        ('rate(x{to="a"}[5m]) - rate(y{to="a"}[5m])', 'rate(x{to="a"}[5m]) - rate(y[5m])', True),
+        ('x{to="a"} unless resets(x{to="a"}[5m]) > 0', 'x{to="a"} unless resets(x[5m]) > 0', True),
+        ('x{to="a"} unless resets(x{to="a"}[5m]) > 0', 'x unless resets(x{to="a"}[5m]) > 0', False),
+        ('x{to="a"} and -y{to="a"}', 'x and -y{to="a"}', True),
+        ('x{to="a"} or y{to="a"}', 'x{to="a"} or y', False),
+        ('(x{to="a"} or y{to="a"}) * z', '(x{to="a"} or y{to="a"}) * z{to="a"}', True),
+        ('x{to="a"} / on (job) y{to="a"}', 'x{to="a"} / on (job) y', False),
+        ('x{to="a"} / ignoring (to) y{to="a"}', 'x{to="a"} / ignoring (to) y', False),
+        ('x{to="a"} / on (job) group_left y{to="a"}', 'x / on (job) group_left y{to="a"}', False),
+        ('sum by (job) (x{to="a"}) / sum by (job) (y{to="a"})', 'sum by (job) (x) / sum by (job) (y{to="a"})', False),
+        ('x{to="a"} - absent(y{to="a"})', 'x{to="a"} - absent(y)', False),
+        ('x{to="a"} - max_over_time(y{to="a"}[5m:1m])', 'x{to="a"} - max_over_time(y[5m:1m])', False),
+        ('{__name__=~"x|y", to="a"} - z{to="a"}', '{__name__=~"x|y"} - z{to="a"}', False),
+    ],
+)
+def test_a_matcher_that_the_other_side_of_an_operator_has_may_go(one: str, other: str, same: bool) -> None:
+    """Level 1: results of both sides have the same labels, as long as nothing between adds, takes or joins some."""
+    nothing: frozenset[Matcher] = frozenset()
+    assert (narrowed(expression(one), nothing) == narrowed(expression(other), nothing)) is same
+
+
+def test_the_breakers_counts_ask_for_the_state_twice(ground: Ground, mutants: list[Mutant]) -> None:
+    """Level 1: of the four selectors of such a record only the one behind `or` counts for itself."""
+    site = "instance_breaker:insa_circuit_breaker_closings:count10m.expr"
+    found = [why(ground, m) for m in mutants if (m.site, m.operator) == (site, "matcher-dropped")]
+    assert found == [*["the other side of the operator asks for the same labels"] * 3, ""]
 
 
 def test_routes_that_no_alert_tells_apart_may_change_places(ground: Ground, mutants: list[Mutant]) -> None:

@@ -122,9 +122,9 @@ def test_a_level_that_is_not_promised_is_covered_by_nothing(tool: Tool) -> None:
     assert any("levels" in each.lints for each in blind.skipped)
 
 
-def approved(tool: Tool, *changes: tuple[str, str]) -> Path:
+def approved(tool: Tool, *changes: tuple[str, str], promise: str = PROMISE) -> Path:
     """The answers of the rules after these changes, approved."""
-    asked(tool, *changes)
+    asked(tool, *changes, promise=promise)
     levels = Levels(load_config(None, ["rules.yml"], promise=Path("promise.yml")), tool)
     subjects = levels.subjects()
     for (name, _), (answered, lacking) in zip(subjects, levels.derived([s for _, s in subjects]), strict=True):
@@ -193,6 +193,20 @@ def test_what_a_rule_says_to_sum_away_comes_twice(tool: Tool) -> None:
     for change in (("without (why)", "without (job)"), ("sum without", "max without")):
         said = asked(tool, summed, change, approved=folder)
         assert (lines(said, WRONG), len(lines(said, CHANGED))) == ([], 1), change
+
+
+def test_a_quantile_over_instances_is_asked_beside_one_with_little_traffic(tool: Tool) -> None:
+    """Two with the same traffic have the same quantile by the larger bucket as by the sum of both."""
+    quantile = "histogram_quantile(0.95, sum by (zone, le) (rate(lag_bucket[5m])))"
+    slow = ("queue > 100", f"'{quantile} > 1'")
+    promise = PROMISE.replace("{quiet: 100, fires: 101}", "{quiet: 0.99, fires: 1.01}")
+    folder = approved(tool, slow, promise=promise)
+    text = (folder / "QueueLong" / "levels.txt").read_text()
+    assert "probe: at 1.01, beside one with a tenth of the traffic" in text
+    said = asked(tool, slow, ("sum by (zone, le)", "max by (zone, le)"), promise=promise, approved=folder)
+    assert (lines(said, WRONG), len(lines(said, CHANGED))) == ([], 1)
+    assert "1 of " in lines(said, CHANGED)[0]
+    assert "beside one with a tenth of the traffic" not in (folder / "ShopErrors" / "levels.txt").read_text()
 
 
 def test_a_difference_shows_both_answers_and_where_they_are_approved(tool: Tool) -> None:
