@@ -21,7 +21,7 @@ from benchmarks.shared import exponent, machine, peak_mib, show, verdict_on
 from chaoskit.alerting.config import load_config
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
-from chaoskit.cli.diff import gc_pause
+from chaoskit.collector import gc_pause
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Scenario
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.check_scale import GOAL_MIB, GOAL_S, LINEAR, SIZES, write
 from benchmarks.shared import exponent, machine, peak_mib, show, verdict_on
 from chaoskit.alerting.config import load_config
-from chaoskit.cli.diff import gc_pause
+from chaoskit.collector import gc_pause
 from chaoskit.diff.compare import diff
 from chaoskit.explain.alert import explain
 

@@ -11,6 +11,8 @@ default, or a type whose events say `optional: true` where what is judged withou
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -244,7 +246,7 @@ class AlertState(Event, frozen=True, kw_only=True, tag="alert"):
     value: str = ""
 
 
-class Poll(Event, frozen=True, kw_only=True, tag="poll"):
+class Poll(Event, frozen=True, kw_only=True, tag="poll", gc=False):
     """One look at Prometheus or Alertmanager: asked and answered instants, and whether the answer was whole."""
 
     source: Literal["prometheus", "alertmanager"]
@@ -257,7 +259,7 @@ class Poll(Event, frozen=True, kw_only=True, tag="poll"):
     detail: str = ""
 
 
-class Watch(Event, frozen=True, kw_only=True, tag="watch"):
+class Watch(Event, frozen=True, kw_only=True, tag="watch", gc=False):
     """A sink was listening during the whole of `seen`; its event loop was never late by more than `lag_s`.
 
     Witnesses of an attached target say the same: what reached its recorder, mailbox or chat then was seen.
@@ -271,7 +273,7 @@ class Watch(Event, frozen=True, kw_only=True, tag="watch"):
     """Connections that were sent away for want of a place, right before."""
 
 
-class Processor(Event, frozen=True, kw_only=True, tag="processor"):
+class Processor(Event, frozen=True, kw_only=True, tag="processor", gc=False):
     """How long each piece of equipment ran and how long it was ready and had to wait for a processor, in real
     seconds summed over all its threads: the kernel's own count of what a busy machine took from it."""
 
@@ -412,7 +414,7 @@ class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
         return f"{self.sink} refused {self.count} messages of foreign senders, at {door}: {self.reason}"
 
 
-class LoadWindow(Event, frozen=True, kw_only=True, tag="load"):
+class LoadWindow(Event, frozen=True, kw_only=True, tag="load", gc=False):
     """One second of traffic. Since the load began: started = finished + in_flight + dropped; `failed` is a part of
     `finished`. Latencies in real milliseconds; in an open load they count from when the request was due."""
 
@@ -554,7 +556,56 @@ AnyEvent = (
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _FIELDS = {kind.__struct_config__.tag: {"type", *kind.__struct_fields__} for kind in get_args(AnyEvent)}
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_BEGIN = b'\n{"type":"'
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def decode_lines(lines: bytes) -> list[AnyEvent] | None:
+    """The events of whole lines, in a third of the time that each line by itself takes.
+
+    None where that cannot be done: look at each with `decode_all`.
+    """
+    try:
+        events = _DECODER.decode_lines(lines)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+    if not len(events) == lines.count(b"\n") == lines.count(_BEGIN) + lines.startswith(_BEGIN[1:]):
+        return None
+    for event in events:
+        if (share := _SHARE.get(type(event))) is not None:
+            share(event)
+    return events
+
+
+def _share_watch(event: Watch) -> None:
+    _set(event, "sink", sys.intern(event.sink))
+
+
+def _share_window(event: LoadWindow) -> None:
+    for name in ("failures", "ended", "raised", "still"):
+        if not getattr(event, name):
+            _set(event, name, _NOTHING)
+
+
+def _share_processor(event: Processor) -> None:
+    if not event.stopped:
+        _set(event, "stopped", _NOTHING)
+    for spent in (event.used_s, event.waited_s):
+        for name, value in spent.items():
+            spent[name] = _TENTHS_OF_MS.setdefault(value, value) if len(_TENTHS_OF_MS) < _MOST else value
+
+
+_SHARE: dict[type[Event], Callable[[Any], None]] = {
+    Watch: _share_watch,
+    LoadWindow: _share_window,
+    Processor: _share_processor,
+}
+"""Makes one object of what is equal in many events; without that, a run of days takes a fifth more memory."""
+_NOTHING: dict[str, Any] = {}
+_TENTHS_OF_MS: dict[float, float] = {}
+_MOST = 20_000
+"""Values that are kept for that; a second has 10,000 tenths of a millisecond."""
+_set = msgspec.structs.force_setattr
 
 
 def encode(event: Event) -> bytes:

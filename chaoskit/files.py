@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 SMALL = 2**20
@@ -49,19 +50,20 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
 def read_descriptor(fd: int, most: int, path: Path) -> bytes:
     """The content of a regular file, which is closed; raises OSError beyond so many bytes, before it has read them."""
+    return b"".join(_pieces(fd, most, path))
+
+
+def _pieces(fd: int, most: int, path: Path) -> Iterator[bytes]:
+    """`read_descriptor`, a piece at a time."""
     try:
-        found: list[bytes] = []
-        left = most
-        if os.fstat(fd).st_size > most:
-            left = -1
-        while left >= 0 and (chunk := os.read(fd, _CHUNK)):
-            found.append(chunk)
-            left -= len(chunk)
+        left = -1 if os.fstat(fd).st_size > most else most
+        while left >= 0 and (piece := os.read(fd, _CHUNK)):
+            left -= len(piece)
+            yield piece
         if left < 0:
             raise OSError(errno.EFBIG, f"it holds more than {most / 2**20:g} MiB", str(path))
     finally:
         os.close(fd)
-    return b"".join(found)
 
 
 def is_locked(fd: int) -> bool:
@@ -78,6 +80,11 @@ def is_locked(fd: int) -> bool:
 def read_regular(path: Path, most: int = SMALL) -> bytes:
     """The content of a regular file of at most so many bytes, of any owner; raises OSError."""
     return read_descriptor(open_regular(path), most, path)
+
+
+def stream_regular(path: Path, most: int = SMALL) -> Iterator[bytes]:
+    """The same a piece at a time, so that it never lies in memory whole; OSErrors come as it is read."""
+    yield from _pieces(open_regular(path), most, path)
 
 
 def make_private(folder: Path) -> None:

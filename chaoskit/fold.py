@@ -189,7 +189,7 @@ class Fold:
         self.watches: list[Watch] = []
         self.processor: list[Processor] = []
         self.seen: dict[str, list[Interval]] = {}
-        """Spans of real time, by observer, in which it would have seen every change."""
+        """Spans of real time, by observer, in which it would have seen every change; spans that touch are one."""
         self.pids: dict[str, str] = {}
         """The process of each equipment as it reported it, such as `pid 12`."""
         self._every_s = every_s or {}
@@ -206,6 +206,10 @@ class Fold:
         self._down: dict[str, Equipment] = {}
         self._away: dict[str, float] = {}
         """Taken down by the scenario, and since when."""
+        self._seen_to: dict[str, float] = {}
+        """The end of an observer's last span."""
+        self._ahead: dict[str, float] = {}
+        """The newest evaluation that was looked at, while it is not brought to our clock: looks are many."""
         self._answered: dict[str, float] = {}
         self._unanswered: list[Outage] = []
         self._silent: dict[str, Poll] = {}
@@ -341,8 +345,16 @@ class Fold:
         return (theirs[0] - self._skew[1], theirs[1] - self._skew[0])
 
     def _watch(self, event: Watch) -> None:
-        self.seen.setdefault(event.sink, []).append(event.seen)
+        self._saw(event.sink, *event.seen)
         self.watches.append(event)
+
+    def _saw(self, observer: str, begin: float, end: float) -> None:
+        spans = self.seen.setdefault(observer, [])
+        if not spans or not spans[-1][0] <= begin <= spans[-1][1]:
+            spans.append((begin, end))
+        elif end > spans[-1][1]:
+            spans[-1] = (spans[-1][0], end)
+        self._seen_to[observer] = end
 
     def _poll(self, event: Poll) -> None:
         if event.skew is not None:
@@ -356,9 +368,19 @@ class Fold:
         if event.source in self._silent:
             self._unanswered.append(self._unanswered_since(self._silent.pop(event.source), event.asked))
         self._answered[event.source] = event.asked
-        at = event.asked if event.seen_to is None else self._ours((event.seen_to, event.seen_to))[0]
-        spans = self.seen.setdefault(event.source, [])
-        spans.append((spans[-1][1] if spans else at, at))
+        if event.seen_to is None:
+            self._saw(event.source, self._seen_to.get(event.source, event.asked), event.asked)
+            return
+        self._ahead[event.source] = max(event.seen_to, self._ahead.get(event.source, event.seen_to))
+        if event.source not in self._seen_to:
+            self._catch_up(event.source)
+
+    def _catch_up(self, source: str) -> None:
+        """Takes the evaluations looked at since into what was seen; between two looks nothing was missed."""
+        newest = self._ahead.pop(source, None)
+        if newest is not None:
+            at = self._ours((newest, newest))[0]
+            self._saw(source, self._seen_to.get(source, at), at)
 
     def _unanswered_since(self, first: Poll, end: float | None) -> Outage:
         return Outage(first.source, self._answered.get(first.source, first.asked), end, first.detail)
@@ -385,16 +407,18 @@ class Fold:
                     self._excused[name] = True
                 if name in self._away:
                     # What the scenario took down could neither send nor take anything: that is known, not unseen.
-                    spans = self.seen.setdefault(name, [])
                     begun = self._away.pop(name)
-                    spans.append((spans[-1][1] if spans else begun, event.t + _CHAIN_S))
+                    self._catch_up(name)
+                    self._saw(name, self._seen_to.get(name, begun), event.t + _CHAIN_S)
                 elif name in self._down:
                     was = self._down.pop(name)
                     self._outages.append(Outage(name, was.t, event.t, was.detail))
 
     def _window(self, event: LoadWindow) -> None:
         self.windows.append(event)
-        self.requests.update(ok=event.finished - event.failed, failed=event.failed, dropped=event.dropped)
+        self.requests["ok"] += event.finished - event.failed
+        self.requests["failed"] += event.failed
+        self.requests["dropped"] += event.dropped
 
 
 def _instant(event: AlertState, every_s: float) -> Interval:

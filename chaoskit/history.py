@@ -8,21 +8,25 @@ fields, and events of further types that say `optional: true`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
+from chaoskit.collector import gc_pause
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.events import SCHEMAS, AnyEvent, Event, Header, Later, decode_all
-from chaoskit.files import HISTORY, read_regular
+from chaoskit.events import SCHEMAS, AnyEvent, Event, Header, Later, decode_all, decode_lines
+from chaoskit.files import HISTORY, stream_regular
 
 E = TypeVar("E", bound=Event)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """The events of one run in the order written; `torn` says that a half-written last line was dropped."""
 
@@ -34,7 +38,14 @@ class History:
 
     def of(self, kind: type[E]) -> Iterator[E]:
         """All events of one type, in order."""
-        return (event for event in self.events if isinstance(event, kind))
+        return iter(cast(list[E], self._by_type.get(kind, [])))
+
+    @cached_property
+    def _by_type(self) -> dict[type[Event], list[Event]]:
+        found: dict[type[Event], list[Event]] = {}
+        for event in self.events:
+            found.setdefault(type(event), []).append(event)
+        return found
 
     @property
     def later(self) -> list[str]:
@@ -51,26 +62,22 @@ class History:
 
 def read_history(path: Path) -> History:
     """The history in a file, or in a run's folder; raises BadInput saying where it cannot be trusted."""
-    file = path / "events.jsonl" if path.is_dir() else path
+    file = _file(path)
     try:
-        data = read_regular(file, HISTORY)
+        return _parse(stream_regular(file, HISTORY), str(file))
     except OSError as error:
         raise BadInput(Problem(Place(str(file)), f"cannot be read: {error.strerror}")) from None
-    return parse_history(data, str(file))
 
 
 def parse_history(data: bytes, file: str) -> History:
     """The history that `read_history` gives, from the file's bytes."""
-    lines = data.split(b"\n")
-    tail = lines.pop()
-    torn = bool(tail)
+    return _parse([data], file)
+
+
+def _parse(pieces: Iterable[bytes], file: str) -> History:
     events: list[AnyEvent] = []
     unread: dict[int, dict[str, Any]] = {}
-    for number, line in enumerate(lines):
-        event, added = _event(line, number, Place(file, number + 1))
-        events.append(event)
-        if added:
-            unread[number] = added
+    torn = _take(pieces, file, events, unread)
     if not events or not isinstance(events[0], Header):
         raise BadInput(Problem(Place(file, 1), "no run's history: it does not begin with a header event"))
     header = events[0]
@@ -85,16 +92,39 @@ def readable_part(path: Path) -> History | None:
 
     None where not even its header can be read.
     """
-    file = path / "events.jsonl" if path.is_dir() else path
+    file = _file(path)
     events: list[AnyEvent] = []
-    try:
-        for number, line in enumerate(read_regular(file, HISTORY).split(b"\n")[:-1]):
-            events.append(_event(line, number, Place(str(file), number + 1))[0])
-    except (OSError, BadInput):
-        pass
+    with contextlib.suppress(OSError, BadInput):
+        _take(stream_regular(file, HISTORY), str(file), events, {})
     if not events or not isinstance(events[0], Header) or events[0].schema not in SCHEMAS:
         return None
     return History(events[0], tuple(events), torn=True)
+
+
+def _file(path: Path) -> Path:
+    return path / "events.jsonl" if path.is_dir() else path
+
+
+@gc_pause()
+def _take(pieces: Iterable[bytes], file: str, events: list[AnyEvent], unread: dict[int, dict[str, Any]]) -> bool:
+    """Adds the events of a file as its pieces come; gives whether its last line is torn. Raises at the first damage."""
+    rest: list[bytes] = []
+    for piece in pieces:
+        end = piece.rfind(b"\n") + 1
+        if not end:
+            rest.append(piece)
+            continue
+        lines, rest, first = b"".join([*rest, piece[:end]]), [piece[end:]], len(events)
+        found = decode_lines(lines)
+        if found and found[0].n == first and all(b.n - a.n == 1 for a, b in itertools.pairwise(found)):
+            events += found
+            continue
+        for number, line in enumerate(lines[:-1].split(b"\n"), first):
+            event, added = _event(line, number, Place(file, number + 1))
+            events.append(event)
+            if added:
+                unread[number] = added
+    return any(rest)
 
 
 def _event(line: bytes, number: int, place: Place) -> tuple[AnyEvent, dict[str, Any]]:

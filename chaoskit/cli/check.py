@@ -28,12 +28,12 @@ from chaoskit.cli.sources import (
     approved_folder,
     approved_option,
     config_options,
-    gc_pause,
     or_shipped,
     unknown,
     versions_of,
     yours_option,
 )
+from chaoskit.collector import gc_pause
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.examine.exported import live_metrics
 from chaoskit.inputs import attempt

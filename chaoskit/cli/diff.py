@@ -14,7 +14,8 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.console import console
 from chaoskit.cli.outputs import form
-from chaoskit.cli.sources import config_options, gc_pause
+from chaoskit.cli.sources import config_options
+from chaoskit.collector import gc_pause
 from chaoskit.diff.compare import diff
 from chaoskit.diff.model import Broken, Change, Difference, Doubt
 from chaoskit.diff.output import to_github, to_json, to_markdown

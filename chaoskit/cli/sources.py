@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import gc
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,18 +61,6 @@ def config_options(command: Callable[..., R]) -> Callable[..., R]:
     for option in reversed(_OPTIONS):
         with_files = option(with_files)
     return with_files
-
-
-@contextmanager
-def gc_pause() -> Iterator[None]:
-    """Holds the collector back inside, and leaves it as it was found."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def or_shipped(files: ConfigFiles) -> ConfigFiles:

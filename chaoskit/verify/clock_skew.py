@@ -13,8 +13,11 @@ have been anything that was measured, and a row that needs it more exactly stays
 from __future__ import annotations
 
 import bisect
+import math
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from chaoskit.events import Interval, Poll
 
@@ -25,15 +28,19 @@ _SHARED_S = 1.0
 """Real seconds within which equal measurements are one and the same."""
 
 
+Ends: TypeAlias = "tuple[array[float], array[float]]"
+"""Intervals, one a measurement: their low ends and their high ends. A run of days has a million, so no objects."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The difference at every instant. `times` (ours) are those of the measurements."""
 
-    times: tuple[float, ...]
-    forward: tuple[Interval, ...]
+    times: array[float]
+    forward: Ends
     """At each time, what this measurement and all before it say; `backward`, this one and all after it. Where a
     clock was set, one interval for all times."""
-    backward: tuple[Interval, ...]
+    backward: Ends
     was_set: bool
     """Whether the measurements contradict one another."""
 
@@ -55,12 +62,14 @@ class Clock:
         if self.was_set:
             return _hull(self.forward)
         after = bisect.bisect_right(self.times, at)
-        said = []
+        low, high = -math.inf, math.inf
         if after > 0:
-            said.append(_wider(self.forward[after - 1], at - self.times[after - 1]))
+            drift = DRIFT * (at - self.times[after - 1])
+            low, high = self.forward[0][after - 1] - drift, self.forward[1][after - 1] + drift
         if after < len(self.times):
-            said.append(_wider(self.backward[after], self.times[after] - at))
-        return (max(low for low, _ in said), min(high for _, high in said))
+            drift = DRIFT * (self.times[after] - at)
+            low, high = max(low, self.backward[0][after] - drift), min(high, self.backward[1][after] + drift)
+        return (low, high)
 
     def ours(self, theirs: Interval) -> Interval:
         """An interval of Prometheus's clock on ours; unchanged where the two were never compared."""
@@ -83,35 +92,32 @@ def compare(polls: Iterable[Poll]) -> Clock:
         if not again:
             measured.append((poll.asked, poll.skew))
     measured.sort()
-    forward = _pass(measured)
-    backward = _pass([(-at, skew) for at, skew in reversed(measured)])
+    times = array("d", (at for at, _ in measured))
+    raw = (array("d", (skew[0] for _, skew in measured)), array("d", (skew[1] for _, skew in measured)))
+    forward, backward = _narrowed(times, raw, 1), _narrowed(times, raw, -1)
     if forward is None or backward is None:
         # One interval for all instants: asked for by every look, it must not be made of all measurements each time.
-        raw = (_hull(skew for _, skew in measured),)
-        return Clock(tuple(at for at, _ in measured), raw, raw, was_set=True)
-    return Clock(tuple(at for at, _ in measured), tuple(forward), tuple(reversed(backward)), was_set=False)
+        low, high = _hull(raw)
+        one = (array("d", [low]), array("d", [high]))
+        return Clock(times, one, one, was_set=True)
+    return Clock(times, forward, backward, was_set=False)
 
 
-def _pass(measured: list[tuple[float, Interval]]) -> list[Interval] | None:
-    """Each measurement narrowed by those before it; None where they contradict one another."""
-    known: list[Interval] = []
-    for number, (at, skew) in enumerate(measured):
-        if number:
-            low, high = _wider(known[-1], at - measured[number - 1][0])
-            skew = (max(skew[0], low), min(skew[1], high))
-        if skew[0] > skew[1]:
+def _narrowed(times: array[float], raw: Ends, step: int) -> Ends | None:
+    """Each measurement narrowed by those before it (`step` -1: after it); None where they contradict one another."""
+    lows, highs = raw[0][:], raw[1][:]
+    before, low, high = 0.0, -math.inf, math.inf
+    for number in range(len(times))[::step]:
+        drift = DRIFT * abs(times[number] - before)
+        low, high = max(lows[number], low - drift), min(highs[number], high + drift)
+        if low > high:
             return None
-        known.append(skew)
-    return known
+        before, lows[number], highs[number] = times[number], low, high
+    return (lows, highs)
 
 
-def _wider(skew: Interval, after_s: float) -> Interval:
-    return (skew[0] - DRIFT * after_s, skew[1] + DRIFT * after_s)
-
-
-def _hull(intervals: Iterable[Interval]) -> Interval:
-    low, high = zip(*intervals, strict=True)
-    return (min(low), max(high))
+def _hull(ends: Ends) -> Interval:
+    return (min(ends[0]), max(ends[1]))
 
 
 def _middle(skew: Interval) -> float:

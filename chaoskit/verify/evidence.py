@@ -52,6 +52,8 @@ class Evidence(Fold):
         """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
         for event in history.events:
             self.take(event)
+        for source in list(self._ahead):
+            self._catch_up(source)
         self.notices = [one for notice in self.notices for one in read_words(notice, self.episodes, alerts)]
         self.notices.sort(key=lambda notice: notice.sent[1])
         self.controls = [notice for notice in self.notices if not judged(notice)]

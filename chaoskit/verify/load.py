@@ -50,8 +50,6 @@ _FROM_FIRST = "the time from the first step on"
 _NAMED = 5
 """How many names a sentence holds."""
 
-_COUNTED = ("started", "finished", "failed", "dropped")
-
 
 def _judge(case: Case) -> Iterator[Strict]:
     """One row that passes, or one for each thing that is wrong with the load; none where there is none."""
@@ -127,7 +125,8 @@ def raised_in(windows: Iterable[LoadWindow]) -> dict[str, int]:
     """Exceptions of the locustfile's own code, the first reason first."""
     found: Counter[str] = Counter()
     for window in windows:
-        found.update(window.raised)
+        if window.raised:
+            found.update(window.raised)
     return found
 
 
@@ -146,27 +145,27 @@ def _books(windows: Sequence[LoadWindow], totals: Sequence[LoadTotals]) -> list[
     """Every sum that does not come out; the first of its kind."""
     total = totals[0]
     found = [f"the generator's counts do not add up: {one.detail}" for one in totals if not one.reconciled][:1]
-    sums = dict.fromkeys(_COUNTED, 0)
+    started = finished = failed = dropped = 0
     for window in windows:
-        for name in _COUNTED:
-            sums[name] += getattr(window, name)
-        open_now = sums["started"] - sums["finished"] - sums["dropped"]
-        if open_now != window.in_flight:
+        started, finished = started + window.started, finished + window.finished
+        failed, dropped = failed + window.failed, dropped + window.dropped
+        if started - finished - dropped != window.in_flight:
             found.append(
-                f"the load's windows do not add up at {window.second[1]:.0f}: {sums['started']} started, "
-                f"{sums['finished']} finished and {sums['dropped']} dropped until then leave {open_now} in flight, "
-                f"and {window.in_flight} were counted"
+                f"the load's windows do not add up at {window.second[1]:.0f}: {started} started, {finished} finished "
+                f"and {dropped} dropped until then leave {started - finished - dropped} in flight, and "
+                f"{window.in_flight} were counted"
             )
             break
+    sums = {"started": started, "finished": finished, "failed": failed, "dropped": dropped}
     if total.started != total.finished + total.in_flight + total.dropped:
         found.append(
             f"the load's totals do not add up: {total.started} started, {total.finished} finished + "
             f"{total.in_flight} in flight + {total.dropped} dropped"
         )
     different = [
-        f"{sums[name]} {name}, in total {getattr(total, name)}"
-        for name in _COUNTED
-        if sums[name] != getattr(total, name)
+        f"{count} {name}, in total {getattr(total, name)}"
+        for name, count in sums.items()
+        if count != getattr(total, name)
     ]
     if different:
         found.append(f"the load's windows and its totals disagree: in the windows {'; '.join(different)}")

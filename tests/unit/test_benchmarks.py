@@ -30,7 +30,7 @@ from benchmarks.cheap_server import requests_in
 from benchmarks.locust_overhead import Cost
 from benchmarks.poll_gaps import Look
 from benchmarks.run_overhead import Part
-from benchmarks.shared import Unusable, quantile, verdict_on
+from benchmarks.shared import Unusable, exponent, quantile, verdict_on
 from chaoskit.events import End, FaultOk, LoadTotals, LoadWindow, Notice, encode
 from chaoskit.history import History, parse_history, read_history
 from chaoskit.load.messages import LoadWindow as LoadWindowLine
@@ -144,11 +144,8 @@ def test_what_grows_in_a_soak_is_named_and_noise_of_memory_is_not() -> None:
     )
 
 
-def test_growth_is_the_worst_step() -> None:
-    def judged(events: int, cpu_s: float) -> judge_scale.Judged:
-        return judge_scale.Judged(events, 0.0, 0.0, 0.0, cpu_s, 1.0, "PASS")
-
-    assert judge_scale.growth([judged(10, 1.0), judged(100, 10.0), judged(1000, 300.0)]) == pytest.approx(3.0)
+def test_growth_is_an_exponent_between_the_last_two_sizes() -> None:
+    assert exponent([10, 100, 1000], [1.0, 10.0, 1000.0]) == pytest.approx(2.0)
 
 
 def test_the_plain_locustfile_sends_what_the_spec_says() -> None:

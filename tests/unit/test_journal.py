@@ -5,14 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks import judge_scale
+from chaoskit import files
 from chaoskit.errors import BadInput, EquipmentError
-from chaoskit.events import SCHEMA, Equipment, Event, Header, Phase
-from chaoskit.history import parse_history, read_history
+from chaoskit.events import SCHEMA, Equipment, Event, Header, Phase, decode
+from chaoskit.history import History, parse_history, read_history
 from chaoskit.run.journal import Journal
+
+KEPT_FILE = judge_scale.RECORDED
 
 
 def header() -> Header:
@@ -47,6 +53,55 @@ def test_what_is_written_is_read_back_in_order(tmp_path: Path) -> None:
     assert [event.n for event in history.events] == [0, 1, 2, 3]
     assert [event.name for event in history.of(Equipment)] == ["e0", "e1", "e2"]
     assert not history.torn
+
+
+def kept_twice() -> tuple[bytes, History]:
+    data = KEPT_FILE.read_bytes()
+    return data, parse_history(data, "kept")
+
+
+@pytest.mark.parametrize("size", [997, 40_000, 10**9])
+def test_a_history_that_comes_in_pieces_is_the_same_as_in_one(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    data, whole = kept_twice()
+    monkeypatch.setattr(files, "_CHUNK", size)
+    assert read_history(KEPT_FILE) == whole
+    one_by_one = tuple(decode(line) for line in data.splitlines())
+    assert whole.events == one_by_one
+    for kind in {type(event) for event in one_by_one}:
+        assert list(whole.of(kind)) == [event for event in one_by_one if type(event) is kind]
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda lines: [*lines[:99], lines[99] + lines[100], *lines[101:]], "kept:100: not an event"),
+        (lambda lines: [*lines[:99], b"", *lines[99:]], "kept:100: not an event"),
+        (lambda lines: [*lines[:98], lines[98] + lines[99], b"", *lines[100:]], "kept:99: not an event"),
+        (lambda lines: [*lines[:99], *lines[100:]], "kept:100: event 99 is missing"),
+        (lambda lines: [*lines[:99], lines[99].replace(b"{", b"{\n", 1), *lines[100:]], "kept:100: not an event"),
+    ],
+    ids=["two events on a line", "an empty line", "both", "a hole", "an event over two lines"],
+)
+def test_damage_among_whole_lines_is_refused_at_its_line(
+    damage: Callable[[list[bytes]], list[bytes]], said: str
+) -> None:
+    lines = damage(kept_twice()[0].splitlines())
+    with pytest.raises(BadInput, match=said):
+        parse_history(b"\n".join(lines) + b"\n", "kept")
+
+
+def test_an_event_of_a_long_history_takes_at_most_450_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    grown = judge_scale.grow(kept_twice()[1].events, 20_000)
+    judge_scale.write(grown, file)
+    tracemalloc.start()
+    try:
+        history = read_history(file)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert list(history.events) == grown
+    assert most / len(grown) <= 450, f"{most / len(grown):.0f} bytes an event"
 
 
 def test_writers_in_many_threads_leave_no_hole_and_no_broken_line(tmp_path: Path) -> None:

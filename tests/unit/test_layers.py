@@ -14,6 +14,7 @@ import chaoskit
 ROOT = Path(chaoskit.__file__).parent
 LOWER_FIRST = [
     {
+        "collector",
         "errors",
         "files",
         "fresh",
