@@ -9,13 +9,14 @@ from pathlib import Path
 
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles
+from chaoskit.crm.physics import REQUESTS
 from chaoskit.events import Event
 from chaoskit.fold import Fold
 from chaoskit.load.model import LoadSpec
 from chaoskit.plan.model import Plan
 from chaoskit.run.journal import Journal
 from chaoskit.run.metrics import RunMetrics
-from chaoskit.run.planning import Asked
+from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import prepare
 from chaoskit.run.traffic import load_spec
 from chaoskit.stack.local import LocalStack
@@ -44,9 +45,7 @@ class Standing:
 @contextmanager
 def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
     """Everything but load and observers of a run, until the block ends. From the main thread only."""
-    longer = () if scale >= 60 else ("limits.fault=3h", "limits.run=4h")
-    asked = Asked("worker-unhealthy", "local", ConfigFiles(bundle.folder()), longer, time_scale=scale)
-    prepared = prepare([asked], lambda plan: folder)
+    prepared = prepare([_asked(scale)], lambda plan: folder)
     run = prepared.runs[0]
     fold = Fold()
     metrics = RunMetrics(prepared.stack.metrics_port, [fold])
@@ -68,3 +67,14 @@ def standing_stack(folder: Path, scale: float) -> Iterator[Standing]:
     finally:
         journal.close()
         metrics.close()
+
+
+def load_of_a_run(host: str) -> LoadSpec:
+    """The load that a run puts on the practice CRM, on a server there; nothing is started."""
+    plan, *_ = plan_for(_asked(60.0))
+    return load_spec(plan, host, REQUESTS)
+
+
+def _asked(scale: float) -> Asked:
+    longer = () if scale >= 60 else ("limits.fault=3h", "limits.run=4h")
+    return Asked("worker-unhealthy", "local", ConfigFiles(bundle.folder()), longer, time_scale=scale)

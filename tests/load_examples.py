@@ -45,7 +45,7 @@ async def serve(reader, writer):
             if path == "/counts":
                 body = json.dumps(counts).encode()
             else:
-                counts[path] += 1
+                counts[path + (" with a cookie" if "\\r\\ncookie:" in head else "")] += 1
                 body = sent
             if path == "/close":
                 return
@@ -57,6 +57,8 @@ async def serve(reader, writer):
                     await asyncio.sleep(0.1)
                 continue
             status = b"503 No" if path == "/fail" else b"200 OK"
+            if path == "/set":
+                status += b"\\r\\nset-cookie: seen=1; path=/"
             writer.write(b"HTTP/1.1 %s\\r\\ncontent-length: %d\\r\\n\\r\\n%s" % (status, len(body), body))
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from chaoskit.histogram import bucket, merge
 from chaoskit.load.messages import WORST, ByName, LoadTotals, LoadWindow, add_names, percentiles
 from chaoskit.printable import plain
@@ -29,15 +31,12 @@ OTHER = "(other)"
 of failures, places that raise, and what is odd."""
 
 
-@dataclass(slots=True)
-class Ticket:
-    """An open request. `due_s` is where its latency begins; `answered`, after `took_ms`, while only its report is
-    outstanding."""
+class Ticket(msgspec.Struct, eq=False, gc=False):
+    """An open request. `due_s` is where its latency begins; `label`: its kind and name, as it is counted; `answered`,
+    after `took_ms`, while only its report is outstanding."""
 
-    name: str
     due_s: float
     label: str = ""
-    """Its kind and name, as it is counted."""
     answered: bool = False
     took_ms: float = 0.0
 
@@ -89,12 +88,12 @@ class Counters:
         self._unreported: dict[str, int] = {}
         self._thrown_away: list[tuple[float, Ticket]] = []
 
-    def begin(self, now_s: float, name: str, due_s: float | None = None, kind: object = "") -> Ticket:
+    def begin(self, now_s: float, name: Any, due_s: float | None = None, kind: object = "") -> Ticket:
         """Counts a request that begins.
 
         Its `kind` is its method. Where it was due earlier, its latency counts from then.
         """
-        ticket = Ticket(name, now_s if due_s is None else min(due_s, now_s), self.label(kind, name))
+        ticket = Ticket(now_s if due_s is None else min(due_s, now_s), self.label(kind, name))
         self.open[id(ticket)] = ticket
         self.started += 1
         second = self._now if self._now_from_s <= now_s < self._now_to_s else self._second(now_s)

@@ -14,7 +14,7 @@ from typing import Any
 from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
-from chaoskit.load.tracking import failure_of
+from chaoskit.load.tracking import UNTOLD, failure_of
 from chaoskit.printable import plain
 
 
@@ -25,7 +25,8 @@ class LocustCount:
         """`note_odd` hears what is wrong with an event that Locust does not take."""
         self._stats = environment.stats
         self._note_odd = note_odd
-        self._wrap_listener(environment.events.request)
+        self._log_request, self._log_error = self._stats.log_request, self._stats.log_error
+        _take_off_listener(environment.events.request)
         self._emptied = (-self._stats.total.num_requests, -self._stats.total.num_failures)
         entry: Any = StatsEntry
         stats: Any = RequestStats
@@ -42,7 +43,6 @@ class LocustCount:
             clear(self_)
 
         entry.reset, stats.clear_all = resetting, clearing
-        self._listens = False
         self._leave_out("log_request", (1, 0))
         self._leave_out("log_error", (0, 1))
         self._sent = self._received = (0, 0)
@@ -66,35 +66,26 @@ class LocustCount:
         total = self._stats.total
         return self._emptied[0] + total.num_requests, self._emptied[1] + total.num_failures
 
-    def _wrap_listener(self, event: Any) -> None:
-        """The runner's listener goes on, before a locustfile's: where one of those ends the task, the request was
-        made all the same."""
-        handlers = event._handlers
-        places = [n for n, one in enumerate(handlers) if one.__qualname__.startswith("Runner.__init__")]
-        if not places:
-            raise RuntimeError("this Locust counts its requests in a way that is not known here; install 2.47")
-        listener = handlers[places[0]]
-
-        @functools.wraps(listener)
-        def counting(**told: Any) -> None:
-            total = self._stats.total
-            requests, failures = total.num_requests, total.num_failures
-            self._listens = True
-            try:
-                listener(**told)
-            except Exception as error:
-                failed = failure_of(told.get("exception")) is not None
-                self._emptied = (
-                    self._emptied[0] + 1 - (total.num_requests - requests),
-                    self._emptied[1] + failed - (total.num_failures - failures),
-                )
-                said = f"Locust's own statistics raise {type(error).__name__}: {plain(error, 80)}"
-                self._note_odd(f"{plain(told.get('request_type'), 20)} {plain(told.get('name'))}: {said}")
-            finally:
-                self._listens = False
-
-        del handlers[places[0]]
-        handlers.insert(0, counting)
+    def count(
+        self, request_type: Any, name: Any, response_time: Any, response_length: Any, exception: Any = None
+    ) -> None:
+        """Does what the runner's listener does with an event; raises nothing."""
+        total = self._stats.total
+        requests, failures = total.num_requests, total.num_failures
+        try:
+            if response_length is UNTOLD or response_time is UNTOLD or name is UNTOLD or request_type is UNTOLD:
+                raise TypeError("a part of the event is missing")
+            self._log_request(request_type, name, response_time, response_length)
+            if exception:
+                self._log_error(request_type, name, exception)
+        except Exception as error:
+            failed = failure_of(exception) is not None
+            self._emptied = (
+                self._emptied[0] + 1 - (total.num_requests - requests),
+                self._emptied[1] + failed - (total.num_failures - failures),
+            )
+            said = f"Locust's own statistics raise {type(error).__name__}: {plain(error, 80)}"
+            self._note_odd(f"{plain(request_type, 20)} {plain(name)}: {said}")
 
     def _leave_out(self, name: str, one: tuple[int, int]) -> None:
         """Names, and does not compare, entries that a locustfile itself writes into the statistics without an event."""
@@ -103,9 +94,8 @@ class LocustCount:
         @functools.wraps(log)
         def logging(method: object, entry: object, *more: Any) -> None:
             log(method, entry, *more)
-            if not self._listens:
-                self._emptied = _minus(self._emptied, one)
-                self._note_odd(f"{plain(method, 20)} {plain(entry)}: {name} without an event, not counted here")
+            self._emptied = _minus(self._emptied, one)
+            self._note_odd(f"{plain(method, 20)} {plain(entry)}: {name} without an event, not counted here")
 
         setattr(self._stats, name, logging)
 
@@ -118,6 +108,13 @@ class LocustCount:
 
     def _receive(self, data: dict[str, Any], **_: Any) -> None:
         self._received = _plus(self._received, data)
+
+
+def _take_off_listener(event: Any) -> None:
+    places = [n for n, one in enumerate(event._handlers) if one.__qualname__.startswith("Runner.__init__")]
+    if not places:
+        raise RuntimeError("this Locust counts its requests in a way that is not known here; install 2.47")
+    del event._handlers[places[0]]
 
 
 def _minus(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:

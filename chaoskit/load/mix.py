@@ -6,6 +6,7 @@ its weight, and the names are spread over the cycle instead of coming in blocks.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -64,7 +65,15 @@ class Mix:
 
 def render(text: str, n: int) -> str:
     """The text with `{n}` and `{n%50}` filled in; every other brace stays as it is."""
-    return _PLACE.sub(lambda match: str(n % int(match[1]) if match[1] else n), text) if "{n" in text else text
+    template, moduli = _template(text)
+    return template % tuple([n % modulus if modulus else n for modulus in moduli]) if moduli else text
+
+
+@functools.lru_cache(1024)
+def _template(text: str) -> tuple[str, tuple[int, ...]]:
+    """The text with `%d` in each place, and what each is taken modulo; 0: as it is."""
+    found = _PLACE.split(text)
+    return "%d".join(part.replace("%", "%%") for part in found[::2]), tuple(int(one or 0) for one in found[1::2])
 
 
 def render_json(value: Any, n: int) -> Any:

@@ -39,8 +39,18 @@ from locust.exception import CatchResponseError, ResponseError
 from chaoskit.load.counters import Counters, Ticket
 from chaoskit.printable import plain
 
-TICKET = "chaoskit_ticket"
-"""The argument of a session's `request` by which our own users hand over the ticket that they have."""
+SEND: Callable[..., Any] = FastHttpSession.request
+"""A session's `request` as it is without our wrapping: for a session that tells us its outcomes by itself."""
+
+
+class _Untold(str):
+    """Reads as an empty text, and is none."""
+
+    __slots__ = ()
+
+
+UNTOLD: Any = _Untold()
+"""Stands for a part of an event that is missing."""
 _EPOCH = time.time() - time.perf_counter()
 
 
@@ -88,8 +98,14 @@ class Gate:
         self.left -= 1
 
 
-def track(environment: Environment, counters: Counters, gate: Gate, timeout: tuple[float, float]) -> None:
-    """Begin to count every request.
+def track(
+    environment: Environment,
+    counters: Counters,
+    gate: Gate,
+    timeout: tuple[float, float],
+    count: Callable[[Any, Any, Any, Any, Any], None],
+) -> None:
+    """Begin to count every request, and have Locust count it (`count`, of `LocustCount`).
 
     `timeout` (connect, network) is given to requests of HttpSession that have none: it waits for ever by itself.
     """
@@ -100,20 +116,22 @@ def track(environment: Environment, counters: Counters, gate: Gate, timeout: tup
     inside = gate.inside
 
     def on_request(
-        request_type: object = "",
-        name: object = "",
-        response_time: object = None,
-        exception: object = None,
+        request_type: Any = UNTOLD,
+        name: Any = UNTOLD,
+        response_time: Any = UNTOLD,
+        response_length: Any = UNTOLD,
+        exception: Any = None,
         response: Any = None,
         **_rest: Any,
     ) -> None:
+        count(request_type, name, response_time, response_length, exception)
         failure = None if exception is None else failure_of(exception)
         label = counters.label(request_type, name)
         latency_ms: float | None
         if type(response_time) is float and 0.0 <= response_time < math.inf:  # what the clients tell
             latency_ms = response_time
         else:
-            latency_ms, odd = latency_of(response_time)
+            latency_ms, odd = latency_of(None if response_time is UNTOLD else response_time)
             if odd:
                 counters.note_odd(f"{label}: {odd}")
         ticket = open_requests.of(response) if open_requests.kept else inside.get(gevent.getcurrent())
@@ -161,11 +179,9 @@ def _wrap(session: type[Any], open_requests: _OpenRequests, gate: Gate, defaults
         for key, value in defaults.items():
             if kwargs.get(key) is None:
                 kwargs[key] = value
-        ticket = kwargs.pop(TICKET, None)
-        if ticket is None:
-            gate.enter_own(self.user)
-            name = (args[0] if args else kwargs.get("name")) or self.request_name or url
-            ticket = counters.begin(clock(), name, kind=method)
+        gate.enter_own(self.user)
+        name = (args[0] if args else kwargs.get("name")) or self.request_name or url
+        ticket = counters.begin(clock(), name, None, method)
         greenlet = gevent.getcurrent()
         around = inside.get(greenlet)
         inside[greenlet] = ticket

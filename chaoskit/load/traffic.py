@@ -7,6 +7,7 @@ lasts. Requests that are still open after that are cut off, and counted.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class Situation:
     mix: Mix
     since_s: float
     """Where the shape's time begins."""
+    count: Callable[[Any, Any, Any, Any, Any], None] = lambda *_: None
+    """Has Locust count a request; told once there is an environment to count in."""
     shard: int = 0
     shards: int = 1
     whole_users: int | None = None
@@ -134,7 +137,7 @@ def environment_of(
     )
     if at.spec.locustfile is not None:
         environment.locustfile, environment.parsed_locustfiles = Path(at.spec.locustfile).name, [at.spec.locustfile]
-    if issubclass(runner, WorkerRunner):
+    if issubclass(runner, WorkerRunner) or at.spec.locustfile is None:  # nothing asks for percentiles of the moment
         environment.stats = RequestStats(use_response_times_cache=False)
     # Locust's own makers of runners take no class. Host and port are replaced by what the class meets by.
     environment._create_runner(runner, *(() if runner is LocalRunner else ("", 0)))
