@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Bytecode is kept whatever the caller's shell says: hundreds of commands start, each of which would compile anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: game-day test gate test-long test-sla test-staging staging-demo staging-gate staging-stop test-ui screenshots sla-demo fresh-machine generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
@@ -10,7 +13,7 @@ game-day: setup         ## set up, then run the first drill
 
 test: setup lint generations  ## set up, then pass the tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not long and not drill and not sla and not staging"
-	$(BIN)/python -m pytest -n 2 -m "drill and not long and not staging"
+	$(BIN)/python -m pytest -n 2 -m "drill and not long and not staging" $$(grep -rl --include='*.py' 'mark\.drill' tests)
 
 gate: setup             ## every scenario, one answer
 	$(BIN)/chaoskit gate --require-coverage 100
