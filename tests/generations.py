@@ -9,7 +9,7 @@ skipped with the reason, for it says nothing against this project's state.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import pytest
@@ -53,6 +53,24 @@ def never_seen(generation: str) -> str:
 def generation(request: pytest.FixtureRequest) -> Binaries:
     """The four programs, of each generation in turn."""
     return programs(request.param)
+
+
+def in_turn(cases: Iterable[str]) -> list[Any]:
+    """A parameter (suite, case) for each pair; in `make test` each case has one of the outermost that are there."""
+    outer = [suite for suite in GENERATIONS if suite not in BETWEEN and (suite == "own" or _there(suite))]
+    return [
+        pytest.param(suite, case, marks=() if suite == outer[number % len(outer)] else pytest.mark.long)
+        for number, case in enumerate(cases)
+        for suite in GENERATIONS
+    ]
+
+
+def _there(suite: str) -> bool:
+    try:
+        require(suite)
+    except BadInput:
+        return False
+    return True
 
 
 def of_item(item: pytest.Item) -> str:
