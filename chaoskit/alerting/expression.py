@@ -1,13 +1,14 @@
 """A PromQL expression as plain typed nodes, for questions about its meaning and for comparing two of them.
 
-The published parser reads the expression once, and everything here works on the result. Where a construct stands in
-the source is not kept: a finding points at the rule's expression as a whole.
+The published parser reads the expression once, and everything works on the result; no other module asks the parser.
+Where a construct stands in the source is not kept: a finding points at the rule's expression as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -18,6 +19,10 @@ from chaoskit.alerting.model import Matcher
 from chaoskit.alerting.promql_syntax import COMPARISONS
 
 Kind = Literal["number", "string", "selector", "call", "aggregate", "binary", "unary", "subquery", "parentheses"]
+_DEEPEST = 200
+"""Constructs within one another; far below what Python's own stack bears, for every walk goes down as deep."""
+_MOST, _DEEPENS = 2000, re.compile(r"[-+*/%^(<>=!]|\b(?:and|or|unless|atan2)\b")
+_QUOTED = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|`[^`]*`')
 _OPS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 
 
@@ -45,6 +50,8 @@ class Expr:
     included: frozenset[str] = frozenset()
     """Labels that group_left or group_right take over from the other side."""
     returns_bool: bool = False
+    source: tuple[str, int] = field(default=("", 0), compare=False, repr=False)
+    """The text that was read, and which of its constructs this is, in the order in which they were converted."""
 
     @property
     def range_s(self) -> float:
@@ -63,6 +70,14 @@ class Expr:
     def right(self) -> Expr:
         return self.children[1]
 
+    @property
+    def written(self) -> str:
+        """The construct as the parser prints it, with parentheses that stand around it; long ones on several lines."""
+        text, number = self.source
+        nodes: list[Any] = []
+        _converted(_parsed(text), text, nodes)
+        return str(nodes[number].prettify())
+
     def filters(self) -> bool:
         """Whether this is a comparison that drops what does not meet it."""
         return self.kind == "binary" and self.name in COMPARISONS and not self.returns_bool
@@ -70,8 +85,25 @@ class Expr:
 
 @lru_cache(maxsize=32768)
 def expression(text: str) -> Expr:
-    """The expression's tree without parentheses; raises ValueError with the parser's reason."""
-    return converted(promql.parse(text))
+    """The expression's tree without parentheses; raises ValueError with the reason where it cannot be read."""
+    return _converted(_parsed(text), text, [])
+
+
+def with_parentheses(text: str) -> Expr:
+    """The expression's tree with its parentheses as nodes; raises ValueError as `expression` does."""
+    return _converted(_parsed(text), text, [], True)
+
+
+def printed(text: str) -> str:
+    """The expression as the parser prints it, the same for the same tree; raises ValueError where it does not parse."""
+    return str(_parsed(text).prettify())
+
+
+def _parsed(text: str) -> Any:
+    # Some thousands of constructs within one another overflow the parser's stack, which ends the process.
+    if len(text) > _MOST and len(_DEEPENS.findall(_QUOTED.sub("", text))) > _MOST:
+        raise ValueError(f"it has more than {_MOST} operators and brackets, which chaoskit does not follow")
+    return promql.parse(text)
 
 
 def walk(node: Expr) -> Iterator[Expr]:
@@ -86,57 +118,57 @@ def selectors(node: Expr) -> Iterator[Expr]:
     return (each for each in walk(node) if each.kind == "selector")
 
 
-def converted(node: Any, parentheses: bool = False) -> Expr:
-    """The parser's tree in nodes of ours, with or without its parentheses."""
-    each = partial(converted, parentheses=parentheses)
+def _converted(node: Any, text: str, nodes: list[Any], parentheses: bool = False, depth: int = 0) -> Expr:
+    """The parser's tree in nodes of ours, with or without its parentheses; `nodes` gets those of the parser."""
+    if depth > _DEEPEST:
+        raise ValueError(f"it is nested more than {_DEEPEST} deep, which chaoskit does not follow")
+    each = partial(_converted, text=text, nodes=nodes, parentheses=parentheses, depth=depth + 1)
+    source = text, len(nodes)
+    make = partial(Expr, source=source)
+    nodes.append(node)
     match node:
         case promql.ParenExpr():
             inner = each(node.expr)
-            return Expr("parentheses", children=(inner,)) if parentheses else inner
+            return make("parentheses", children=(inner,)) if parentheses else replace(inner, source=source)
         case promql.NumberLiteral():
-            return Expr("number", value=node.val, text=repr(float(node.val)))
+            return make("number", value=node.val, text=repr(float(node.val)))
         case promql.StringLiteral():
-            return Expr("string", text=node.val)
+            return make("string", text=node.val)
         case promql.VectorSelector():
-            return _selector(node, None)
+            return _selector(make, node, None)
         case promql.MatrixSelector():
-            return _selector(node.vector_selector, node.range)
+            return _selector(make, node.vector_selector, node.range)
         case promql.SubqueryExpr():
             lengths = _millis(node.range), _millis(node.step), _millis(node.offset)
-            return Expr("subquery", text=_at(node), children=(each(node.expr),), lengths=lengths)
+            return make("subquery", text=_at(node), children=(each(node.expr),), lengths=lengths)
         case promql.UnaryExpr():
-            return Expr("unary", "-", (each(node.expr),))
+            return make("unary", "-", (each(node.expr),))
         case promql.Call():
-            return Expr("call", node.func.name, tuple(map(each, node.args)))
+            return make("call", node.func.name, tuple(map(each, node.args)))
         case promql.AggregateExpr():
             children = tuple(each(part) for part in (node.expr, node.param) if part is not None)
             if node.modifier is None:
-                return Expr("aggregate", str(node.op), children)
+                return make("aggregate", str(node.op), children)
             mode: Literal["by", "without"] = "by" if str(node.modifier.type).endswith("By") else "without"
-            return Expr("aggregate", str(node.op), children, mode=mode, labels=frozenset(node.modifier.labels))
+            return make("aggregate", str(node.op), children, mode=mode, labels=frozenset(node.modifier.labels))
         case promql.BinaryExpr():
-            return _binary(str(node.op), (each(node.lhs), each(node.rhs)), node.modifier)
+            return _binary(make, str(node.op), (each(node.lhs), each(node.rhs)), node.modifier)
     raise ValueError(f"the expression has a {type(node).__name__}, which this version of chaoskit does not know")
 
 
-def matchers_written(selector: Any) -> tuple[Matcher, ...]:
-    """The matchers between the braces of a selector of the parser's, one of `__name__` among them."""
-    found = selector.matchers.matchers
-    return tuple(Matcher(each.name, _OPS[str(each.op).rpartition(".")[2]], each.value) for each in found)
-
-
-def _selector(node: Any, range_: timedelta | None) -> Expr:
+def _selector(make: Callable[..., Expr], node: Any, range_: timedelta | None) -> Expr:
     # Matchers joined by `or` bind nothing for certain, so they are told apart and nothing more.
-    written = matchers_written(node)
+    found = node.matchers.matchers
+    written = tuple(Matcher(each.name, _OPS[str(each.op).rpartition(".")[2]], each.value) for each in found)
     named = next((each.value for each in written if each.label == "__name__" and each.op == "="), "")
     when = _at(node) + (repr(node.matchers.or_matchers) if node.matchers.or_matchers else "")
     lengths = _millis(range_), None, _millis(node.offset)
-    return Expr("selector", node.name or named, text=when, matchers=written, lengths=lengths)
+    return make("selector", node.name or named, text=when, matchers=written, lengths=lengths)
 
 
-def _binary(operator: str, children: tuple[Expr, Expr], modifier: Any) -> Expr:
+def _binary(make: Callable[..., Expr], operator: str, children: tuple[Expr, Expr], modifier: Any) -> Expr:
     if modifier is None:
-        return Expr("binary", operator, children)
+        return make("binary", operator, children)
     mode: Literal["", "on", "ignoring"] = ""
     labels: frozenset[str] = frozenset()
     if modifier.matching is not None:
@@ -144,7 +176,7 @@ def _binary(operator: str, children: tuple[Expr, Expr], modifier: Any) -> Expr:
         labels = frozenset(modifier.matching.labels)
     sides: dict[str, Literal["", "left", "right"]] = {"ManyToOne": "left", "OneToMany": "right"}
     fill = modifier.fill_values
-    return Expr(
+    return make(
         "binary", operator, children, mode=mode, labels=labels,
         many=sides.get(str(modifier.card).rpartition(".")[2], ""),
         included=frozenset(modifier.group_labels or ()),

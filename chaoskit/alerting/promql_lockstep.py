@@ -17,9 +17,7 @@ from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
 
-import promql_parser as published
-
-from chaoskit.alerting.expression import Expr, converted
+from chaoskit.alerting.expression import Expr, with_parentheses
 from chaoskit.alerting.promql_durations import CannotScale, as_fraction
 from chaoskit.alerting.promql_meaning import PER_SECOND, names_an_own_length
 from chaoskit.alerting.promql_syntax import plain_spelling
@@ -38,7 +36,7 @@ def shape(expr: str, strings: dict[str, str]) -> Expr:
     for old, new in _RENAMED.items():
         text = " ".join(new if word == old else word for word in text.split(" "))
     try:
-        return converted(published.parse(text), parentheses=True)
+        return with_parentheses(text)
     except ValueError as fault:
         raise CannotScale("syntax", f"the PromQL parser does not accept it: {fault}") from None
 

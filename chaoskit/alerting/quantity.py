@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import promql_parser as promql
-
-from chaoskit.alerting.promql_syntax import COMPARISONS, MIRRORED, SETS
+from chaoskit.alerting.expression import Expr, expression
+from chaoskit.alerting.promql_syntax import MIRRORED, SETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +18,22 @@ class Quantity:
     threshold: float
 
 
-def deciding(node: Any) -> Iterator[Any]:
+def deciding(node: Expr) -> Iterator[Expr]:
     """The comparisons that decide whether an expression has a result, the first one first."""
-    match node:
-        case promql.ParenExpr() | promql.AggregateExpr():
-            yield from deciding(node.expr)
-        case promql.BinaryExpr() if str(node.op) in SETS:
-            yield from deciding(node.lhs)
-            yield from deciding(node.rhs)
-        case promql.BinaryExpr() if str(node.op) in COMPARISONS:
-            if node.modifier is None or not node.modifier.return_bool:
-                yield node
+    if node.kind == "aggregate":
+        yield from deciding(node.left)
+    elif node.kind == "binary" and node.name in SETS:
+        yield from deciding(node.left)
+        yield from deciding(node.right)
+    elif node.filters():
+        yield node
 
 
 def quantity_of(expr: str) -> Quantity | None:
     """The quantity that an alert's expression measures; None where it compares nothing with a plain number."""
-    for node in deciding(promql.parse(expr)):
-        for measured, bound, op in (
-            (node.lhs, node.rhs, str(node.op)),
-            (node.rhs, node.lhs, MIRRORED.get(str(node.op), str(node.op))),
-        ):
-            if isinstance(bound, promql.NumberLiteral) and not isinstance(measured, promql.NumberLiteral):
-                return Quantity(measured.prettify(), op, float(bound.val))
+    for node in deciding(expression(expr)):
+        mirrored = MIRRORED.get(node.name, node.name)
+        for measured, bound, op in ((node.left, node.right, node.name), (node.right, node.left, mirrored)):
+            if bound.kind == "number" and measured.kind != "number":
+                return Quantity(measured.written, op, bound.value)
     return None

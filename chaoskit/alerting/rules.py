@@ -16,10 +16,10 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-import promql_parser
 import yaml
 
 from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.expression import expression
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.prometheus_config import PrometheusFile
 from chaoskit.alerting.promql_syntax import newer_construct
@@ -174,7 +174,7 @@ def why_unread(expr: str) -> tuple[str, bool]:
     if newer := newer_construct(expr):
         return f"{newer} is newer than the parser here", True
     try:
-        promql_parser.parse(expr)
+        expression(expr)
     except ValueError as error:
         return str(error).strip(), False
     return "", False

@@ -10,8 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-import promql_parser
-
+from chaoskit.alerting.expression import printed
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.windows_expression import recorded_by, selectors
 
@@ -20,8 +19,8 @@ from chaoskit.alerting.windows_expression import recorded_by, selectors
 def meaning(expr: str) -> str:
     """The expression as its syntax tree prints; the text itself where the tree does not."""
     try:
-        return str(promql_parser.parse(expr).prettify())
-    except (AttributeError, ValueError):
+        return printed(expr)
+    except ValueError:
         return " ".join(expr.split())
 
 

@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-import promql_parser as promql
-
+from chaoskit.alerting.expression import Expr, expression, walk
 from chaoskit.alerting.model import PromisedLevels, Rule
 from chaoskit.alerting.promql_syntax import MIRRORED
 from chaoskit.alerting.quantity import deciding
@@ -30,7 +28,7 @@ from chaoskit.rehearse.promtool import values_of
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import reads
 from chaoskit.rehearse.solve import Choices, Solver
-from chaoskit.rehearse.tree import below, calls, is_constant, shortest_range_s
+from chaoskit.rehearse.tree import calls, is_constant, shortest_range_s
 
 _NO_WAY = (CannotDerive, ArithmeticError, ValueError, RecursionError)
 _COUNTING = frozenset({"increase", "changes", "resets"})
@@ -47,7 +45,12 @@ _SETTLE, _MOST, _FEWEST = 4, 600, 4
 """Intervals until a change is seen; of the longest range, at most; of the shortest, at least."""
 _OFF, _MEASURED = 0.01, 1e-3
 """How far from the threshold a level of a ratio lies; how near a level what is measured must be."""
-_CONTINUOUS = frozenset({"rate", "irate", "deriv", "histogram_quantile", "avg_over_time", "predict_linear"})
+_CONTINUOUS = {
+    "binary": frozenset({"/"}),
+    "aggregate": frozenset({"avg", "quantile", "stddev"}),
+    "call": frozenset({"rate", "irate", "deriv", "histogram_quantile", "avg_over_time", "predict_linear"}),
+}
+"""By kind of construct, those whose value is no whole number of things."""
 _MARK, _OTHER = "one", "two"
 _GAP_S, _HEIGHT = 120.0, 40.0
 _MOST_STEPS, _DEEPEST = 50, 8
@@ -116,8 +119,8 @@ def _asked_in(rule: Rule) -> Iterator[str]:
 
 def sides(subject: Subject) -> list[Side]:
     """The comparisons with a number that decide whether a rule has a result, the first one first."""
-    records = {each.record: promql.parse(each.expr) for each in subject.records}
-    nodes = deciding(promql.parse(subject.rule.expr))
+    records = {each.record: expression(each.expr) for each in subject.records}
+    nodes = deciding(expression(subject.rule.expr))
     return [side for node in nodes if (side := _side(node, records)) is not None]
 
 
@@ -128,33 +131,26 @@ def _meant(all_sides: Sequence[Side], levels: PromisedLevels | None) -> frozense
     return frozenset(s.text for s in all_sides if s.straddled(levels)) or frozenset(s.text for s in all_sides[:1])
 
 
-def _side(node: Any, records: Mapping[str, Any]) -> Side | None:
+def _side(node: Expr, records: Mapping[str, Expr]) -> Side | None:
     numbers = Solver({}, {}, "", 1.0, Choices())
-    op = str(node.op)
-    for quantity, bound, sign in ((node.lhs, node.rhs, op), (node.rhs, node.lhs, MIRRORED.get(op, op))):
+    op, left, right = node.name, node.left, node.right
+    for quantity, bound, sign in ((left, right, op), (right, left, MIRRORED.get(op, op))):
         if is_constant(bound) and not is_constant(quantity) and (known := numbers.known(bound)) is not None:
             exact = not any(_is_continuous(one) for one in _spelled_out(quantity, records))
-            return Side(node.prettify(), quantity.prettify(), sign, float(known[0]), exact)
+            return Side(node.written, quantity.written, sign, float(known[0]), exact)
     return None
 
 
-def _spelled_out(node: Any, records: Mapping[str, Any], depth: int = 0) -> Iterator[Any]:
+def _spelled_out(node: Expr, records: Mapping[str, Expr], depth: int = 0) -> Iterator[Expr]:
     """All that a node reads, recording rules with it."""
-    for one in below(node):
+    for one in walk(node):
         yield one
-        if isinstance(one, promql.VectorSelector) and (one.name or "") in records and depth < _DEEPEST:
-            yield from _spelled_out(records[one.name or ""], records, depth + 1)
+        if one.kind == "selector" and one.name in records and depth < _DEEPEST:
+            yield from _spelled_out(records[one.name], records, depth + 1)
 
 
-def _is_continuous(node: Any) -> bool:
-    match node:
-        case promql.BinaryExpr():
-            return str(node.op) == "/"
-        case promql.AggregateExpr():
-            return str(node.op) in ("avg", "quantile", "stddev")
-        case promql.Call():
-            return node.func.name in _CONTINUOUS
-    return False
+def _is_continuous(node: Expr) -> bool:
+    return node.name in _CONTINUOUS.get(node.kind, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +184,8 @@ class _Work:
     def ways(self, side: Side, others: Mapping[str, tuple[float, float]] = {}) -> Iterator[_Way]:
         """The ways to bring one side to levels, the likeliest first."""
         make = solvers(self.subject.rule, self.records, _MARK, self.every_s)
-        counter = any(calls(promql.parse(expr), _COUNTING) for expr in self.exprs)
-        counting = counter or any(calls(promql.parse(expr), {"max_over_time"}) for expr in self.exprs)
+        counter = any(calls(expression(expr), _COUNTING) for expr in self.exprs)
+        counting = counter or any(calls(expression(expr), {"max_over_time"}) for expr in self.exprs)
         if side.whole and counting and not others:
             yield from (_Way(partial(self._steps, make, n), True, True) for n in range(3))
         for choices in _WAYS:
@@ -205,13 +201,13 @@ class _Work:
         to: float,
     ) -> tuple[Scripted, ...]:
         solver = make(choices, pinned={side.text: (rest, to), **others})
-        solver.truth(promql.parse(self.expr), False, True)
+        solver.truth(expression(self.expr), False, True)
         return tuple(leaf.scripted(self.every_s) for leaf in solver.script)
 
     def _steps(self, make: Callable[..., Solver], way: int, rest: float, to: float) -> tuple[Scripted, ...]:
         """Counters that count one by one, each an interval after the other: in turns, the first alone, or the last."""
         solver = make(Choices(shared=False))
-        found = list(reads(promql.parse(self.expr), solver, frozenset()).values())
+        found = list(reads(expression(self.expr), solver, frozenset()).values())
         if not 0 <= to <= _MOST_STEPS or to != int(to) or not found:
             raise CannotDerive("no such number of steps")
         wide = [replace(one, labels=tuple(p for p in one.labels if p[1])) for one in found]
@@ -281,7 +277,7 @@ def _work(subject: Subject, records: Mapping[str, Rule]) -> _Work | str:
     rule = subject.rule
     exprs = (rule.expr, *(each.expr for each in subject.records))
     try:
-        nodes = [promql.parse(expr) for expr in exprs]
+        nodes = [expression(expr) for expr in exprs]
     except ValueError as error:
         return f"its expression does not parse: {error}"
     if any(calls(node, {"time", "timestamp"}) for node in nodes):
@@ -450,9 +446,9 @@ def _told_apart(
     """
     grouped: dict[bool, set[str]] = {True: {"instance"}, False: set()}
     for expr in (*work.exprs, *(each.expr for each in work.subject.shown)):
-        for one in below(promql.parse(expr)):
-            if isinstance(one, promql.AggregateExpr) and one.modifier is not None:
-                grouped["by" in str(one.modifier.type).lower()].update(one.modifier.labels)
+        for one in walk(expression(expr)):
+            if one.kind == "aggregate":
+                grouped[one.mode == "by"] |= one.labels
     there = {label for one in series for label, _ in one.labels}
     for label in sorted((grouped[True] & there) - {"le"}, key=lambda label: (label != "instance", label)):
         yield label, series, [_relabelled(one, label) for one in series]

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import promql_parser as promql
-
+from chaoskit.alerting.expression import Expr, expression, walk
 from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.virtual import instant_records, queries_of
 from chaoskit.alerting.windows_expression import selectors
@@ -20,7 +19,7 @@ from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import searched
 from chaoskit.rehearse.solve import Choices, Solver
-from chaoskit.rehearse.tree import below, calls, grouped_by, label_values
+from chaoskit.rehearse.tree import calls, grouped_by, label_values
 
 _TRIED = (
     Choices(),
@@ -82,7 +81,7 @@ def guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: floa
 
 def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float, why: list[str]) -> Iterator[Guess]:
     try:
-        node = promql.parse(rule.expr)
+        node = expression(rule.expr)
     except ValueError as error:
         why.append(f"it does not parse: {error}")
         return
@@ -91,7 +90,7 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
     feeding = [{"record": one.record, "expr": one.expr} for one in read.values()]
     instants = instant_records([{"groups": [{"rules": feeding}]}])
     seen: set[tuple[Scripted, ...]] = set()
-    of_two = any(calls(promql.parse(expr), _OF_TWO) for expr in exprs)
+    of_two = any(calls(expression(expr), _OF_TWO) for expr in exprs)
     for choices in sorted(_TRIED, key=lambda one: of_two and one.generosity != _WIDE):
         if not choices.expand and not read:
             continue
@@ -118,7 +117,7 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
 def solvers(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float) -> Callable[..., Solver]:
     """Makes solvers of the rule's expression, each with its choices."""
     exprs = exprs_of(rule, records)
-    nodes = [promql.parse(expr) for expr in exprs]
+    nodes = [expression(expr) for expr in exprs]
     names = {"instance", "job"}.union(*map(_grouped, nodes))
     for text in _texts(rule):
         names |= set(_IN_TEMPLATE.findall(text))
@@ -168,28 +167,20 @@ def queried(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(query for text in _texts(rule) for query in queries_of(text, labels)))
 
 
-def _apart(rule: Rule, nodes: Sequence[object], labels: Mapping[str, str]) -> frozenset[str]:
+def _apart(rule: Rule, nodes: Sequence[Expr], labels: Mapping[str, str]) -> frozenset[str]:
     """The labels in which several series of a metric differ: what texts match by and the rule does not, too."""
     found: set[str] = set()
     for query in queried(rule, labels):
         with contextlib.suppress(ValueError):
-            found |= _grouped(promql.parse(query))
+            found |= _grouped(expression(query))
     found = found.difference(*map(_grouped, nodes))
     kept = any("instance" in grouped_by(node) for node in nodes)
     return frozenset(found | {SPARE if kept else "instance"})
 
 
-def _grouped(node: object) -> set[str]:
+def _grouped(node: Expr) -> set[str]:
     """The labels by which something below is grouped or matched."""
-    found: set[str] = set()
-    for one in below(node):
-        modifier = getattr(one, "modifier", None)
-        if isinstance(one, promql.AggregateExpr) and modifier is not None and "by" in str(modifier.type).lower():
-            found |= set(modifier.labels)
-        matching = modifier.matching if isinstance(one, promql.BinaryExpr) and modifier else None
-        if matching is not None and str(matching.type).endswith("Include"):
-            found |= set(matching.labels)
-    return found
+    return {label for one in walk(node) if one.mode in ("by", "on") for label in one.labels}
 
 
 def _shared(exprs: Sequence[str], mark: str) -> dict[str, str]:
@@ -221,7 +212,7 @@ def fed(rule: Rule, guess: Guess, records: Mapping[str, Rule], interval_s: float
         for course in _COURSES:
             one = solver(Choices())
             try:
-                one.truth(promql.parse(query), *course)
+                one.truth(expression(query), *course)
             except (CannotDerive, ValueError, ArithmeticError, RecursionError):
                 continue
             more = (leaf.scripted(interval_s) for leaf in one.script if leaf.name not in there)

@@ -12,34 +12,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import promql_parser as promql
-
+from chaoskit.alerting.expression import Expr, expression, selectors
 from chaoskit.alerting.promql_syntax import SETS
 from chaoskit.faults.series import Scripted
-from chaoskit.rehearse.tree import children, is_constant, promql_text, selectors_below
+from chaoskit.rehearse.tree import is_constant, promql_text
 
 _MATCHING = frozenset({"+", "-", "*", "/", "%", "^", "and"})
 
 
-def _matches(node: Any) -> list[Any]:
+def _matches(node: Expr) -> list[Expr]:
     """The operations of two vectors, innermost first."""
-    found = [match for child in children(node) for match in _matches(child)]
-    own = isinstance(node, promql.BinaryExpr) and not is_constant(node.lhs) and not is_constant(node.rhs)
+    found = [match for child in node.children for match in _matches(child)]
+    own = node.kind == "binary" and not any(map(is_constant, node.children))
     return [*found, node] if own else found
 
 
-def _never_matching(expr: str) -> list[Any]:
+def _never_matching(expr: str) -> list[Expr]:
     """Those whose sides may have results of which none agree."""
-    return [node for node in _matches(promql.parse(expr)) if str(node.op) in _MATCHING]
+    return [node for node in _matches(expression(expr)) if node.name in _MATCHING]
 
 
 def queries(expr: str) -> dict[str, str]:
     """Both sides of each match and the whole, as they are to be asked for, by the word of the answer."""
     found: dict[str, str] = {}
     for number, node in enumerate(_never_matching(expr)):
-        found |= {f"left{number}": str(node.lhs), f"right{number}": str(node.rhs), f"whole{number}": str(node)}
+        sides = node.left.written, node.right.written, node.written
+        found |= dict(zip((f"left{number}", f"right{number}", f"whole{number}"), sides, strict=True))
     return found
 
 
@@ -74,7 +73,7 @@ class OneSide:
 
 def one_sides(expr: str) -> list[OneSide]:
     """The sides of an expression's vector matches at which only one series may stand for another."""
-    return [side for node in _matches(promql.parse(expr)) if str(node.op) not in SETS for side in _sides(node)]
+    return [side for node in _matches(expression(expr)) if node.name not in SETS for side in _sides(node)]
 
 
 def ambiguous(sides: Iterable[OneSide], series: Sequence[Scripted]) -> bool:
@@ -89,12 +88,9 @@ def ambiguous(sides: Iterable[OneSide], series: Sequence[Scripted]) -> bool:
     return False
 
 
-def _sides(node: Any) -> list[OneSide]:
-    matching = node.modifier.matching if node.modifier else None
-    on = matching is not None and str(matching.type).endswith("Include")
-    labels = frozenset(matching.labels if matching else ())
-    card = str(node.modifier.card) if node.modifier else ""
-    ones = [node.rhs] if card.endswith("ManyToOne") else [node.lhs] if card.endswith("OneToMany") else children(node)
+def _sides(node: Expr) -> list[OneSide]:
+    ones = {"left": node.children[1:], "right": node.children[:1]}.get(node.many, node.children)
     # An aggregation has one series for each group, with any series below it.
-    plain = [one for one in ones if not isinstance(one, promql.AggregateExpr)]
-    return [OneSide(frozenset(str(s.name) for s in selectors_below(one) if s.name), on, labels) for one in plain]
+    plain = [one for one in ones if one.kind != "aggregate"]
+    names = [frozenset(each.name for each in selectors(one) if each.name) for one in plain]
+    return [OneSide(each, node.mode == "on", node.labels) for each in names]

@@ -17,15 +17,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import promql_parser as promql
-
+from chaoskit.alerting.expression import expression, walk
 from chaoskit.alerting.model import Rule
 from chaoskit.faults.series import Course, Scripted, Values, notation, value_at
 from chaoskit.rehearse.derive import Guess, closure, exprs_of, fed, guesses, queried, watched_by
 from chaoskit.rehearse.matching import queries, reason
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.promtool import TESTS_S, UNENDED, answered, asking, dumped, labels_in, results_of, run_tests
-from chaoskit.rehearse.tree import below, longest_range_s, shortest_range_s
+from chaoskit.rehearse.tree import longest_range_s, shortest_range_s
 from chaoskit.units import format_duration
 
 _CHUNK, _LEAST_CHUNK = 60, 6
@@ -80,7 +79,7 @@ class Subject:
 
     def every_s(self, interval_s: float) -> float:
         """Seconds between two samples of its series: a range of a week has more than promtool's engine takes."""
-        reads = longest_range_s(promql.parse(self.rule.expr)) / interval_s
+        reads = longest_range_s(expression(self.rule.expr)) / interval_s
         return interval_s * min(max(1, math.ceil(reads / _MOST_SAMPLES)), max(1, int(_SPARSEST_S / interval_s)))
 
 
@@ -264,7 +263,7 @@ def _rested(proven: Sequence[Proven], engine: Engine) -> list[Proven]:
         for p in proven
         if p.subject.number not in short
         and p.subject.span_s > rest_s
-        and any(isinstance(one, promql.SubqueryExpr) for one in below(promql.parse(p.subject.rule.expr)))
+        and any(one.kind == "subquery" for one in walk(expression(p.subject.rule.expr)))
     }
     return [replace(short.get(n, p), hasty=n in hasty) for p in proven for n in (p.subject.number,)]
 

@@ -13,15 +13,14 @@ import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import promql_parser as promql
-
+from chaoskit.alerting.expression import Expr, expression, walk
 from chaoskit.alerting.promql_syntax import COMPARISONS
 from chaoskit.faults.series import NEVER, Scripted, Segment, Values, constant, slope
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.solve import Choices, Solver
-from chaoskit.rehearse.tree import COUNTERS, below, children, is_constant, metric_of, reads_clock
+from chaoskit.rehearse.tree import COUNTERS, is_constant, metric_of, reads_clock
 
 Use = Literal["value", "slope", "counter", "toggle", "bucket"]
 _SLOPE_CALLS = frozenset({"delta", "idelta", "deriv", "predict_linear"})
@@ -44,64 +43,60 @@ class Read:
     clocked: bool = False
 
 
-def reads(node: Any, solver: Solver, varied: frozenset[str]) -> dict[str, Read]:
+def reads(node: Expr, solver: Solver, varied: frozenset[str]) -> dict[str, Read]:
     """The series below a node, one for each selector, by identity; `varied` labels tell the copies apart."""
     found: dict[str, Read] = {}
 
-    def walk(one: Any, use: Use, clocked: bool) -> None:
-        match one:
-            case promql.VectorSelector():
+    def read(one: Expr, use: Use, clocked: bool) -> None:
+        match one.kind:
+            case "selector":
                 if (record := solver.record_of(one)) is not None:
-                    solver.through(record, one, lambda inner: walk(inner, use, clocked))
+                    solver.through(record, one, lambda inner: read(inner, use, clocked))
                     return
                 labels = dict(solver.labels_for(one))
                 if solver.copy:
-                    wanted = {m.name for m in one.matchers.matchers if str(m.op).endswith("Equal")}
+                    wanted = {m.label for m in one.matchers if m.op in ("=", "!=")}
                     labels |= {label: f"{solver.mark}-{solver.copy}" for label in varied - wanted if label in labels}
                 name = metric_of(one)
                 if name in ("ALERTS", "ALERTS_FOR_STATE"):
                     raise CannotDerive("it reads the state of other alerts")
                 kind: Use = "bucket" if name.endswith("_bucket") else use
-                read = Read(name, tuple(sorted(labels.items())), kind, clocked)
-                key = f"{name}{read.labels}"
+                series = Read(name, tuple(sorted(labels.items())), kind, clocked)
+                key = f"{name}{series.labels}"
                 there = found.get(key)
                 # Read as a value and as a slope, a series must grow.
-                found[key] = read if there is None or there.use == "value" else there
-            case promql.Call():
+                found[key] = series if there is None or there.use == "value" else there
+            case "call":
                 inner: Use = use
-                if one.func.name in COUNTERS:
+                if one.name in COUNTERS:
                     inner = "counter"
-                elif one.func.name in _SLOPE_CALLS:
+                elif one.name in _SLOPE_CALLS:
                     inner = "slope"
-                elif one.func.name in _TOGGLE_CALLS:
+                elif one.name in _TOGGLE_CALLS:
                     inner = "toggle"
-                for arg in one.args:
-                    walk(arg, inner, clocked)
-            case promql.MatrixSelector():
-                walk(one.vector_selector, use, clocked)
-            case promql.BinaryExpr() if str(one.op) in COMPARISONS:
-                for side in children(one):
-                    walk(side, use, clocked or reads_clock(one))
+                for arg in one.children:
+                    read(arg, inner, clocked)
             case _:
-                for child in children(one):
-                    walk(child, use, clocked)
+                compares = one.kind == "binary" and one.name in COMPARISONS
+                for child in one.children:
+                    read(child, use, clocked or (compares and reads_clock(one)))
 
-    walk(node, "value", False)
+    read(node, "value", False)
     return found
 
 
-def numbers(nodes: Sequence[Any]) -> list[float]:
+def numbers(nodes: Sequence[Expr]) -> list[float]:
     """The numbers that stand in expressions, with constant arithmetic done."""
     found: set[float] = set()
-    for node in (one for each in nodes for one in below(each)):
-        if isinstance(node, promql.NumberLiteral):
-            found.add(abs(float(node.val)))
+    for node in (one for each in nodes for one in walk(each)):
+        if node.kind == "number":
+            found.add(abs(node.value))
         elif is_constant(node) and (value := _constant(node)) is not None:
             found.add(abs(value))
     return sorted(n for n in found if math.isfinite(n) and n < 1e15)
 
 
-def _constant(node: Any) -> float | None:
+def _constant(node: Expr) -> float | None:
     try:
         known = Solver({}, {}, "", 1.0, Choices()).known(node)
     except (CannotDerive, ZeroDivisionError, OverflowError):
@@ -114,7 +109,7 @@ def searched(
 ) -> Iterator[tuple[Scripted, ...]]:
     """At most so many series sets to try, each once; none where nothing is read that can be scripted. `exprs`: a rule's
     expression and those of the recording rules that it reads; `solver` makes its solvers."""
-    nodes = [promql.parse(expr) for expr in exprs]
+    nodes = [expression(expr) for expr in exprs]
     draw = random.Random(zlib.crc32(exprs[0].encode()))
     own = numbers(nodes)
     varied = frozenset(name for node in nodes for name in _varied(node))
@@ -145,7 +140,7 @@ def searched(
             yield made
 
 
-def _copied(node: Any, solver: Solver, copies: int, apart: frozenset[str]) -> Iterator[Read]:
+def _copied(node: Expr, solver: Solver, copies: int, apart: frozenset[str]) -> Iterator[Read]:
     """The series of so many instances, of which the further ones differ in `instance` and the labels of `apart`."""
     found: dict[str, Read] = {}
     for copy in range(copies):
@@ -226,16 +221,13 @@ def _histogram(leaf: Read, low: float, high: float, speed: float, interval_s: fl
     return found
 
 
-def _varied(node: Any) -> set[str]:
+def _varied(node: Expr) -> set[str]:
     """The labels by which something below is grouped or counted."""
-    modifiers = [one.modifier for one in below(node) if isinstance(one, promql.AggregateExpr)]
-    return {label for modifier in modifiers if modifier is not None for label in modifier.labels}
+    return {label for one in walk(node) if one.kind == "aggregate" for label in one.labels}
 
 
-def _apart(node: Any, varied: frozenset[str]) -> frozenset[str]:
+def _apart(node: Expr, varied: frozenset[str]) -> frozenset[str]:
     """Of these labels, those that the outermost aggregation lets differ among the series that it takes together."""
-    if isinstance(node, promql.AggregateExpr):
-        named = frozenset(node.modifier.labels) if node.modifier is not None else frozenset()
-        by = node.modifier is None or "by" in str(node.modifier.type).lower()
-        return varied - named if by else varied & named
-    return next((_apart(child, varied) for child in children(node) if not is_constant(child)), varied)
+    if node.kind == "aggregate":
+        return varied & node.labels if node.mode == "without" else varied - node.labels
+    return next((_apart(child, varied) for child in node.children if not is_constant(child)), varied)

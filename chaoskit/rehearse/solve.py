@@ -15,15 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import promql_parser as promql
-
+from chaoskit.alerting.expression import Expr, expression, selectors
 from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.promql_syntax import COMPARISONS, MIRRORED
 from chaoskit.alerting.routing import matches_all
 from chaoskit.rehearse import tree
 from chaoskit.rehearse.inverse import FUNCTIONS, LEFT, RIGHT, each, holds, level, operation
 from chaoskit.rehearse.script import CannotDerive, Leaf, Pair, Script
-from chaoskit.rehearse.tree import is_bool, is_constant, label_values, matchers_of, metric_of, promql_text
+from chaoskit.rehearse.tree import is_constant, label_values, matchers_of, metric_of, promql_text
 
 _MOST_SERIES = 200
 
@@ -70,48 +69,51 @@ class Solver:
 
     # -- truth
 
-    def truth(self, node: Any, down: bool, up: bool) -> None:
+    def truth(self, node: Expr, down: bool, up: bool) -> None:
         """Decides series so that the node has a result at rest (`down`) and during the fault (`up`), or none."""
-        match node:
-            case promql.ParenExpr() | promql.AggregateExpr() | promql.SubqueryExpr() | promql.UnaryExpr():
-                self.truth(node.expr, down, up)
-            case promql.BinaryExpr() if str(node.op) in COMPARISONS and not is_bool(node):
+        match node.kind:
+            case "aggregate" | "subquery" | "unary":
+                self.truth(node.left, down, up)
+            case "binary" if node.filters():
                 self._compare(node, down, up)
-            case promql.BinaryExpr() if str(node.op) == "and":
-                self.truth(node.lhs, down, up)
-                stays = self.choices.guards_stay or self._decided(node.rhs)
-                self.truth(node.rhs, down or stays, up)
-            case promql.BinaryExpr() if str(node.op) == "or":
-                sides = (node.lhs, node.rhs) if self.choices.alternative % 2 == 0 else (node.rhs, node.lhs)
-                self.truth(sides[0], down, up)
-            case promql.BinaryExpr() if str(node.op) == "unless":
-                self.truth(node.lhs, down, up)
-            case promql.BinaryExpr():  # arithmetic has a result while both sides have one
-                for side in (side for side in (node.lhs, node.rhs) if not is_constant(side)):
+            case "binary" if node.name == "and":
+                self.truth(node.left, down, up)
+                stays = self.choices.guards_stay or self._decided(node.right)
+                self.truth(node.right, down or stays, up)
+            case "binary" if node.name == "or":
+                self.truth(self._taken(node), down, up)
+            case "binary" if node.name == "unless":
+                self.truth(node.left, down, up)
+            case "binary":  # arithmetic has a result while both sides have one
+                for side in (side for side in node.children if not is_constant(side)):
                     self.truth(side, down, up)
-            case promql.Call():
+            case "call":
                 self._call_truth(node, down, up)
-            case promql.VectorSelector() | promql.MatrixSelector():
+            case "selector":
                 self._presence(node, down, up)
             case _:
                 raise CannotDerive("it has a result for every value of its series: it always fires")
 
-    def _call_truth(self, node: Any, down: bool, up: bool) -> None:
-        name = node.func.name
+    def _taken(self, node: Expr) -> Expr:
+        """The side of `or` that is to have the result."""
+        return node.children[self.choices.alternative % 2]
+
+    def _call_truth(self, node: Expr, down: bool, up: bool) -> None:
+        name = node.name
         if name in ("absent", "absent_over_time"):
-            self.truth(node.args[0], not down, not up)
+            self.truth(node.left, not down, not up)
             return
         if name in tree.CALENDAR or name == "time":
             raise CannotDerive(f"{name}() depends on the time of day, which no series can set")
         if name in ("changes", "resets", "rate", "irate", "increase", "delta", "idelta", "deriv"):
             self.invert(node, (1.0, 1.0))
             return
-        self.truth(tree.first_open(node.args), down, up)
+        self.truth(tree.first_open(node.children), down, up)
 
-    def _compare(self, node: Any, down: bool, up: bool) -> None:
+    def _compare(self, node: Expr, down: bool, up: bool) -> None:
         with self._for_now(clocked=self.clocked or tree.reads_clock(node, self.instants)):
-            left, right, op = node.lhs, node.rhs, str(node.op)
-            if pinned := self.pinned.get(node.prettify()):
+            left, right, op = node.left, node.right, node.name
+            if pinned := self.pinned and self.pinned.get(node.written):
                 self.invert(right if is_constant(left) else left, pinned)
                 return
             threshold = self.known(right)
@@ -145,81 +147,79 @@ class Solver:
 
     # -- values
 
-    def invert(self, node: Any, want: Pair) -> None:
+    def invert(self, node: Expr, want: Pair) -> None:
         """Decides series so that the node has these values at rest and during the fault."""
-        match node:
-            case promql.ParenExpr():
-                self.invert(node.expr, want)
-            case promql.UnaryExpr():
-                self.invert(node.expr, (-want[0], -want[1]))
-            case promql.VectorSelector():
+        match node.kind:
+            case "unary":
+                self.invert(node.left, (-want[0], -want[1]))
+            case "selector":
                 self._place(node, "value", want)
-            case promql.BinaryExpr() if str(node.op) in COMPARISONS:
+            case "binary" if node.name in COMPARISONS:
                 self._filtered(node, want)
-            case promql.BinaryExpr() if str(node.op) in ("and", "unless"):
-                self.invert(node.lhs, want)
-                if str(node.op) == "and" and not self._decided(node.rhs):
-                    self.truth(node.rhs, True, True)
-            case promql.BinaryExpr() if str(node.op) == "or":
-                self.invert(node.lhs if self.choices.alternative % 2 == 0 else node.rhs, want)
-            case promql.BinaryExpr():
+            case "binary" if node.name in ("and", "unless"):
+                self.invert(node.left, want)
+                if node.name == "and" and not self._decided(node.right):
+                    self.truth(node.right, True, True)
+            case "binary" if node.name == "or":
+                self.invert(self._taken(node), want)
+            case "binary":
                 self._arithmetic(node, want)
-            case promql.AggregateExpr():
+            case "aggregate":
                 self._aggregate(node, want)
-            case promql.Call():
+            case "call":
                 self.call(node, want)
-            case promql.NumberLiteral():
+            case "number":
                 return
             case _:
                 raise CannotDerive(f"no way is known to give '{promql_text(node)}' a value")
 
-    def _filtered(self, node: Any, want: Pair) -> None:
-        if is_bool(node):
+    def _filtered(self, node: Expr, want: Pair) -> None:
+        if node.returns_bool:
             self._compare(node, want[0] > 0, want[1] > 0)
             return
-        threshold = self.known(node.rhs)
+        threshold = self.known(node.right)
         if threshold is not None:
             passing = zip(want, threshold, strict=True)
-            if all(holds(str(node.op), value, bound) for value, bound in passing):
-                self.invert(node.lhs, want)
+            if all(holds(node.name, value, bound) for value, bound in passing):
+                self.invert(node.left, want)
                 return
         self._compare(node, True, True)
 
-    def _arithmetic(self, node: Any, want: Pair) -> None:
+    def _arithmetic(self, node: Expr, want: Pair) -> None:
         with self._for_now(clocked=self.clocked or tree.reads_clock(node, self.instants)):
-            left, right = self.known(node.lhs), self.known(node.rhs)
+            left, right = self.known(node.left), self.known(node.right)
             if left is None and right is None:
-                first = node.rhs if self.choices.denominator_first else node.lhs
+                first = node.right if self.choices.denominator_first else node.left
                 base = tree.base_for(first)
                 self.invert(first, (base, base))
-                left, right = self.known(node.lhs), self.known(node.rhs)
-            if right is not None and (left is None or is_constant(node.rhs)):
-                self.invert(node.lhs, each(operation(str(node.op), LEFT), want, right))
+                left, right = self.known(node.left), self.known(node.right)
+            if right is not None and (left is None or is_constant(node.right)):
+                self.invert(node.left, each(operation(node.name, LEFT), want, right))
             elif left is not None:
-                self.invert(node.rhs, each(operation(str(node.op), RIGHT), want, left))
+                self.invert(node.right, each(operation(node.name, RIGHT), want, left))
             else:
-                raise CannotDerive(f"neither side of '{node.op}' could be decided")
+                raise CannotDerive(f"neither side of '{node.name}' could be decided")
 
-    def _aggregate(self, node: Any, want: Pair) -> None:
-        op = str(node.op)
+    def _aggregate(self, node: Expr, want: Pair) -> None:
+        op = node.name
         if op in tree.COUNTS or op == "count_values":
-            self._count(node.expr, want)
+            self._count(node.left, want)
         elif op in ("stddev", "stdvar"):
             spread = want if op == "stddev" else each(lambda w, _: math.sqrt(max(w, 0.0)), want, want)
             middle = 10 * max(abs(spread[0]), abs(spread[1]), 1.0)
             for copy, sign in ((1, 1.0), (2, -1.0)):
                 with self._for_now(copy=copy):
-                    self.invert(node.expr, (middle + sign * spread[0], middle + sign * spread[1]))
+                    self.invert(node.left, (middle + sign * spread[0], middle + sign * spread[1]))
         elif op in tree.THROUGH:
-            if op == "sum" and tree.counts_matches(node.expr):
-                self._count(node.expr, want)
+            if op == "sum" and tree.counts_matches(node.left):
+                self._count(node.left, want)
                 return
             with self._for_now(summing=op == "sum"):
-                self.invert(node.expr, want)
+                self.invert(node.left, want)
         else:
             raise CannotDerive(f"no way is known to give {op}() a value")
 
-    def _count(self, node: Any, want: Pair) -> None:
+    def _count(self, node: Expr, want: Pair) -> None:
         numbers = tuple(math.ceil(w - 1e-9) for w in want)
         there = max((len(self.script.of(name)) for name in tree.metrics_below(node)), default=0)
         most = max(*numbers, there)
@@ -231,17 +231,16 @@ class Solver:
 
     # -- functions
 
-    def call(self, node: Any, want: Pair) -> None:
-        name, args = node.func.name, node.args
+    def call(self, node: Expr, want: Pair) -> None:
+        name, args = node.name, node.children
         if name in tree.SLOPES or name in ("increase", "delta", "idelta"):
             inner = args[0]
-            if not isinstance(inner, promql.MatrixSelector):
+            if inner.kind != "selector":
                 raise CannotDerive(f"{name}() of a subquery has no course that could be computed backwards")
             if name in tree.COUNTERS and min(want) < 0:
                 raise CannotDerive(f"{name}() of a counter is never below zero")
-            span = inner.range.total_seconds()
-            per = {"increase": span, "delta": span, "idelta": self.interval_s}.get(name, 1.0)
-            self._place(inner.vector_selector, "slope", (want[0] / per, want[1] / per))
+            per = {"increase": inner.range_s, "delta": inner.range_s, "idelta": self.interval_s}.get(name, 1.0)
+            self._place(inner, "slope", (want[0] / per, want[1] / per))
         elif name in ("changes", "resets"):
             self._place(tree.only_selector(args[0]), "toggle", (float(want[0] >= 1), float(want[1] >= 1)))
         elif name == "histogram_quantile":
@@ -251,7 +250,7 @@ class Solver:
         elif name in ("stddev_over_time", "stdvar_over_time"):
             self._place(tree.only_selector(args[0]), "toggle", (float(want[0] > 0), float(want[1] > 0)))
         elif name == "sum_over_time":
-            samples = max(1.0, tree.span_s(args[0]) / self.interval_s)
+            samples = max(1.0, args[0].range_s / self.interval_s)
             self._inner(args[0], (want[0] / samples, want[1] / samples))
         elif name in ("count_over_time", "present_over_time", "absent", "absent_over_time"):
             self._call_truth(node, want[0] > 0, want[1] > 0)
@@ -266,29 +265,23 @@ class Solver:
         else:
             raise CannotDerive(f"no way is known to give {name}() a value")
 
-    def _inner(self, node: Any, want: Pair) -> None:
-        match node:
-            case promql.MatrixSelector():
-                self._place(node.vector_selector, "value", want)
-            case promql.SubqueryExpr():
-                self.invert(node.expr, want)
-            case _:
-                self.invert(node, want)
+    def _inner(self, node: Expr, want: Pair) -> None:
+        self.invert(node.left if node.kind == "subquery" else node, want)
 
-    def _predict(self, node: Any, want: Pair) -> None:
-        horizon = self.known(node.args[1])
+    def _predict(self, node: Expr, want: Pair) -> None:
+        horizon = self.known(node.right)
         if horizon is None:
             raise CannotDerive("the horizon of predict_linear() is not a number")
-        selector = tree.only_selector(node.args[0])
+        selector = tree.only_selector(node.left)
         labels = self.labels_for(selector)
-        leaf = self.script.get(selector.name or "", labels)
+        leaf = self.script.get(selector.name, labels)
         if leaf is None or leaf.shape == "present":
             start = max(abs(want[0]), abs(want[1]), tree.BASE)
             leaf = self._put(selector, "value", (start if want[0] >= 0 else want[0], start))
         ahead = horizon[1]
         leaf.drift = 1.5 * (want[1] - leaf.levels[1]) / ahead if ahead else 0.0
 
-    def _histogram(self, node: Any, want: Pair, rank: Pair | None) -> None:
+    def _histogram(self, node: Expr, want: Pair, rank: Pair | None) -> None:
         """Everything in one bucket at rest, in another during the fault; with a `rank`, its quantile has exactly the
         value, in buckets that both share."""
         inner = tree.only_selector(node)
@@ -312,23 +305,22 @@ class Solver:
 
     # -- series
 
-    def _presence(self, node: Any, down: bool, up: bool) -> None:
-        selector = node.vector_selector if isinstance(node, promql.MatrixSelector) else node
+    def _presence(self, selector: Expr, down: bool, up: bool) -> None:
         if (record := self.record_of(selector)) is not None:
             self.through(record, selector, lambda inner: self.truth(inner, down, up))
         elif down or up:
             self._put(selector, "present", (float(down), float(up)))
 
-    def _place(self, selector: Any, shape: str, want: Pair) -> None:
+    def _place(self, selector: Expr, shape: str, want: Pair) -> None:
         record = self.record_of(selector)
         if record is not None and shape == "value":
             self.through(record, selector, lambda inner: self.invert(inner, want))
             return
-        if selector.offset:
+        if selector.lengths[2]:
             raise CannotDerive("a value in the past cannot be set apart from the present one")
         self._put(selector, shape, want)
 
-    def _put(self, selector: Any, shape: Any, want: Pair, more: Mapping[str, str] | None = None) -> Leaf:
+    def _put(self, selector: Expr, shape: Any, want: Pair, more: Mapping[str, str] | None = None) -> Leaf:
         labels = {**self.labels_for(selector), **(more or {})}
         name = metric_of(selector)
         if name in ("ALERTS", "ALERTS_FOR_STATE"):
@@ -348,7 +340,7 @@ class Solver:
             if other.summed and other.shape == leaf.shape and min(left) >= 0:
                 other.levels = left
 
-    def labels_for(self, selector: Any) -> dict[str, str]:
+    def labels_for(self, selector: Expr) -> dict[str, str]:
         """The labels of a series that the selector picks; raises CannotDerive where none satisfy its matchers."""
         wanted = dict(self.labels)
         if self.copy:
@@ -360,91 +352,87 @@ class Solver:
             raise CannotDerive(f"no labels satisfy all matchers of '{promql_text(selector)}'")
         return found
 
-    def record_of(self, selector: Any) -> Rule | None:
+    def record_of(self, selector: Expr) -> Rule | None:
         """The recording rule behind a selector, where such rules are followed."""
         if not self.choices.expand or self.depth > 8:
             return None
-        return self.records.get(selector.name or "")
+        return self.records.get(selector.name)
 
-    def through(self, record: Rule, selector: Any, go: Callable[[Any], None]) -> None:
+    def through(self, record: Rule, selector: Expr, go: Callable[[Expr], None]) -> None:
         """Goes on into a recording rule's expression; raises CannotDerive where its own labels are not asked for."""
         kept = [m for m in matchers_of(selector) if m.label not in record.labels]
         fixed = [m for m in matchers_of(selector) if m.label in record.labels]
         if not matches_all(fixed, record.labels):
             raise CannotDerive(f"the recording rule {record.record} has other labels than are asked for")
         with self._for_now(extra=(*self.extra, *kept), depth=self.depth + 1):
-            go(promql.parse(record.expr))
+            go(expression(record.expr))
 
     # -- values that are decided already
 
-    def _decided(self, node: Any) -> bool:
+    def _decided(self, node: Expr) -> bool:
         """Whether every series below the node has been decided."""
         return self.known(node) is not None and not is_constant(node)
 
-    def _clock_only(self, node: Any) -> bool:
+    def _clock_only(self, node: Expr) -> bool:
         """Whether the node reads time stamps that were decided as distances from now."""
-        leaves = [self.script.get(metric_of(one), self.labels_for(one)) for one in tree.selectors_below(node)]
+        leaves = [self.script.get(metric_of(one), self.labels_for(one)) for one in selectors(node)]
         return bool(leaves) and all(leaf is not None and leaf.clock for leaf in leaves)
 
-    def known(self, node: Any) -> Pair | None:
+    def known(self, node: Expr) -> Pair | None:
         """The node's values, where its series are decided or it has none; None where it still is open."""
-        match node:
-            case promql.NumberLiteral():
-                return (node.val, node.val)
-            case promql.ParenExpr():
-                return self.known(node.expr)
-            case promql.UnaryExpr():
-                inner = self.known(node.expr)
+        match node.kind:
+            case "number":
+                return (node.value, node.value)
+            case "unary":
+                inner = self.known(node.left)
                 return inner and (-inner[0], -inner[1])
-            case promql.BinaryExpr() if str(node.op) in ("and", "unless") or str(node.op) in COMPARISONS:
-                return None if is_bool(node) else self.known(node.lhs)
-            case promql.BinaryExpr():
-                left, right = self.known(node.lhs), self.known(node.rhs)
-                return None if left is None or right is None else each(operation(str(node.op)), left, right)
-            case promql.AggregateExpr() if str(node.op) in tree.THROUGH:
+            case "binary" if node.name in ("and", "unless") or node.name in COMPARISONS:
+                return None if node.returns_bool else self.known(node.left)
+            case "binary":
+                left, right = self.known(node.left), self.known(node.right)
+                return None if left is None or right is None else each(operation(node.name), left, right)
+            case "aggregate" if node.name in tree.THROUGH:
                 return self._known_sum(node)
-            case promql.AggregateExpr() if str(node.op) in tree.COUNTS:
-                metrics = tree.metrics_below(node.expr)
-                leaves = [leaf for name in metrics for leaf in self.script.of(name)]
-                plain = isinstance(node.expr, promql.VectorSelector)
+            case "aggregate" if node.name in tree.COUNTS:
+                leaves = [leaf for name in tree.metrics_below(node.left) for leaf in self.script.of(name)]
+                plain = node.left.kind == "selector"
                 return (float(len(leaves)), float(len(leaves))) if leaves and plain else None
-            case promql.Call():
+            case "call":
                 return self._known_call(node)
-            case promql.VectorSelector():
+            case "selector":
                 return self._known_leaf(node, "value")
         return None
 
-    def _known_sum(self, node: Any) -> Pair | None:
-        inner = self.known(node.expr)
-        if inner is None or str(node.op) != "sum":
+    def _known_sum(self, node: Expr) -> Pair | None:
+        inner = self.known(node.left)
+        if inner is None or node.name != "sum":
             return inner
-        selectors = tree.selectors_below(node.expr)
-        if len(selectors) != 1:
+        read = list(selectors(node.left))
+        if len(read) != 1:
             return inner
-        matchers = matchers_of(selectors[0])
-        leaves = [leaf for leaf in self.script.of(metric_of(selectors[0])) if matches_all(matchers, leaf.labels)]
-        factor = self._known_leaf(selectors[0], leaves[0].shape) if leaves else None
+        matchers = matchers_of(read[0])
+        leaves = [leaf for leaf in self.script.of(metric_of(read[0])) if matches_all(matchers, leaf.labels)]
+        factor = self._known_leaf(read[0], leaves[0].shape) if leaves else None
         if factor is None or not all(factor):
             return inner
         total = (sum(leaf.levels[0] for leaf in leaves), sum(leaf.levels[1] for leaf in leaves))
         return (inner[0] / factor[0] * total[0], inner[1] / factor[1] * total[1])
 
-    def _known_call(self, node: Any) -> Pair | None:
-        name, args = node.func.name, node.args
+    def _known_call(self, node: Expr) -> Pair | None:
+        name, args = node.name, node.children
         if name == "time":
             return (0.0, 0.0)
         if name in tree.SLOPES or name == "increase":
-            if not isinstance(args[0], promql.MatrixSelector):
+            if args[0].kind != "selector":
                 return None
-            found = self._known_leaf(args[0].vector_selector, "slope")
-            per = args[0].range.total_seconds() if name == "increase" else 1.0
+            found = self._known_leaf(args[0], "slope")
+            per = args[0].range_s if name == "increase" else 1.0
             return found and (found[0] * per, found[1] * per)
         if name in tree.LIKE_INNER:
-            inner = next((a for a in args if not is_constant(a)), args[0])
-            return self.known(inner.vector_selector if isinstance(inner, promql.MatrixSelector) else inner)
+            return self.known(next((a for a in args if not is_constant(a)), args[0]))
         return None
 
-    def _known_leaf(self, selector: Any, shape: str) -> Pair | None:
+    def _known_leaf(self, selector: Expr, shape: str) -> Pair | None:
         if (record := self.record_of(selector)) is not None and shape == "value":
             found: list[Pair | None] = []
             self.through(record, selector, lambda inner: found.append(self.known(inner)))
@@ -452,7 +440,7 @@ class Solver:
         leaf = self.script.get(metric_of(selector), self.labels_for(selector))
         if leaf is None or leaf.shape != shape:
             return None
-        return (leaf.levels[0], leaf.levels[0]) if selector.offset else leaf.levels
+        return (leaf.levels[0], leaf.levels[0]) if selector.lengths[2] else leaf.levels
 
 
 def _share_below(value: float, first: float, last: float, rank: float) -> float:

@@ -1,4 +1,4 @@
-"""Looking at PromQL syntax trees: operands, selectors, what a node is made of; and labels that a selector must find.
+"""Questions about an expression's nodes: the metrics, calls, ranges below them; and labels that a selector must find.
 
 Such labels have a value for each matcher, and a mark of its own for the rest, which tells the series of one rule from
 those of every other that reads the same metric.
@@ -14,9 +14,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-import promql_parser as promql
-
-from chaoskit.alerting.expression import matchers_written
+from chaoskit.alerting.expression import Expr, expression, selectors, walk
 from chaoskit.alerting.model import Matcher
 from chaoskit.alerting.promql_meaning import names_an_instant
 from chaoskit.alerting.promql_syntax import COMPARISONS
@@ -43,21 +41,21 @@ CALENDAR = frozenset(["hour", "minute", "month", "year", "day_of_week", "day_of_
 BASE, _FEW = 100.0, 4.0
 
 
-def matchers_of(selector: Any) -> tuple[Matcher, ...]:
+def matchers_of(selector: Expr) -> tuple[Matcher, ...]:
     """The matchers of a selector, without its name."""
-    return tuple(each for each in matchers_written(selector) if each.label != "__name__")
+    return tuple(each for each in selector.matchers if each.label != "__name__")
 
 
-def promql_text(node: Any) -> str:
+def promql_text(node: Expr) -> str:
     """The node as text, on one line and not too long."""
-    text = " ".join(str(node.prettify()).split())
+    text = " ".join(node.written.split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def metric_of(selector: Any) -> str:
+def metric_of(selector: Expr) -> str:
     if selector.name:
-        return str(selector.name)
-    for matcher in matchers_written(selector):
+        return selector.name
+    for matcher in selector.matchers:
         if matcher.label == "__name__":
             values = label_values([matcher], {}, "any")
             if values and values.get("__name__"):
@@ -65,49 +63,22 @@ def metric_of(selector: Any) -> str:
     raise CannotDerive("a selector names no metric")
 
 
-def children(node: Any) -> tuple[Any, ...]:
-    """The operands of a node."""
-    match node:
-        case promql.BinaryExpr():
-            return (node.lhs, node.rhs)
-        case promql.Call():
-            return tuple(node.args)
-        case promql.AggregateExpr():
-            return (node.expr,) if node.param is None else (node.expr, node.param)
-        case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
-            return (node.expr,)
-        case promql.MatrixSelector():
-            return (node.vector_selector,)
-    return ()
+def metrics_below(node: Expr) -> list[str]:
+    return list(dict.fromkeys(map(metric_of, selectors(node))))
 
 
-def below(node: Any) -> Iterator[Any]:
-    """The node and all that is below it, each before its operands."""
-    yield node
-    for child in children(node):
-        yield from below(child)
-
-
-def selectors_below(node: Any) -> list[Any]:
-    return [one for one in below(node) if isinstance(one, promql.VectorSelector)]
-
-
-def metrics_below(node: Any) -> list[str]:
-    return list(dict.fromkeys(metric_of(selector) for selector in selectors_below(node)))
-
-
-def only_selector(node: Any) -> Any:
-    found = selectors_below(node)
+def only_selector(node: Expr) -> Expr:
+    found = list(selectors(node))
     if len(found) != 1:
         raise CannotDerive(f"'{promql_text(node)}' reads {len(found)} series where one can be scripted")
     return found[0]
 
 
-def is_constant(node: Any) -> bool:
-    return not selectors_below(node)
+def is_constant(node: Expr) -> bool:
+    return next(selectors(node), None) is None
 
 
-def first_open(arguments: Sequence[Any]) -> Any:
+def first_open(arguments: Sequence[Expr]) -> Expr:
     """The first argument that reads a series; raises CannotDerive where they all are constants."""
     found = next((each for each in arguments if not is_constant(each)), None)
     if found is None:
@@ -115,70 +86,57 @@ def first_open(arguments: Sequence[Any]) -> Any:
     return found
 
 
-def reads_clock(node: Any, instants: Collection[str] = ()) -> bool:
+def reads_clock(node: Expr, instants: Collection[str] = ()) -> bool:
     """Whether a node measures distances on the clock: by `time()`, or between time stamps (`instants` too)."""
-    differences = [one for one in below(node) if isinstance(one, promql.BinaryExpr) and str(one.op) == "-"]
-    names = {str(each.name or "") for one in differences for each in selectors_below(one)}
+    differences = [one for one in walk(node) if one.kind == "binary" and one.name == "-"]
+    names = {each.name for one in differences for each in selectors(one)}
     return calls(node, {"time"}) or any(name in instants or names_an_instant(name) for name in names)
 
 
-def calls(node: Any, names: Collection[str]) -> bool:
-    return any(isinstance(one, promql.Call) and one.func.name in names for one in below(node))
+def calls(node: Expr, names: Collection[str]) -> bool:
+    return any(one.kind == "call" and one.name in names for one in walk(node))
 
 
-def counts_matches(node: Any) -> bool:
+def counts_matches(node: Expr) -> bool:
     """Whether a sum over the node counts how often a condition holds."""
-    while isinstance(node, promql.ParenExpr):
-        node = node.expr
-    return isinstance(node, promql.BinaryExpr) and str(node.op) in COMPARISONS and is_bool(node)
+    return node.kind == "binary" and node.name in COMPARISONS and node.returns_bool
 
 
-def base_for(node: Any) -> float:
-    counting = any(isinstance(one, promql.AggregateExpr) and str(one.op) in COUNTS for one in below(node))
-    return _FEW if counting else BASE
+def base_for(node: Expr) -> float:
+    return _FEW if any(one.kind == "aggregate" and one.name in COUNTS for one in walk(node)) else BASE
 
 
-def is_bool(node: Any) -> bool:
-    return bool(node.modifier and node.modifier.return_bool)
-
-
-def grouped_by(node: Any) -> set[str]:
+def grouped_by(node: Expr) -> set[str]:
     """The labels that aggregations keep, and those that such labels are made of."""
     found: set[str] = set()
-    for one in below(node):
-        if isinstance(one, promql.AggregateExpr) and one.modifier and "by" in str(one.modifier.type).lower():
-            labels = set(one.modifier.labels)
-            made = [sources for label, sources in _made(one.expr) if label in labels]
-            found |= labels.union(*made)
+    for one in walk(node):
+        if one.mode == "by":
+            found |= one.labels.union(*(sources for label, sources in _made(one.left) if label in one.labels))
     return found
 
 
-def _made(node: Any) -> Iterator[tuple[str, list[str]]]:
+def _made(node: Expr) -> Iterator[tuple[str, list[str]]]:
     """The labels that label_replace and label_join make below a node, each with those that they read."""
-    for one in below(node):
-        if isinstance(one, promql.Call) and one.func.name in ("label_replace", "label_join"):
-            texts = [each.val for each in one.args if isinstance(each, promql.StringLiteral)]
-            yield from [(texts[0], texts[2:3] if one.func.name == "label_replace" else texts[2:])] if texts else []
+    for one in walk(node):
+        if one.kind == "call" and one.name in ("label_replace", "label_join"):
+            texts = [each.text for each in one.children if each.kind == "string"]
+            yield from [(texts[0], texts[2:3] if one.name == "label_replace" else texts[2:])] if texts else []
 
 
-def longest_range_s(node: Any) -> float:
+def longest_range_s(node: Expr) -> float:
     """The longest range of samples that a node reads at once; a subquery without a step holds each of them twice."""
-    spans = [2 * span_s(o) for o in below(node) if isinstance(o, promql.SubqueryExpr) and o.step is None]
+    spans = [2 * one.range_s for one in walk(node) if one.kind == "subquery" and one.lengths[1] is None]
     return max([*_ranges_s(node), *spans], default=0.0)
 
 
 @lru_cache(maxsize=4096)
 def shortest_range_s(expr: str) -> float:
     """The shortest range of samples that an expression reads; 0 where it reads none."""
-    return min(_ranges_s(promql.parse(expr)), default=0.0)
+    return min(_ranges_s(expression(expr)), default=0.0)
 
 
-def _ranges_s(node: Any) -> list[float]:
-    return [span_s(one) for one in below(node) if isinstance(one, promql.MatrixSelector)]
-
-
-def span_s(node: Any) -> float:
-    return float(node.range.total_seconds())
+def _ranges_s(node: Expr) -> list[float]:
+    return [one.range_s for one in selectors(node) if one.lengths[0] is not None]
 
 
 _TRIED = 40

@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import promql_parser as promql
-
+from chaoskit.alerting.expression import expression
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows_expression import range_of
@@ -98,7 +97,7 @@ class Chooser:
         if not test.series:
             return [], replace(row, reason="it has no input_series")
         loaded = self._loaded(rules)
-        if any(calls(promql.parse(rule.expr), CALENDAR) for rule in loaded):
+        if any(calls(expression(rule.expr), CALENDAR) for rule in loaded):
             why = "its rules ask for the time of day, which promtool sets to 1970 and a rehearsal does not set"
             return [], replace(row, reason=why)
         name = f"{Path(test.place.file).stem}-{number:03d}"
@@ -193,7 +192,7 @@ class _Trial:
         self, rules: list[Rule], at_s: float, said: list[str]
     ) -> Iterator[tuple[list[Rule], Way, dict[str, tuple[Labels, ...]], bool]]:
         """For groups of rules that disturb each other in nothing, a way that promtool confirms; whether it is hasty."""
-        by_clock = any(calls(promql.parse(rule.expr), {"time"}) for rule in self.loaded)
+        by_clock = any(calls(expression(rule.expr), {"time"}) for rule in self.loaded)
         tried = [way for way in ways(self.test, at_s, by_clock) if self._scale(rules, at_s - way.begins_s)]
         if not tried:
             said.append(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import promql_parser as promql
 import yaml
 
+from chaoskit.alerting.expression import expression, selectors
 from chaoskit.alerting.model import Rule
 from chaoskit.faults.series import ENDLESS, Scripted, Segment, Series, Values, identity, stretch
-from chaoskit.rehearse.tree import label_values, matchers_of, selectors_below
+from chaoskit.rehearse.tree import label_values, matchers_of
 from chaoskit.units import format_duration
 
 STEP = "script"
@@ -29,7 +29,7 @@ def scenario_of(
 def stub_for(rule: Rule, mark: str) -> str:
     """A scenario to fill in, for a rule whose series could not be derived: `values` and `rest` are left open."""
     series: dict[str, None] = {}
-    for selector in selectors_below(promql.parse(rule.expr)):
+    for selector in selectors(expression(rule.expr)):
         labels = label_values(matchers_of(selector), {"instance": mark, "job": mark}, mark) or {}
         series[identity(selector.name or "METRIC", labels)] = None
     open_ones = [{"series": one, "values": "FILL-IN", "rest": "FILL-IN"} for one in series]

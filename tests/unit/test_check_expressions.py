@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.alerting.expression import expression
+from chaoskit.alerting.expression import expression, walk
 from chaoskit.alerting.labels import labels_of
+from chaoskit.alerting.rules import why_unread
 from chaoskit.check.metrics import read_metrics
 from chaoskit.check.ranges import interval_of
 from chaoskit.errors import BadInput
@@ -65,6 +66,30 @@ def test_labels_that_results_can_carry_and_that_they_cannot(text: str, there: st
 def test_the_interval_holds_every_value(text: str, lo: float, hi: float) -> None:
     found = interval_of(expression(text))
     assert (found.lo, found.hi) == (lo, hi)
+
+
+@pytest.mark.parametrize("times", [300, 20_000])
+@pytest.mark.parametrize("nested", ["({})", "abs({})", "x or {}", "-{}"])
+def test_an_expression_that_is_nested_too_deeply_is_refused(nested: str, times: int) -> None:
+    """20,000 brackets brought the parser, and the whole process with it, down."""
+    begin, end = nested.split("{}")
+    why, _ = why_unread(f"{begin * times}y{end * times}")
+    assert why.startswith("it is nested more than 200 deep" if times < 1000 else "it has more than 2000 operators")
+
+
+def test_an_expression_that_is_as_deep_as_may_be_is_followed() -> None:
+    assert labels_of(expression("abs(" * 199 + "sum by (job) (x)" + ")" * 199)).may_have("job")
+
+
+def test_a_construct_is_written_as_the_parser_prints_it_and_reads_as_the_same() -> None:
+    """The parser's plain text of a node is another expression: it loses the colon of [1h:], and \\\\ of a string."""
+    text = 'avg_over_time(rate(a{b=~"c\\\\.d"}[5m])[1h:]) > (2 * sum(x))'
+    root = expression(text)
+    assert [each.written for each in (root.left, root.right)] == [
+        'avg_over_time(rate(a{b=~"c\\\\.d"}[5m])[1h:])',
+        "(2 * sum(x))",
+    ]
+    assert all(expression(each.written) == each for each in walk(root))
 
 
 def test_a_list_of_metrics_and_a_saved_metrics_page_are_both_understood() -> None:

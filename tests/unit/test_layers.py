@@ -213,6 +213,13 @@ def test_there_is_one_runner() -> None:
     assert derived_from("class Stage(runner.Runner): ...\nclass Other(Base): ...", one) == ["Stage"]
 
 
+def test_one_module_asks_the_promql_parser() -> None:
+    """One tree: every question about an expression is asked of the nodes that alerting/expression.py makes."""
+    named = [path for path in MODULES if "promql_parser" in path.read_text()]
+    asking = [str(path.relative_to(ROOT)) for path in named if "promql_parser" in outside(path.read_text())]
+    assert asking == ["alerting/expression.py"]
+
+
 def test_only_commands_import_the_console_and_only_its_mirror_imports_locust() -> None:
     """A web server's parts are long to import, and Locust patches its whole process."""
     importing = {part_of(path) for path in MODULES if "console" in imported(path)}

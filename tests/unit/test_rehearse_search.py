@@ -146,4 +146,4 @@ def test_comparisons_and_alternatives_are_no_mismatch() -> None:
     assert matching.queries("a > b") == {}
     assert matching.queries("a or b unless c") == {}
     assert matching.queries("a * 2 > 1") == {}
-    assert matching.queries("a and b") == {"left0": "a{}", "right0": "b{}", "whole0": "a{} and  b{}"}
+    assert matching.queries("a and b") == {"left0": "a", "right0": "b", "whole0": "a and b"}
