@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -70,12 +70,13 @@ class Expr:
     def right(self) -> Expr:
         return self.children[1]
 
-    @property
-    def written(self) -> str:
-        """The construct as the parser prints it, with parentheses that stand around it; long ones on several lines."""
+    def written(self, parentheses: bool = False) -> str:
+        """The construct as the parser prints it, long ones on several lines; with those `parentheses` around it."""
         text, number = self.source
         nodes: list[Any] = []
         _converted(_parsed(text), text, nodes)
+        while parentheses and number and isinstance(nodes[number - 1], promql.ParenExpr):
+            number -= 1
         return str(nodes[number].prettify())
 
     def filters(self) -> bool:
@@ -123,13 +124,12 @@ def _converted(node: Any, text: str, nodes: list[Any], parentheses: bool = False
     if depth > _DEEPEST:
         raise ValueError(f"it is nested more than {_DEEPEST} deep, which chaoskit does not follow")
     each = partial(_converted, text=text, nodes=nodes, parentheses=parentheses, depth=depth + 1)
-    source = text, len(nodes)
-    make = partial(Expr, source=source)
+    make = partial(Expr, source=(text, len(nodes)))
     nodes.append(node)
     match node:
         case promql.ParenExpr():
             inner = each(node.expr)
-            return make("parentheses", children=(inner,)) if parentheses else replace(inner, source=source)
+            return make("parentheses", children=(inner,)) if parentheses else inner
         case promql.NumberLiteral():
             return make("number", value=node.val, text=repr(float(node.val)))
         case promql.StringLiteral():

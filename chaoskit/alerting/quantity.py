@@ -35,5 +35,5 @@ def quantity_of(expr: str) -> Quantity | None:
         mirrored = MIRRORED.get(node.name, node.name)
         for measured, bound, op in ((node.left, node.right, node.name), (node.right, node.left, mirrored)):
             if bound.kind == "number" and measured.kind != "number":
-                return Quantity(measured.written, op, bound.value)
+                return Quantity(measured.written(parentheses=True), op, bound.value)
     return None

@@ -7,15 +7,16 @@ at their first use.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import TypeVar
 
 from chaoskit.alerting.alert import Alert, Answer, alert_of
 from chaoskit.alerting.inhibition import conditions
 from chaoskit.alerting.labels import through_records
-from chaoskit.alerting.model import AlertConfig, InhibitRule, Route
+from chaoskit.alerting.model import AlertConfig, InhibitRule, PromisedAlert, PromisedNotice, Route
 from chaoskit.alerting.prometheus_shown import Shown
 from chaoskit.check.coverage import KINDS, Key, Part, parts, proven
 from chaoskit.check.findings import Violation
@@ -27,6 +28,7 @@ from chaoskit.errors import Place
 from chaoskit.scenario.model import Expectation, Profile, Scenario
 from chaoskit.yaml_source import nearest
 
+P = TypeVar("P", PromisedNotice, PromisedAlert)
 _MOST_COMPARISONS = 50_000
 """Finding the nearest of n names costs n comparisons of some ten microseconds each."""
 
@@ -79,6 +81,10 @@ class LintContext:
         for alert in self.alerts:
             found.setdefault(alert.name, []).append(alert)
         return {name: tuple(alerts) for name, alerts in found.items()}
+
+    def of_name(self, promised: Iterable[P]) -> Iterator[tuple[P, Alert]]:
+        """Each part of the promise that is about an alert, with each rule of its name."""
+        return ((each, alert) for each in promised for alert in self.by_name.get(each.alert, ()))
 
     @cached_property
     def shown(self) -> Shown:

@@ -137,7 +137,7 @@ def _side(node: Expr, records: Mapping[str, Expr]) -> Side | None:
     for quantity, bound, sign in ((left, right, op), (right, left, MIRRORED.get(op, op))):
         if is_constant(bound) and not is_constant(quantity) and (known := numbers.known(bound)) is not None:
             exact = not any(_is_continuous(one) for one in _spelled_out(quantity, records))
-            return Side(node.written, quantity.written, sign, float(known[0]), exact)
+            return Side(node.written(), quantity.written(parentheses=True), sign, float(known[0]), exact)
     return None
 
 

@@ -37,7 +37,7 @@ def queries(expr: str) -> dict[str, str]:
     """Both sides of each match and the whole, as they are to be asked for, by the word of the answer."""
     found: dict[str, str] = {}
     for number, node in enumerate(_never_matching(expr)):
-        sides = node.left.written, node.right.written, node.written
+        sides = node.left.written(), node.right.written(), node.written()
         found |= dict(zip((f"left{number}", f"right{number}", f"whole{number}"), sides, strict=True))
     return found
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from chaoskit.alerting.expression import Expr, expression, selectors
 from chaoskit.alerting.model import Matcher, Rule
+from chaoskit.alerting.promql_meaning import CALENDAR, COUNTING_AGGREGATIONS, PER_SECOND
 from chaoskit.alerting.promql_syntax import COMPARISONS, MIRRORED
 from chaoskit.alerting.routing import matches_all
 from chaoskit.rehearse import tree
@@ -103,7 +104,7 @@ class Solver:
         if name in ("absent", "absent_over_time"):
             self.truth(node.left, not down, not up)
             return
-        if name in tree.CALENDAR or name == "time":
+        if name in CALENDAR or name == "time":
             raise CannotDerive(f"{name}() depends on the time of day, which no series can set")
         if name in ("changes", "resets", "rate", "irate", "increase", "delta", "idelta", "deriv"):
             self.invert(node, (1.0, 1.0))
@@ -113,7 +114,7 @@ class Solver:
     def _compare(self, node: Expr, down: bool, up: bool) -> None:
         with self._for_now(clocked=self.clocked or tree.reads_clock(node, self.instants)):
             left, right, op = node.left, node.right, node.name
-            if pinned := self.pinned and self.pinned.get(node.written):
+            if pinned := self.pinned and self.pinned.get(node.written()):
                 self.invert(right if is_constant(left) else left, pinned)
                 return
             threshold = self.known(right)
@@ -202,7 +203,7 @@ class Solver:
 
     def _aggregate(self, node: Expr, want: Pair) -> None:
         op = node.name
-        if op in tree.COUNTS or op == "count_values":
+        if op in COUNTING_AGGREGATIONS or op == "count_values":
             self._count(node.left, want)
         elif op in ("stddev", "stdvar"):
             spread = want if op == "stddev" else each(lambda w, _: math.sqrt(max(w, 0.0)), want, want)
@@ -233,7 +234,7 @@ class Solver:
 
     def call(self, node: Expr, want: Pair) -> None:
         name, args = node.name, node.children
-        if name in tree.SLOPES or name in ("increase", "delta", "idelta"):
+        if name in PER_SECOND or name in ("increase", "delta", "idelta"):
             inner = args[0]
             if inner.kind != "selector":
                 raise CannotDerive(f"{name}() of a subquery has no course that could be computed backwards")
@@ -260,7 +261,7 @@ class Solver:
             self.invert(args[0], each(lambda w, _: FUNCTIONS[name](w), want, want))
         elif name == "timestamp":
             raise CannotDerive("timestamp() is the instant of a sample, which a scrape sets and no value can")
-        elif name in tree.CALENDAR:
+        elif name in CALENDAR:
             raise CannotDerive(f"{name}() depends on the time of day, which no series can set")
         else:
             raise CannotDerive(f"no way is known to give {name}() a value")
@@ -298,7 +299,7 @@ class Solver:
             first, last = low / 2, high * (1 + 1 / rank[1])
             edges = (first, last, math.inf)
             down, up = ((max(0.0, _share_below(w, first, last, rank[1])), 1.0, 1.0) for w in (want[0] or low, want[1]))
-        shape = "slope" if tree.calls(node, tree.SLOPES | {"increase"}) else "value"
+        shape = "slope" if tree.calls(node, PER_SECOND | {"increase"}) else "value"
         for edge, at_rest, during in zip(edges, down, up, strict=True):
             le = "+Inf" if math.isinf(edge) else f"{edge:.9g}"
             self._put(inner, shape, (tree.BASE * at_rest, tree.BASE * during), {"le": le})
@@ -393,7 +394,7 @@ class Solver:
                 return None if left is None or right is None else each(operation(node.name), left, right)
             case "aggregate" if node.name in tree.THROUGH:
                 return self._known_sum(node)
-            case "aggregate" if node.name in tree.COUNTS:
+            case "aggregate" if node.name in COUNTING_AGGREGATIONS:
                 leaves = [leaf for name in tree.metrics_below(node.left) for leaf in self.script.of(name)]
                 plain = node.left.kind == "selector"
                 return (float(len(leaves)), float(len(leaves))) if leaves and plain else None
@@ -422,7 +423,7 @@ class Solver:
         name, args = node.name, node.children
         if name == "time":
             return (0.0, 0.0)
-        if name in tree.SLOPES or name == "increase":
+        if name in PER_SECOND or name == "increase":
             if args[0].kind != "selector":
                 return None
             found = self._known_leaf(args[0], "slope")

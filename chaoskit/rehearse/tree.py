@@ -16,12 +16,11 @@ from typing import Any
 
 from chaoskit.alerting.expression import Expr, expression, selectors, walk
 from chaoskit.alerting.model import Matcher
-from chaoskit.alerting.promql_meaning import names_an_instant
+from chaoskit.alerting.promql_meaning import COUNTING_AGGREGATIONS, names_an_instant
 from chaoskit.alerting.promql_syntax import COMPARISONS
 from chaoskit.alerting.routing import matches
 from chaoskit.rehearse.script import CannotDerive
 
-COUNTS = frozenset({"count", "group"})
 THROUGH = frozenset({"sum", "avg", "min", "max", "topk", "bottomk", "quantile", "limitk"})
 """Aggregations that give a lone series its own value back."""
 
@@ -34,10 +33,8 @@ LIKE_INNER = frozenset(
 )
 """Functions that give a steady value back, or one close to it."""
 
-SLOPES = frozenset({"rate", "irate", "deriv"})
 COUNTERS = frozenset({"rate", "irate", "increase"})
 """Functions of what only grows."""
-CALENDAR = frozenset(["hour", "minute", "month", "year", "day_of_week", "day_of_month", "day_of_year", "days_in_month"])
 BASE, _FEW = 100.0, 4.0
 
 
@@ -48,7 +45,7 @@ def matchers_of(selector: Expr) -> tuple[Matcher, ...]:
 
 def promql_text(node: Expr) -> str:
     """The node as text, on one line and not too long."""
-    text = " ".join(node.written.split())
+    text = " ".join(node.written().split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -103,7 +100,8 @@ def counts_matches(node: Expr) -> bool:
 
 
 def base_for(node: Expr) -> float:
-    return _FEW if any(one.kind == "aggregate" and one.name in COUNTS for one in walk(node)) else BASE
+    counting = any(one.kind == "aggregate" and one.name in COUNTING_AGGREGATIONS for one in walk(node))
+    return _FEW if counting else BASE
 
 
 def grouped_by(node: Expr) -> set[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.promql_meaning import CALENDAR
 from chaoskit.alerting.routing import alert_labels, match_routes, receivers_of
 from chaoskit.alerting.windows_expression import range_of
 from chaoskit.errors import EquipmentError
@@ -28,7 +29,7 @@ from chaoskit.rehearse.drill import Given
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.perform import with_rules
 from chaoskit.rehearse.promtool import answered, asking, dumped, results_of, run_tests
-from chaoskit.rehearse.tree import CALENDAR, calls
+from chaoskit.rehearse.tree import calls
 from chaoskit.rehearse.unit_tests import GivenTest, GroupRow, UnitTest, Way, ways
 from chaoskit.rehearse.waves import SCALES, muted_by, scale_for_length
 from chaoskit.rehearse.written import STEP, described, scenario_of

@@ -83,13 +83,12 @@ def test_an_expression_that_is_as_deep_as_may_be_is_followed() -> None:
 
 def test_a_construct_is_written_as_the_parser_prints_it_and_reads_as_the_same() -> None:
     """The parser's plain text of a node is another expression: it loses the colon of [1h:], and \\\\ of a string."""
-    text = 'avg_over_time(rate(a{b=~"c\\\\.d"}[5m])[1h:]) > (2 * sum(x))'
+    text = 'avg_over_time(rate(a{b=~"c\\\\.d"}[5m])[1h:]) > ((2 * sum(x)))'
     root = expression(text)
-    assert [each.written for each in (root.left, root.right)] == [
-        'avg_over_time(rate(a{b=~"c\\\\.d"}[5m])[1h:])',
-        "(2 * sum(x))",
-    ]
-    assert all(expression(each.written) == each for each in walk(root))
+    left, right = root.children
+    assert left.written() == 'avg_over_time(rate(a{b=~"c\\\\.d"}[5m])[1h:])'
+    assert (right.written(), right.written(parentheses=True)) == ("2 * sum(x)", "((2 * sum(x)))")
+    assert all(expression(each.written()) == each for each in walk(root))
 
 
 def test_a_list_of_metrics_and_a_saved_metrics_page_are_both_understood() -> None:

@@ -7,6 +7,7 @@ there is found as Alertmanager would find it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.config_secrets import shown_address
@@ -23,16 +24,9 @@ ROUTED = ("promise", "rules", "alertmanager")
 """The parts that name the routes by which an alert comes to a promised receiver."""
 
 
-def _rows(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert]]:
-    """Each promised notice with each rule of its name."""
-    for notice in context.config.promise.notices.values():
-        for alert in context.by_name.get(notice.alert, ()):
-            yield notice, alert
-
-
 def _routed(context: LintContext) -> Iterator[tuple[PromisedNotice, Alert, tuple[Route, ...]]]:
     """Promised notices with their alert and its routes to the receiver: the certain ones, else the possible ones."""
-    for notice, alert in _rows(context):
+    for notice, alert in context.of_name(context.config.promise.notices.values()):
         to_it = [each for each in context.reached(alert) if each.route.receiver == notice.receiver]
         certain = tuple(each.route for each in to_it if each.certain)
         yield notice, alert, certain or tuple(each.route for each in to_it)
@@ -120,7 +114,7 @@ def promised_for(context: LintContext) -> Iterator[Violation]:
     The alert fires earlier or later than people were told.
     """
     said: set[tuple[int, float]] = set()
-    for notice, alert in _rows(context):
+    for notice, alert in context.of_name(context.config.promise.notices.values()):
         rule = alert.rule
         key = (id(rule), notice.for_s)
         if up(rule.for_s, rule.interval_s) != up(notice.for_s, rule.interval_s) and key not in said:
@@ -133,31 +127,33 @@ def promised_for(context: LintContext) -> Iterator[Violation]:
             yield Violation(notice.place, message, "change the rule or the promise")
 
 
-@lint("promise-group-wait", Severity.ERROR, "promise", ROUTED)
-def group_wait(context: LintContext) -> Iterator[Violation]:
-    """The group_wait of the route to a receiver is not the promised one.
-
-    The first notice comes earlier or later than people were told.
-    """
-    yield from _differs(context, "group_wait", "group_wait_s")
-
-
-@lint("promise-repeat", Severity.ERROR, "promise", ROUTED)
-def repeat(context: LintContext) -> Iterator[Violation]:
-    """The repeat_interval of the route to a receiver is not the promised one.
-
-    People hear of an open problem more often, or less often, than they were told.
-    """
-    yield from _differs(context, "repeat_interval", "repeat_s")
+def _differs(key: str, promised: str, context: LintContext) -> Iterator[Violation]:
+    for notice, _, routes in _routed(context):
+        wanted = getattr(notice, promised)
+        found = {getattr(route, f"{key}_s"): route for route in reversed(routes)}
+        if found and wanted is not None and wanted not in found:
+            seconds, route = next(reversed(found.items()))
+            place = context.at_route(route, key)
+            message = (
+                f"{notice.alert} is promised to {notice.receiver} with {key} {format_duration(wanted)}, and"
+                f" {called(route)} at {place} has {format_duration(seconds)}"
+            )
+            yield Violation(notice.place, message, "change the route or the promise")
 
 
-@lint("promise-group-interval", Severity.ERROR, "promise", ROUTED)
-def group_interval(context: LintContext) -> Iterator[Violation]:
-    """The group_interval of the route to a receiver is not the promised one.
-
-    News of a group, the all-clear included, come earlier or later than people were told.
-    """
-    yield from _differs(context, "group_interval", "group_interval_s")
+for _id, _key, _promised, _why in (
+    ("group-wait", "group_wait", "group_wait_s", "The first notice comes earlier or later than people were told."),
+    (
+        "repeat", "repeat_interval", "repeat_s",
+        "People hear of an open problem more often, or less often, than they were told.",
+    ),
+    (
+        "group-interval", "group_interval", "group_interval_s",
+        "News of a group, the all-clear included, come earlier or later than people were told.",
+    ),
+):  # fmt: skip
+    _what = f"The {_key} of the route to a receiver is not the promised one."
+    lint(f"promise-{_id}", Severity.ERROR, "promise", ROUTED, f"{_what}\n\n{_why}")(partial(_differs, _key, _promised))
 
 
 @lint("promise-grouped-by", Severity.ERROR, "promise", ROUTED)
@@ -178,20 +174,6 @@ def grouped_by(context: LintContext) -> Iterator[Violation]:
                 f" {context.at_route(route, 'group_by')} groups by {found}"
             )
             yield Violation(notice.place, message, AGREE)
-
-
-def _differs(context: LintContext, key: str, promised: str) -> Iterator[Violation]:
-    for notice, _, routes in _routed(context):
-        wanted = getattr(notice, promised)
-        found = {getattr(route, f"{key}_s"): route for route in reversed(routes)}
-        if found and wanted is not None and wanted not in found:
-            seconds, route = next(reversed(found.items()))
-            place = context.at_route(route, key)
-            message = (
-                f"{notice.alert} is promised to {notice.receiver} with {key} {format_duration(wanted)}, and"
-                f" {called(route)} at {place} has {format_duration(seconds)}"
-            )
-            yield Violation(notice.place, message, "change the route or the promise")
 
 
 def _both(context: LintContext) -> Iterator[tuple[PromisedReceiver, Receiver]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
-from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.model import ALWAYS, PromisedAlert, PromisedTime, Route, Rule, TimeInterval
 from chaoskit.alerting.time_intervals import HORIZON, changes_at, holds, named_by, tells
 from chaoskit.alerting.windows import Span, to_all_clear, to_phone
@@ -21,20 +20,13 @@ from chaoskit.errors import Place
 from chaoskit.units import format_duration
 
 
-def _alerts(context: LintContext) -> Iterator[tuple[PromisedAlert, Alert]]:
-    """The promise for each alert beside its notices, with each rule of its name."""
-    for promised in context.config.promise.alerts.values():
-        for alert in context.by_name.get(promised.alert, ()):
-            yield promised, alert
-
-
 @lint("promise-labels", Severity.ERROR, "promise", ("promise", "rules"))
 def labels(context: LintContext) -> Iterator[Violation]:
     """An alert does not carry a label as it is promised.
 
     Routes, inhibitions and people match on this label, so the alert goes another way than promised.
     """
-    for promised, alert in _alerts(context):
+    for promised, alert in context.of_name(context.config.promise.alerts.values()):
         for name, wanted in promised.labels.items():
             carried = alert.value(name)
             if carried == wanted or (carried is None and "{{" in alert.rule.labels.get(name, "")):
@@ -52,7 +44,7 @@ def _late(
     context: LintContext, what: str, bounds: Callable[[PromisedAlert], Mapping[str, PromisedTime]], way: _Way
 ) -> Iterator[Violation]:
     """Each bound that is not kept by the quickest route that certainly leads there, or else the slowest that may."""
-    for promised, alert in _alerts(context):
+    for promised, alert in context.of_name(context.config.promise.alerts.values()):
         for receiver, bound in bounds(promised).items():
             reached = [each for each in context.reached(alert) if each.route.receiver == receiver]
             certain = any(each.certain for each in reached)
@@ -104,7 +96,7 @@ def muted_by(context: LintContext) -> Iterator[Violation]:
 
     It stays quiet where the promise says that it is told, or is told beside the alert that explains it.
     """
-    for promised, alert in _alerts(context):
+    for promised, alert in context.of_name(context.config.promise.alerts.values()):
         if promised.muted_by is None:
             continue
         muting = {mute.source.name: mute.rule for mute in reversed(context.mutes.of(alert))}
@@ -126,7 +118,7 @@ def muted_within(context: LintContext) -> Iterator[Violation]:
 
     With one less, a cause in one place mutes alerts of another place; with one more, alerts of one cause are all told.
     """
-    for promised, alert in _alerts(context):
+    for promised, alert in context.of_name(context.config.promise.alerts.values()):
         wanted = promised.muted_within
         rules = {mute.rule.place: mute.rule for mute in context.mutes.of(alert)} if wanted is not None else {}
         for place, rule in rules.items():
@@ -146,7 +138,7 @@ def hours(context: LintContext) -> Iterator[Violation]:
     """
     intervals = context.config.intervals
     seen: dict[tuple[object, ...], datetime | None] = {}
-    for promised, alert in _alerts(context):
+    for promised, alert in context.of_name(context.config.promise.alerts.values()):
         none = TimeInterval(promised.hours, (), promised.place)
         wanted = None if promised.hours == ALWAYS else intervals.get(promised.hours, none)
         for each in context.reached(alert) if promised.hours else ():
