@@ -66,7 +66,14 @@ def test_an_undo_without_a_start_is_no_error(
     assert kind.stop(prepared(kind, link, **settings)).detail == "upstream was free of it"
 
 
-@each_kind
+# A holder heals without looking at the kind; what each kind's undo does elsewhere is tried above.
+@pytest.mark.parametrize(
+    ("kind", "settings", "answer"),
+    [
+        pytest.param(*one, marks=pytest.mark.long if n in (0, 2, 3, 4) else (), id=NAMED[n])
+        for n, one in enumerate(KINDS)
+    ],
+)
 def test_a_killed_runner_leaves_a_healed_link(
     crm: RunningCrm, link: Target, tmp_path: Path, kind: Fault[Any], settings: dict[str, Any], answer: int
 ) -> None:
@@ -98,8 +105,19 @@ def test_start_says_so_where_no_call_comes_by(crm: RunningCrm, link: Target) -> 
     TcpReset().stop(token)
 
 
+# All kinds on a link are changed by one request to the same proxy: one at HTTP and one at TCP say it in `make test`.
 @pytest.mark.parametrize(
-    "kind", [HttpError(), HttpSlow(), TcpReset(), TcpBlackhole(), TcpFlaky()], ids=lambda kind: kind.kind
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.long if often else (), id=kind.kind)
+        for kind, often in (
+            (HttpError(), True),
+            (HttpSlow(), False),
+            (TcpReset(), False),
+            (TcpBlackhole(), True),
+            (TcpFlaky(), True),
+        )
+    ],
 )
 def test_a_change_leaves_no_instant_without_a_toxic(
     crm: RunningCrm, link: Target, tmp_path: Path, kind: Changeable[Any]

@@ -211,7 +211,7 @@ def test_a_rule_file_of_a_folder_that_is_no_text_or_no_file_is_left_out(
         (["plan", "worker-unhealthy"], ExitCode.UNKNOWN),
         (["gate", "worker-unhealthy", "--dry-run"], ExitCode.PASS),
         (["explain", "WorkerUnhealthy"], ExitCode.USAGE),
-        (["check"], ExitCode.USAGE),
+        (["check", "--no-levels"], ExitCode.USAGE),
     ):
         assert run([*command, "--bundle", str(folder)]) is code, command
         shown = capsys.readouterr()

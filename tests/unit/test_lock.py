@@ -91,7 +91,7 @@ def finish(runs: list[subprocess.Popen[str]]) -> list[str]:
 
 
 def test_of_several_that_begin_at_the_same_moment_exactly_one_runs(state: Path) -> None:
-    race(state, 3)
+    race(state, 2)
 
 
 @pytest.mark.long
@@ -112,7 +112,7 @@ def test_of_two_commands_started_at_the_same_moment_exactly_one_breaks_anything_
 def test_of_two_commands_started_at_the_same_moment_exactly_one_breaks_anything(
     state: Path, tmp_path: Path, sleeper: psutil.Process
 ) -> None:
-    race_of_commands(state, tmp_path, sleeper, 2)
+    race_of_commands(state, tmp_path, sleeper, 1)
 
 
 def ended(runs: list[subprocess.Popen[str]]) -> bool:

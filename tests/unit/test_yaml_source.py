@@ -167,9 +167,12 @@ def test_depth_counts_what_an_alias_brings() -> None:
     assert complaints(f"a: &a {deep}\nb: {nested}\n") == ["a.yml:2: is nested more than 50 levels deep (flatten it)"]
 
 
-def test_as_many_values_as_allowed_are_read() -> None:
-    assert len(read("- 1\n" * (MAX_NODES - 1), "a.yml").items) == MAX_NODES - 1
-    assert "more than" in complaints("- 1\n" * (MAX_NODES + 1))[0]
+@pytest.mark.parametrize("most", [1000, pytest.param(MAX_NODES, marks=pytest.mark.long)])
+def test_as_many_values_as_allowed_are_read(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted one by one: a smaller limit says it as well, the whole one also that memory suffices."""
+    monkeypatch.setattr("chaoskit.yaml_source.MAX_NODES", most)
+    assert len(read("- 1\n" * (most - 1), "a.yml").items) == most - 1
+    assert "more than" in complaints("- 1\n" * (most + 1))[0]
 
 
 def test_a_file_that_is_too_long_is_refused(tmp_path: Path) -> None:
