@@ -119,6 +119,11 @@ def selectors(node: Expr) -> Iterator[Expr]:
     return (each for each in walk(node) if each.kind == "selector")
 
 
+def metric_names(node: Expr) -> frozenset[str]:
+    """The metrics that an expression reads by name."""
+    return frozenset(each.name for each in selectors(node) if each.name)
+
+
 def _converted(node: Any, text: str, nodes: list[Any], parentheses: bool = False, depth: int = 0) -> Expr:
     """The parser's tree in nodes of ours, with or without its parentheses; `nodes` gets those of the parser."""
     if depth > _DEEPEST:

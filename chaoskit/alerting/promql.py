@@ -35,11 +35,11 @@ cannot pass for a result.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from fractions import Fraction
 from typing import Any
 
-from chaoskit.alerting.expression import Expr, expression, selectors
+from chaoskit.alerting.expression import Expr, expression, metric_names, selectors
 from chaoskit.alerting.promql_durations import CannotScale, Scale, as_fraction
 from chaoskit.alerting.promql_lockstep import compare
 from chaoskit.alerting.promql_meaning import Kind
@@ -82,18 +82,18 @@ def is_instant(expr: str, instants: Collection[str] = ()) -> bool:
 
 def metrics(expr: str) -> frozenset[str]:
     """The names of all metrics that the expression reads by name; raises CannotScale where it is no PromQL."""
-    return frozenset(each.name for each in _selectors(expr) if each.name)
+    return metric_names(_read(expr))
 
 
 def reads_alert(expr: str, alert: str) -> bool:
     """Whether the expression reads the state of that alert through ALERTS or ALERTS_FOR_STATE; raises CannotScale."""
-    read = (each for each in _selectors(expr) if each.name in ("ALERTS", "ALERTS_FOR_STATE"))
+    read = (each for each in selectors(_read(expr)) if each.name in ("ALERTS", "ALERTS_FOR_STATE"))
     return any(matches_all((m for m in each.matchers if m.label == "alertname"), {"alertname": alert}) for each in read)
 
 
-def _selectors(expr: str) -> Iterator[Expr]:
+def _read(expr: str) -> Expr:
     try:
-        return selectors(expression(expr))
+        return expression(expr)
     except ValueError as fault:
         raise CannotScale("syntax", f"the PromQL parser does not accept it: {fault}") from None
 

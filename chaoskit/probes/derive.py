@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from chaoskit.alerting.expression import Expr, expression, walk
+from chaoskit.alerting.expression import Expr, expression, metric_names, walk
 from chaoskit.alerting.model import PromisedLevels, Rule
 from chaoskit.alerting.promql_syntax import MIRRORED
 from chaoskit.alerting.quantity import deciding
@@ -22,7 +22,7 @@ from chaoskit.alerting.windows_expression import selectors
 from chaoskit.faults.series import Course, Scripted, Segment, Values, constant, notation, parse_values
 from chaoskit.probes.ask import Asking, Sheet
 from chaoskit.probes.model import FIRES, QUIET, Probe, Subject
-from chaoskit.rehearse.derive import closure, metric_names, queried, solvers
+from chaoskit.rehearse.derive import closure, queried, solvers
 from chaoskit.rehearse.inverse import holds, level
 from chaoskit.rehearse.promtool import values_of
 from chaoskit.rehearse.script import CannotDerive
@@ -114,7 +114,7 @@ def _asked_in(rule: Rule) -> Iterator[str]:
     """The metrics that queries in its annotations name; a query that cannot be read names none."""
     for query in queried(rule, {}):
         with suppress(ValueError):
-            yield from metric_names(query)
+            yield from metric_names(expression(query))
 
 
 def sides(subject: Subject) -> list[Side]:
@@ -295,7 +295,7 @@ def _work(subject: Subject, records: Mapping[str, Rule]) -> _Work | str:
 def _reach_s(expr: str, records: Mapping[str, Rule], depth: int = 0) -> float:
     """How far back an expression looks, through the records that it reads."""
     own = max((each.reach_s for each in selectors(expr)), default=0.0)
-    names = (name for name in metric_names(expr) if name in records and depth < _DEEPEST)
+    names = (name for name in metric_names(expression(expr)) if name in records and depth < _DEEPEST)
     return own + max((_reach_s(records[name].expr, records, depth + 1) for name in names), default=0.0)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from chaoskit.alerting.expression import Expr, expression, walk
+from chaoskit.alerting.expression import Expr, expression, metric_names, walk
 from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.virtual import instant_records, queries_of
 from chaoskit.alerting.windows_expression import selectors
@@ -132,16 +132,11 @@ def closure(rule: Rule, records: Mapping[str, Rule]) -> dict[str, Rule]:
     found: dict[str, Rule] = {}
     waiting = [rule]
     while waiting:
-        for name in metric_names(waiting.pop().expr):
+        for name in metric_names(expression(waiting.pop().expr)):
             if name in records and name not in found:
                 found[name] = records[name]
                 waiting.append(records[name])
     return found
-
-
-def metric_names(expr: str) -> frozenset[str]:
-    """The metrics that an expression names."""
-    return frozenset(watched_by([expr])) - {""}
 
 
 def watched_by(exprs: Iterable[str]) -> dict[str, list[Sequence[Matcher]]]:
@@ -200,7 +195,7 @@ _COURSES = ((True, True), (False, True))
 def looks_at(rule: Rule, records: Mapping[str, Rule]) -> set[str]:
     """The metrics that the rule's texts query."""
     exprs = {each for query in queried(rule, {}) for each in exprs_of(replace(rule, expr=query), records)}
-    return {name for expr in exprs for name in metric_names(expr)}
+    return {name for expr in exprs for name in metric_names(expression(expr))}
 
 
 def fed(rule: Rule, guess: Guess, records: Mapping[str, Rule], interval_s: float) -> Guess:

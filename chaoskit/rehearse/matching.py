@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaoskit.alerting.expression import Expr, expression, selectors
+from chaoskit.alerting.expression import Expr, expression, metric_names
 from chaoskit.alerting.promql_syntax import SETS
 from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.tree import is_constant, promql_text
@@ -92,5 +92,4 @@ def _sides(node: Expr) -> list[OneSide]:
     ones = {"left": node.children[1:], "right": node.children[:1]}.get(node.many, node.children)
     # An aggregation has one series for each group, with any series below it.
     plain = [one for one in ones if one.kind != "aggregate"]
-    names = [frozenset(each.name for each in selectors(one) if each.name) for one in plain]
-    return [OneSide(each, node.mode == "on", node.labels) for each in names]
+    return [OneSide(metric_names(one), node.mode == "on", node.labels) for one in plain]

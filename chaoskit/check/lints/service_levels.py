@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from chaoskit.alerting.expression import Expr, expression, selectors, walk
+from chaoskit.alerting.expression import Expr, expression, metric_names, walk
 from chaoskit.alerting.model import of_role
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
@@ -156,7 +156,7 @@ def average_of_averages(context: LintContext) -> Iterator[Violation]:
             if inner is None:
                 continue
             spelled = spelled_out(replace_range(inner), records)
-            if _is_ratio(spelled) and metrics & {each.name for each in selectors(spelled)}:
+            if _is_ratio(spelled) and metrics & metric_names(spelled):
                 yield Violation(
                     context.at(rule.place, "expr"),
                     f"{rule.name} averages ratios, which weighs them all the same",
