@@ -13,7 +13,7 @@ for here, and nothing is dropped. No clock: instants are intervals in real secon
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -199,8 +199,9 @@ class Fold:
         """Prometheus's clock minus ours, as the last look measured it."""
         self._live: dict[Labels, Episode] = {}
         self._named: dict[str, list[Episode]] = {}
-        self._known: dict[str, list[Episode]] = {}
-        """Episodes by the alert's name in Prometheus, and in Alertmanager: with hundreds, each event looks at few."""
+        self._known: dict[tuple[str, ...], dict[tuple[str | None, ...], list[Episode]]] = {}
+        """Episodes by the alert's name in Prometheus, and by the names and the values of the labels under which they
+        were sent: with thousands, each event looks at few."""
         self._said: set[tuple[Labels, str, float]] = set()
         self._outages: list[Outage] = []
         self._down: dict[str, Equipment] = {}
@@ -273,6 +274,12 @@ class Fold:
         """The episodes of the alerts of this name."""
         return self._named.get(alert, [])
 
+    def within(self, labels: Mapping[str, str]) -> Iterator[Episode]:
+        """The episodes that are in these labels (`Episode.is_in`)."""
+        for names, by_values in self._known.items():
+            if names:
+                yield from by_values.get(tuple(map(labels.get, names)), ())
+
     def firing(self, alert: str) -> bool:
         """Whether an alert of this name fires now."""
         return any(episode.state == "firing" for episode in self.named(alert))
@@ -315,7 +322,8 @@ class Fold:
             self._live[key] = episode
             self.episodes.append(episode)
             self._named.setdefault(name, []).append(episode)
-            self._known.setdefault(episode.sent.get("alertname", ""), []).append(episode)
+            by_values = self._known.setdefault(tuple(episode.sent), {})
+            by_values.setdefault(tuple(episode.sent.values()), []).append(episode)
 
     def _note(self, episode: Episode, state: State, at: Interval) -> None:
         if state in episode.own:
@@ -328,15 +336,14 @@ class Fold:
         if event.refused:
             return
         for item in (item for one in read_words(event, self.episodes, list(self._named)) for item in one.alerts):
-            for episode in self._known.get(item.labels.get("alertname", ""), ()):
-                if episode.is_in(item.labels):
-                    (episode.told if item.status == "firing" else episode.cleared).add(event.sink_key)
+            for episode in self.within(item.labels):
+                (episode.told if item.status == "firing" else episode.cleared).add(event.sink_key)
 
     def _suppression(self, event: Suppression) -> None:
         self.suppressions.append(event)
         if event.state == "suppressed":
-            for episode in self._known.get(event.labels.get("alertname", ""), ()):
-                if episode.resolved is None and episode.is_in(event.labels):
+            for episode in self.within(event.labels):
+                if episode.resolved is None:
                     episode.suppressed = True
 
     # -- equipment, and the load

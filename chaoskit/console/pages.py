@@ -149,8 +149,7 @@ def _head(live: Live | None, now: float) -> dict[str, Any]:
     found = next(((n, p.step) for n, p in enumerate(plan.steps, 1) if p.step.name == running), None)
     step = f"step {found[0]} of {len(plan.steps)}: {describe(found[1])}" if found else ""
     begun = "steps" in fold.phases
-    last = live.events[-1].t
-    until = last if fold.phase == "stopping" else now
+    until = live.last_t if fold.phase == "stopping" else now
     return {
         "title": plan.scenario.title,
         "phase": PHASES[fold.phase],

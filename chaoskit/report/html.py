@@ -30,7 +30,7 @@ from chaoskit.report.html_axis import Line as Instant
 from chaoskit.report.html_causes import Cause, causes
 from chaoskit.report.html_expected import expected_groups
 from chaoskit.report.html_lanes import axis_of, lines_of, other_alerts, receivers_group, scenario_group
-from chaoskit.report.html_load import load_group
+from chaoskit.report.html_load import Traffic, load_group
 from chaoskit.report.html_notices import Told, told
 from chaoskit.report.html_tables import banner, lines, means, phones
 from chaoskit.report.html_why import Fact, why
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 NOT_DRAWN = "this part could not be drawn"
 _MOST = 60
-_LONGEST_INPUT = 120_000
+_LONGEST_INPUT = 60_000
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """Errors that an unforeseen damage of a history may raise."""
 
@@ -89,13 +89,14 @@ def page(
     written: Sequence[Note] = (),
     before: Verdict | None = None,
     gate: str = "",
+    case: Case | None = None,
 ) -> bytes:
     """The page of a run. Without a verdict it says why (`trouble`), and shows what could be read.
 
     `written` are people's notes of the run, `before` is the verdict that it is compared with, `gate` a link to the page
-    of the gate that it is a part of.
+    of the gate that it is a part of, `case` the history put in order where that was done already.
     """
-    read = _read(history, verdict) if history is not None else None
+    read = _read(history, verdict, case) if history is not None else None
     case, bundle = (read.case if read else None), _bundle(history)
     notices: tuple[list[Told], int] = ([], 0)
     if read:
@@ -178,9 +179,9 @@ def _requests(verdict: Verdict) -> list[tuple[str, str, list[str], list[tuple[st
     return [(row.type, shortened(row.name), cells(row), phases.get((row.type, row.name), [])) for row in found]
 
 
-def _read(history: History, verdict: Verdict | None) -> Read:
+def _read(history: History, verdict: Verdict | None, case: Case | None = None) -> Read:
     try:
-        case: Case | None = case_of(history, plan_of(history.header))
+        case = case or case_of(history, plan_of(history.header))
     except (BadInput, *DAMAGED):
         case = None
     evidence = case.evidence if case else Evidence(history, {}, sent=dict)
@@ -197,8 +198,8 @@ def _due(case: Case) -> float:
     return max(due)
 
 
-def timeline(read: Read, written: Sequence[Note] = ()) -> dict[str, Any]:
-    """Groups of lanes over one axis, people's notes first."""
+def timeline(read: Read, written: Sequence[Note] = (), traffic: Traffic | None = None) -> dict[str, Any]:
+    """Groups of lanes over one axis, people's notes first; `traffic` as in `load_group`."""
     history, case, evidence, axis = read.history, read.case, read.evidence, read.axis
     plan, owners = (case.plan, case.owners) if case else (None, {})
     groups = [
@@ -207,7 +208,7 @@ def timeline(read: Read, written: Sequence[Note] = ()) -> dict[str, Any]:
         *_groups(lambda: expected_groups(case, read.verdict, axis)),
         *_groups(lambda: [other_alerts(plan, axis, evidence, owners)]),
         *_groups(lambda: [receivers_group(plan, axis, evidence, _shown(case))]),
-        *_groups(lambda: [load_group(history, axis, evidence)]),
+        *_groups(lambda: [load_group(history, axis, evidence, traffic)]),
     ]
     nowhere: list[Instant] = []
     return {"groups": groups, "ticks": axis.ticks, "lines": _guarded(lambda: lines_of(axis, evidence), nowhere)}

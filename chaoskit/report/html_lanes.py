@@ -51,10 +51,11 @@ def _steps(history: History, plan: Plan | None, axis: Axis, evidence: Evidence) 
     known = {p.step.name: called(p.step) for p in plan.steps} if plan else {}
     begun: dict[str, StepBegin] = {}
     bars: list[Bar] = []
-    for event in history.events:
+    steps: list[StepBegin | StepEnd] = [*history.of(StepBegin), *history.of(StepEnd)]
+    for event in sorted(steps, key=lambda one: one.n):
         if isinstance(event, StepBegin):
             begun[event.step] = event
-        elif isinstance(event, StepEnd) and event.step in begun:
+        elif event.step in begun:
             bars.append(_step(axis, begun.pop(event.step), event.t, event.outcome, event.detail, known))
     bars += [_step(axis, one, axis.until, "running" if axis.now else "not ended", "", known) for one in begun.values()]
     bars += _afterwards(axis, evidence)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import escape
+
 from chaoskit.events import Notice
 from chaoskit.report.html_axis import Axis
 from chaoskit.report.html_lanes import door, subject
 from chaoskit.report.text import clean_lines, seconds, shortened
 
 _MOST = 300
-_BODIES = 500_000
-"""Characters of all bodies together."""
+_BODIES = 300_000
+"""Characters of all bodies together, as the page holds them: `<` takes four."""
 _ONE_BODY = 60_000
 _NOTHING_LOADS = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
@@ -43,7 +45,7 @@ def told(notices: Sequence[Notice], axis: Axis) -> tuple[list[Told], int]:
     """The first notices in the order of their arrival, and how many were left out."""
     found, spent = [], 0
     for notice in notices[:_MOST]:
-        size = len(notice.html) + len(notice.text or _annotations(notice))
+        size = sum(len(escape(body)) for body in (notice.html, notice.text or _annotations(notice)))
         fits = size <= _ONE_BODY and spent + size <= _BODIES
         spent += size if fits else 0
         found.append(_told(notice, axis, fits))

@@ -16,9 +16,10 @@ from chaoskit.report.notes import read_notes
 from chaoskit.report.requests import csv_files
 from chaoskit.report.summary import to_markdown
 from chaoskit.surroundings import leave
+from chaoskit.verify.case import case_of
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict, to_json
-from chaoskit.verify.verify import judge_all
+from chaoskit.verify.verify import judge_case, plan_of
 
 VERDICT = "verdict.json"
 CHECKLIST = "checklist.json"
@@ -32,10 +33,11 @@ def judge_folder(folder: Path, before: Verdict | None = None, gate: str = "") ->
     `before` is a verdict to compare it with, `gate` a link from the page to that of the gate it is a part of.
     """
     history = read_history(folder)
-    verdict, checklists = judge_all(history)
+    case = case_of(history, plan_of(history.header))
+    verdict, checklists = judge_case(case)
     leave(folder / VERDICT, to_json(verdict))
     leave(folder / CHECKLIST, msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
-    leave(folder / PAGE, page(history, verdict, (), checklists, read_notes(folder), before, gate))
+    leave(folder / PAGE, page(history, verdict, (), checklists, read_notes(folder), before, gate, case))
     leave(folder / MARKDOWN, to_markdown(verdict, before).encode())
     for name, content in csv_files(history).items():
         leave(folder / name, content)
@@ -50,13 +52,14 @@ def judge(path: Path, html: Path | None = None, before: Verdict | None = None) -
     """
     try:
         history = read_history(path)
-        verdict, checklists = judge_all(history)
+        case = case_of(history, plan_of(history.header))
+        verdict, checklists = judge_case(case)
     except BadInput as error:
         if html is not None:
             leave(html, page(readable_part(path), None, [str(problem) for problem in error.problems]))
         raise
     if html is not None:
-        leave(html, page(history, verdict, (), checklists, read_notes(path), before))
+        leave(html, page(history, verdict, (), checklists, read_notes(path), before, case=case))
     return verdict, checklists
 
 

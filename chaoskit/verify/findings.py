@@ -63,6 +63,12 @@ def _nothing_else(case: Case) -> Strict:
 
 def _alerts(case: Case) -> Iterator[Strict]:
     plan, evidence = case.plan, case.evidence
+    told: dict[int, set[str]] = {}
+    for notice in evidence.notices:
+        for episode in (
+            one for item in notice.alerts if item.status == "firing" for one in evidence.within(item.labels)
+        ):
+            told.setdefault(id(episode), set()).add(notice.receiver)
     for episode in evidence.episodes:
         if episode.firing is None or id(episode) in case.owners or plan.allowed(episode.name):
             continue
@@ -70,7 +76,7 @@ def _alerts(case: Case) -> Iterator[Strict]:
             continue  # Said in a note: it is not the tested configuration's, or not of this scenario's time.
         expected = [alert for alert in plan.alerts if alert.matches(episode.labels)]
         what = "fired once more than expected" if expected else "fired, and the scenario neither expects nor allows it"
-        heard = sorted({notice.receiver for notice in evidence.notices if episode.is_told(notice, "firing")})
+        heard = sorted(told.get(id(episode), ()))
         routed = sorted({r.receiver for r in routing.match_routes(plan.config.route, episode.sent)})
         who = f"notified: {', '.join(heard)}" if heard else f"no notice was seen yet; routed to: {', '.join(routed)}"
         name = describe(episode.labels)
@@ -124,7 +130,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
                 continue  # Receivers that hear of it firing are judged there; its end may ride along with its group's.
             what = "which is promised to other receivers only"
             if not owners:
-                if item.status == "resolved" or any(e.firing and e.is_in(item.labels) for e in evidence.episodes):
+                if item.status == "resolved" or any(e.firing for e in evidence.within(item.labels)):
                     continue  # The end of something from before, or an alert that is a finding already.
                 what = "which the scenario neither expects nor allows, and which no evaluation showed"
             told.add((door, name))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from chaoskit.events import FaultOk, UndoOk
+from benchmarks import live_scale
+from chaoskit.events import FaultOk, LoadWindow, UndoOk
 from chaoskit.history import History, read_history
 from chaoskit.report.html import environment
 from chaoskit.report.html_live import Live
+from chaoskit.report.html_load import Traffic
+from chaoskit.verify.case import case_of
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.jsonl"))
 HELD = Path(__file__).parents[1] / "golden" / "held-too-long.jsonl"
@@ -78,3 +82,50 @@ def test_windows_that_are_to_come_are_shown_right_of_the_present() -> None:
     assert told
     assert all(bar.x > axis.x(now) for bar in told)
     assert after > before
+
+
+@pytest.mark.parametrize("file", GOLDEN, ids=lambda file: file.stem)
+def test_looks_that_say_nothing_new_are_left_out_and_nothing_that_is_drawn_changes(file: Path) -> None:
+    history = read_history(file)
+    live = Live(history.header)
+    for event in history.events[1:]:
+        live.feed(event)
+    found, whole = live.read(history.last_t).evidence, case_of(history, live.plan).evidence
+    assert len(live.read(history.last_t).history.events) < 0.6 * len(history.events)
+    assert (found.outages, found.unanswered, found.notices) == (whole.outages, whole.unanswered, whole.notices)
+    for one, other in zip(found.episodes, whole.episodes, strict=True):
+        assert one.own == other.own
+        assert [*one.begun, *(one.firing or ())] == pytest.approx([*other.begun, *(other.firing or ())], abs=0.01)
+
+
+def test_a_run_of_hours_is_drawn_from_what_one_of_a_minute_needs() -> None:
+    recorded = read_history(HELD)
+    cut = recorded.events[: next(recorded.of(FaultOk)).n + 40]
+    counts, pictures = [], []
+    for size in (2_000, 20_000):
+        live = Live(recorded.header)
+        for event in live_scale.under_fault(cut, size)[1:]:
+            live.feed(event)
+        counts.append(len(live.read(live.last_t).history.events))
+        load = live.picture(live.last_t)["groups"][-1]
+        pictures.append(load.lanes[0])
+    assert counts[1] < 1_500
+    assert [len(lane.curves[0].points.split()) <= 300 for lane in pictures] == [True, True]
+    assert any("the highest is drawn" in word for word in pictures[1].words)
+
+
+def test_the_load_is_drawn_alike_from_one_reading_and_from_many() -> None:
+    history = read_history(HELD)
+    axis = Live(history.header).axis(history.last_t)
+    window = next(history.of(LoadWindow))
+    many = [
+        msgspec.structs.replace(
+            window, second=(axis.begin + n, axis.begin + n + 1), started=n % 7, p50_ms=n % 3 or None
+        )
+        for n in range(int(min(1000, 0.9 * (axis.end - axis.begin))))
+    ]
+    at_once, bit_by_bit = Traffic(many, axis), Traffic((), axis)
+    for start in range(0, len(many), 13):
+        bit_by_bit.take(many[start : start + 13])
+    for label in ("requests", "in flight", "latency"):
+        assert at_once.lane(label, ()) == bit_by_bit.lane(label, ())

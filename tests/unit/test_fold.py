@@ -6,9 +6,10 @@ import urllib.request
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from chaoskit.events import AlertState, Equipment, FaultOk, Notice, Phase, Poll, StepEnd, UndoOk
-from chaoskit.fold import Faults, Fold
+from chaoskit.events import AlertState, Equipment, FaultOk, Notice, NoticedAlert, Phase, Poll, StepEnd, UndoOk
+from chaoskit.fold import Episode, Faults, Fold
 from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.run.metrics import RunMetrics
@@ -113,6 +114,21 @@ def test_no_answer_is_a_silence_unless_the_scenario_took_it_down() -> None:
             fold.take(event)
     assert [(o.begin, o.end) for o in blind.unanswered] == [(1.0, 3.0)]
     assert (excused.unanswered, excused.outages) == ([], [])
+
+
+def test_the_episodes_that_a_notice_lists_are_found_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    fold, door = Fold(), next(KEPT.of(Notice))
+    for number in range(50):
+        for state, at in (("firing", 1.0), ("inactive", 2.0), ("firing", 3.0)):
+            labels = {"alertname": "Many", "host": f"h{number}", **({"zone": "a"} if number % 2 else {})}
+            fold.take(AlertState(labels=labels, state=state, at=at, previous=None))  # type: ignore[arg-type]
+    told = {"alertname": "Many", "host": "h7", "zone": "a", "added": "by Alertmanager"}
+    for labels in (told, {**told, "host": "h8"}, {"alertname": "Many", "host": "h7"}, {"host": "h7"}, {}):
+        assert list(fold.within(labels)) == [one for one in fold.episodes if one.is_in(labels)]
+    monkeypatch.setattr(Episode, "is_in", None)
+    item = NoticedAlert(status="firing", labels=told)
+    fold.take(msgspec.structs.replace(door, alerts=[item]))
+    assert [one.labels["host"] for one in fold.episodes if one.told] == ["h7", "h7"]
 
 
 def test_healing_needs_no_more_than_the_faults() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -29,7 +30,7 @@ from chaoskit.verify.verify import judge_all, verify
 from tests.golden.doctored import FOLDER, NAMES, mapped, recorded, with_events
 
 EVIL = "<script>alert(1)</script>\"'&amp;\x00\x1b[31m\u202e\u2066\u0085</title></svg></iframe><img src=//x onerror=a()>"
-MOST_BYTES = 2_000_000
+MOST_BYTES = 1_000_000
 every_recording = pytest.mark.parametrize("name", NAMES)
 
 
@@ -504,6 +505,20 @@ def test_a_peak_of_the_load_is_never_averaged_away() -> None:
     assert flight.top == "77"
     assert ",4.0" in flight.curves[0].points
     assert len(flight.curves[0].points.split()) <= 300
+    assert any("the highest is drawn" in word for word in flight.words), flight.words
+
+
+def test_a_page_of_many_large_mails_and_a_large_scenario_is_at_most_a_megabyte() -> None:
+    kept = recorded("kept")
+    mail = next(event for event in kept.of(Notice) if event.html)
+    large = [msgspec.structs.replace(mail, html='<b title="&">' * 800, text="<&>" * 1000) for _ in range(300)]
+    texts = {name: f"{text}# {'<' * 300_000}\n" for name, text in kept.header.sources.items()}
+    header = msgspec.structs.replace(kept.header, sources=texts)
+    history = with_events(kept, [header, *kept.events[1:-1], *large, kept.events[-1]])
+    data = page(dataclasses.replace(history, header=header), verify(kept))
+    assert len(data) < MOST_BYTES
+    assert data.count(b"&lt;b title=") > 1000
+    assert b"the rest is in the history" in data
 
 
 # From a folder, and from the command line
