@@ -53,6 +53,7 @@ def snapshot(path: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.stack
+@pytest.mark.outermost
 @pytest.mark.parametrize("parts", CHOICES, ids=lambda parts: "+".join(parts) or "none")
 def test_what_is_rendered_is_valid_for_each_generation(
     generation: Binaries, tmp_path: Path, parts: tuple[str, ...]

@@ -56,6 +56,7 @@ def test_a_wrong_route_would_be_noticed(config: AlertConfig, spoilt: str) -> Non
 
 
 @pytest.mark.stack
+@pytest.mark.outermost
 @pytest.mark.parametrize("alert", ALERTS)
 def test_amtool_names_exactly_the_documented_receivers(generation: Binaries, bundle: Path, alert: str) -> None:
     assert amtool_route(generation, bundle, ALERTS[alert]) == [way.receiver for way in ways(ALERTS[alert])]

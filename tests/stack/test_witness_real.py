@@ -133,6 +133,7 @@ def by_name(lines: Iterator[Checked]) -> dict[str, Checked]:
 
 
 @pytest.mark.drill
+@pytest.mark.outermost
 def test_a_canary_makes_it_through_the_real_alertmanager_and_everything_is_as_promised(
     generation: Binaries, tmp_path: Path
 ) -> None:
