@@ -118,6 +118,7 @@ def _read(text: str, file: str, first: bool) -> Node:
     return composer.root
 
 
+@lru_cache(maxsize=_KEPT)
 def second_document(text: str) -> int:
     """The line on which a second document begins; 0 where there is none."""
     begun = 0

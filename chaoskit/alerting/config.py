@@ -12,10 +12,11 @@ gets them read, and `AlertConfig.shows` tells what was not shown.
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar, cast
 
 from chaoskit.alerting.config_alertmanager import NO_ROUTE, AlertmanagerFile, read_alertmanager
 from chaoskit.alerting.config_fields import Reading
@@ -37,6 +38,8 @@ _NAMES = {
 _SAID = {"prometheus": "Prometheus configuration", "alertmanager": "Alertmanager configuration", "promise": "promise"}
 _NO_PROMETHEUS = PrometheusFile((), ASSUMED_INTERVAL_S, 0.0, {}, (), ())
 _NO_ALERTMANAGER = AlertmanagerFile(NO_ROUTE, {}, (), ())
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +162,17 @@ def _read(sources: tuple[tuple[str, str], ...], complete: bool, needs_jobs: bool
     reading.finish()
     prometheus, alertmanager, promise = _NO_PROMETHEUS, _NO_ALERTMANAGER, NO_PROMISE
     for file, text in named["prometheus"].items():
-        prometheus = read_prometheus(reading, text, file, needs_jobs=needs_jobs)
+        prometheus = _alone(reading, read_prometheus, text, file, needs_jobs)
     rules: tuple[Rule, ...] = ()
     for file, text in named["rules"].items():
-        rules += read_rules(reading, text, file, prometheus)
+        times = prometheus.evaluation_interval_s, prometheus.query_offset_s
+        rules += _alone(reading, read_rules, text, file, *times)
     for file, text in named["unread"].items():
         line, message, hint = (*text.split("\n", 2), "", "")[:3]
         with reading.left_out():  # the other files are read
             reading.say(Place(file, int(line) if line.isdecimal() else 0), message, hint)
     for file, text in named["alertmanager"].items():
-        alertmanager = read_alertmanager(reading, text, file)
+        alertmanager = _alone(reading, read_alertmanager, text, file)
     if complete and not any(rule.alert for rule in rules) and not reading.not_understood:
         reading.say(Place(next(iter(named["prometheus"]))), "there is no alerting rule", "name them under rule_files")
     for file, text in named["promise"].items():
@@ -178,7 +182,7 @@ def _read(sources: tuple[tuple[str, str], ...], complete: bool, needs_jobs: bool
             "alert": alerts, "receiver": alertmanager.receivers, "job": [job.name for job in prometheus.jobs],
             "group": dict.fromkeys(rule.group for rule in rules), "time interval": alertmanager.intervals,
         }  # fmt: skip
-        promise = read_promise(reading, text, file, known if complete else {})
+        promise = read_promise(reading, text, file, known) if complete else _alone(reading, read_promise, text, file)
     if complete and not rules and all(each.broken for each in reading.not_understood):
         reading.problems += [each.problem for each in reading.not_understood]
     reading.finish()
@@ -198,6 +202,19 @@ def _read(sources: tuple[tuple[str, str], ...], complete: bool, needs_jobs: bool
         intervals=alertmanager.intervals,
         marked=texts,
     )
+
+
+def _alone(reading: Reading, read: Callable[..., T], text: str, file: str, *more: float) -> T:
+    """What `read` makes of a text by itself: of configurations that differ in one file, the others are read once."""
+    found, own = _kept(read, text, file, more)
+    reading.add(own)
+    return cast(T, found)
+
+
+@lru_cache(maxsize=16)
+def _kept(read: Callable[..., object], text: str, file: str, more: tuple[float, ...]) -> tuple[object, Reading]:
+    own = Reading()
+    return read(own, text, file, *more), own
 
 
 def _by_role(reading: Reading, sources: Mapping[str, str], complete: bool) -> dict[str, dict[str, str]]:

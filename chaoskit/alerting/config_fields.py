@@ -190,6 +190,12 @@ class Reading:
         hint = nearest(name, names) or (f"defined there: {', '.join(names)}" if names else "none is defined there")
         self.say(place, f"{what} '{name}' is not defined in {where}", hint)
 
+    def add(self, other: Reading) -> None:
+        """Take over what another one found."""
+        self.problems += other.problems
+        self.not_understood += other.not_understood
+        self._secret += other._secret
+
     def finish(self) -> None:
         """Raise BadInput with all problems, by file and line; do nothing when there is none.
 

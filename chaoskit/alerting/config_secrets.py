@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import yaml
 
@@ -100,6 +101,7 @@ class Secrets:
         return _QUOTED.sub(quoted, words)
 
 
+@lru_cache(maxsize=16)
 def redact(text: str, role: str = "alertmanager", marks: bool = False) -> str:
     """The YAML text of a role's file with every secret replaced by `<secret>`, or by `<secret MARK>` with marks.
 

@@ -39,7 +39,7 @@ class PrometheusFile:
     relabels: tuple[Relabel, ...]
 
 
-def read_prometheus(reading: Reading, text: str, file: str, *, needs_jobs: bool = True) -> PrometheusFile:
+def read_prometheus(reading: Reading, text: str, file: str, needs_jobs: bool = True) -> PrometheusFile:
     """Read the file; every problem goes to `reading`. Without `needs_jobs` it may be there for its intervals alone."""
     root = reading.root(text, file, "prometheus")
     reading.known_keys(root, _TOP_KEYS, "the Prometheus configuration", ())

@@ -68,6 +68,9 @@ _DEFINED_IN = {
 }  # fmt: skip
 
 
+_NO_NAMES: Names = {}
+
+
 def _check_name(reading: Reading, node: Node, kind: str, names: Names) -> None:
     """Report a name that stands for nothing."""
     defined = names.get(kind)
@@ -75,7 +78,7 @@ def _check_name(reading: Reading, node: Node, kind: str, names: Names) -> None:
         reading.undefined(node.place, f"the {kind}", node.raw, defined, _DEFINED_IN[kind])
 
 
-def read_promise(reading: Reading, text: str, file: str, names: Names) -> Promise:
+def read_promise(reading: Reading, text: str, file: str, names: Names = _NO_NAMES) -> Promise:
     """Read the file against the names of the configuration; every problem goes to `reading`."""
     root = reading.root(text, file)
     reading.known_keys(root, schema.keys_of(schema.PROMISE), "the promise file")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -73,10 +74,18 @@ def not_yet_promised(sources: Mapping[str, str]) -> dict[str, Place]:
     """By alert: the first of its figures that is neither documented nor decided; empty where no promise was shown."""
     found: dict[str, Place] = {}
     for file, text in of_role(sources, "promise"):
-        said = reasons(text.split("\n"))
-        for keys, place in figures(read(text, file)):
-            if keys[0] == "alerts" and said[place.line - 1] not in (DOCUMENTED, DECIDED):
-                found.setdefault(keys[1], place)
+        found = {**_unsaid(text, file), **found}
+    return found
+
+
+@lru_cache(maxsize=16)
+def _unsaid(text: str, file: str) -> Mapping[str, Place]:
+    """As `not_yet_promised`, of one text; of configurations with the same promise it is asked once."""
+    found: dict[str, Place] = {}
+    said = reasons(text.split("\n"))
+    for keys, place in figures(read(text, file)):
+        if keys[0] == "alerts" and said[place.line - 1] not in (DOCUMENTED, DECIDED):
+            found.setdefault(keys[1], place)
     return found
 
 

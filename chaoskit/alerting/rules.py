@@ -21,29 +21,28 @@ import yaml
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.model import Rule
-from chaoskit.alerting.prometheus_config import PrometheusFile
 from chaoskit.alerting.promql_syntax import newer_construct
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.yaml_source import LOADER, Node
 
 _GROUP_KEYS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 _RULE_KEYS = ("alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations")
-_ANY = PrometheusFile((), 1.0, 0.0, {}, (), ())
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
-def read_rules(reading: Reading, text: str, file: str, prometheus: PrometheusFile) -> tuple[Rule, ...]:
-    """All rules of one file that can be read, in its order; names may repeat.
+def read_rules(reading: Reading, text: str, file: str, every_s: float = 1.0, offset_s: float = 0.0) -> tuple[Rule, ...]:
+    """All rules of one file that can be read, in its order; names may repeat. Groups that do not say so themselves are
+    evaluated `every_s`, `offset_s` in the past.
 
     A rule, a group or a file that cannot be read is left out, which is said of its names, and the others are read.
     """
-    groups = _groups(reading, text, file, prometheus)
+    groups = _groups(reading, text, file, every_s, offset_s)
     return tuple(rule for _, members in groups for _, rule in members if rule is not None)
 
 
 def rules_in(text: str, file: str) -> tuple[Rule, ...]:
     """The rules of one file that can be read, with the intervals that Prometheus assumes."""
-    return read_rules(Reading(), text, file, _ANY)
+    return read_rules(Reading(), text, file)
 
 
 def rule_document(text: str, file: str, set_aside: Mapping[str, str]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -58,7 +57,7 @@ def rule_document(text: str, file: str, set_aside: Mapping[str, str]) -> tuple[d
 def _document(text: str, file: str, aside: tuple[tuple[str, str], ...]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     reading, set_aside = Reading(), dict(aside)
     groups, left_out = [], []
-    for group, members in _groups(reading, text, file, _ANY):
+    for group, members in _groups(reading, text, file):
         known = [(node, rule) for node, rule in members if rule is not None]
         kept = [node.plain() for node, rule in known if rule.expr not in set_aside]
         left_out += [(r.name, set_aside[r.expr]) for _, r in known if r.expr in set_aside]
@@ -75,7 +74,7 @@ def rest_of(text: str, file: str, without: Collection[str]) -> str:
     For a program that says no more of a file than the first thing that is wrong with it.
     """
     lines = ["groups:"]
-    for group, members in _groups(Reading(), text, file, _ANY):
+    for group, members in _groups(Reading(), text, file):
         head = {key.raw: value.plain() for key, value in group.pairs if key.raw != "rules"}
         _put(lines, group.place.line, f'- {json.dumps(head)[:-1]}, "rules": [')
         for node, _ in members:
@@ -92,7 +91,7 @@ def _put(lines: list[str], line: int, text: str) -> None:
 
 
 def _groups(
-    reading: Reading, text: str, file: str, prometheus: PrometheusFile
+    reading: Reading, text: str, file: str, every_s: float = 1.0, offset_s: float = 0.0
 ) -> list[tuple[Node, list[tuple[Node, Rule | None]]]]:
     """The groups that are not wrong, each with its rules that are not; None for a rule that is not understood."""
     found: list[tuple[Node, list[tuple[Node, Rule | None]]]] = []
@@ -115,8 +114,8 @@ def _groups(
                 reading.say(
                     group.place, f"the group '{name}' is defined twice", f"first on line {lines[name]}; rename one"
                 )
-            interval_s = reading.duration(group, "interval", 0.0) or prometheus.evaluation_interval_s
-            offset_s = reading.duration(group, "query_offset", prometheus.query_offset_s)
+            interval_s = reading.duration(group, "interval", 0.0) or every_s
+            late_s = reading.duration(group, "query_offset", offset_s)
             labels = reading.string_map(group, "labels")
         if any(each.broken for each in reading.not_understood[wrong:]):
             continue
@@ -124,7 +123,7 @@ def _groups(
         rules: list[tuple[Node, Rule | None]] = []
         for node in members:
             wrong = len(reading.not_understood)
-            rule = _rule(reading, node, name, interval_s, offset_s, labels)
+            rule = _rule(reading, node, name, interval_s, late_s, labels)
             if not any(each.broken for each in reading.not_understood[wrong:]):
                 rules.append((node, rule))
         found.append((group, rules))

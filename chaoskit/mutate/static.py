@@ -20,22 +20,25 @@ from chaoskit.approve.texts import TEXTS, first_change, is_approved, rendered
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
+from chaoskit.diff.expressions import Recorded
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import without_places
 from chaoskit.files import write_private
 from chaoskit.mutate.equivalence import equivalent
 from chaoskit.mutate.model import Mutant
 from chaoskit.mutate.source import Text, file_of, mutated, texts_of
-from chaoskit.probes.levels import Levels
-from chaoskit.probes.model import Answer
+from chaoskit.probes.levels import Approved, Levels
+from chaoskit.probes.model import Answer, Probe
 from chaoskit.run.planning import ask_plans
-from chaoskit.scenario.model import Profile
+from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.check_programs import failing_templates, template_texts
 from chaoskit.stack.monitoring import check_alertmanager, check_rules, check_syntax
 from chaoskit.yaml_source import Node
 
 STATUSES = ("refused", "killed", "warned", "equivalent", "execute")
+_PROBES = 4
+"""Further probes that a mutant is put to together: one that answers the first ones otherwise is asked no more."""
 _TOGETHER = 100
 """Mutants that the programs are asked about together; so many names of files fit on a command line."""
 
@@ -97,15 +100,18 @@ class Ground:
 
     @cached_property
     def _before(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
-        return Counter(k for k, *_ in self._found(self.config)), Counter(k for k, *_ in self._planned(self.config))
+        planned = self._planned(self.config, self.beside.scenarios)
+        return Counter(k for k, *_ in self._found(self.config)), Counter(k for k, *_ in planned)
 
     def _found(self, config: AlertConfig) -> Iterator[tuple[tuple[str, str], Severity, str]]:
         facts = replace(self.beside, config=config, elsewhere={}, _lines={})
         for each in check(facts).findings:
             yield (each.id, without_places(each.message, self._names)), each.severity, each.message
 
-    def _planned(self, config: AlertConfig) -> Iterator[tuple[tuple[str, str], Severity, str]]:
-        for each in ask_plans(self.beside.scenarios, self.plannable, config):
+    def _planned(
+        self, config: AlertConfig, scenarios: Sequence[Scenario]
+    ) -> Iterator[tuple[tuple[str, str], Severity, str]]:
+        for each in ask_plans(scenarios, self.plannable, config):
             severity = Severity.ERROR if each.severity is None else each.severity
             yield ("scenario-plan", without_places(each.message, self._names)), severity, each.message
 
@@ -113,11 +119,34 @@ class Ground:
         """The findings of `check` for this configuration that it lacks for the one as it is; None for nothing."""
         new = list(_beyond(self._found(config), self._before[0]))
         if all(severity < Severity.ERROR for _, severity, _ in new):
-            new += _beyond(self._planned(config), self._before[1])
+            new += _beyond(self._planned(config, self.may_differ(mutant)), self._before[1])
         for severity, status in ((Severity.ERROR, "killed"), (Severity.WARNING, "warned")):
             if said := [each for each in new if each[1] is severity]:
                 return Outcome(mutant, status, ", ".join(dict.fromkeys(each[0][0] for each in said)), "", said[0][2])
         return None
+
+    @cached_property
+    def _told_before(self) -> frozenset[str]:
+        """The scenarios of which the plan says something already; those have to be asked of each mutant anew."""
+        return frozenset(one.name for one in self.beside.scenarios if ask_plans([one], self.plannable, self.config))
+
+    @cached_property
+    def _readers(self) -> Mapping[str, frozenset[str]]:
+        """By alert or record, the alerts that read it, an alert itself among them."""
+        recorded, found = Recorded(self.config), dict[str, set[str]]()
+        for rule in self.config.rules:
+            for name in {rule.alert, *recorded.behind(rule)} if rule.alert else ():
+                found.setdefault(name, set()).add(rule.alert)
+        return {name: frozenset(some) for name, some in found.items()}
+
+    def may_differ(self, mutant: Mutant) -> Sequence[Scenario]:
+        """The scenarios whose plan may be another one: of an alert's expression or texts no other one's plan knows."""
+        part = mutant.site.removeprefix(f"{mutant.about}.").partition(".")[0]
+        if mutant.role != "template" and (mutant.role != "rules" or part not in ("expr", "annotations")):
+            return self.beside.scenarios
+        alerts = self._readers.get(mutant.about, frozenset())
+        mine = (each for each in self.beside.scenarios if each.name in self._told_before or alerts & each.alerts)
+        return list(mine)
 
     @cached_property
     def _pairs(self) -> dict[tuple[str, str], tuple[tuple[Node, Node], ...]]:
@@ -268,33 +297,39 @@ def _rules(promtool: Path, some: Sequence[_Left], folder: Path) -> dict[str, Out
 
 
 def _levels(ground: Ground, rules: Sequence[_Left]) -> dict[str, Outcome]:
-    """Mutants that answer approved probes otherwise: those at promised levels first, all of them where that is not
-    enough."""
+    """Mutants that answer approved probes otherwise: those at promised levels first, a few more at a time where that
+    is not enough."""
     found: dict[str, Outcome] = {}
     before = Levels(ground.config, ground.tools["promtool"], ground.approved)
     pairs = [(each.mutant, replace(before, config=each.config)) for each in rules]
     changed = [(mutant, levels, levels.changed_from(before)) for mutant, levels in pairs]
-    promised: dict[tuple[str, str], Mapping[str, Answer]] = {}
+    known: dict[tuple[str, str], dict[str, Answer]] = {}
     # Many read a record that was changed; most often the first of them answers otherwise already.
     rounds = range(max((len(some) for _, _, some in changed), default=0))
-    for first, number in ((first, number) for first in (True, False) for number in rounds):
+    longest = max((len(one.file.probes) for _, _, some in changed for one in some), default=0)
+    for begin, number in ((begin, number) for begin in (None, *range(0, longest, _PROBES)) for number in rounds):
         left = [
-            (mutant, levels, some[number], some[number].file.at_promised().probes)
+            (mutant, levels, some[number], _share(some[number], begin))
             for mutant, levels, some in changed
-            if mutant.id not in found and number < len(some)
+            if mutant.id not in found and number < len(some) and _share(some[number], begin)
         ]
-        asked = [
-            (one.subject, at if first else [probe for probe in one.file.probes if probe not in at])
-            for _, _, one, at in left
-        ]
-        for (mutant, levels, one, at), answer in zip(left, before.answers(asked), strict=True):
-            now = answer if isinstance(answer, str) else {**promised.get((mutant.id, one.name), {}), **answer}
-            if first and not isinstance(now, str):
-                promised[mutant.id, one.name] = now
-            file = replace(one.file, probes=at) if first else one.file
-            for lint, said in levels.compared(replace(one, file=file), now, {}):
+        fresh = before.answers([(one.subject, probes) for _, _, one, probes in left])
+        for (mutant, levels, one, _), answer in zip(left, fresh, strict=True):
+            now = answer
+            if not isinstance(answer, str):
+                now = known[mutant.id, one.name] = {**known.get((mutant.id, one.name), {}), **answer}
+                asked = tuple(probe for probe in one.file.probes if probe.name in now)
+                one = replace(one, file=replace(one.file, probes=asked))
+            for lint, said in levels.compared(one, now, {}):
                 found.setdefault(mutant.id, Outcome(mutant, "killed", lint, "", said.message))
     return found
+
+
+def _share(one: Approved, begin: int | None) -> Sequence[Probe]:
+    """The probes of promised levels, or some of the others."""
+    promised = one.file.at_promised().probes
+    others = [probe for probe in one.file.probes if probe not in promised]
+    return promised if begin is None else others[begin : begin + _PROBES]
 
 
 def _laid_out(texts: Mapping[str, str], folder: Path) -> dict[str, str]:

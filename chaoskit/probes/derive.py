@@ -53,7 +53,7 @@ _CONTINUOUS = {
 """By kind of construct, those whose value is no whole number of things."""
 _MARK, _OTHER = "one", "two"
 _GAP_S, _HEIGHT = 120.0, 40.0
-_MOST_STEPS, _DEEPEST = 50, 8
+_MOST_STEPS, _MANY, _DEEPEST = 50, 100, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +423,10 @@ def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, besid
             break
     if steps:
         yield work.probe(f"{at}, in one burst", tuple(map(_at_once, series)), steps)
+        # Few are the same number when they are extrapolated; of many, half a range behind their end, no other count is.
+        ended = partial(_stale, at=round(work.begins_s / work.every_s) + _SETTLE)
+        many = work.probe(f"at {_MANY}{beside}, in one burst, then stale", [*map(_many, series)], steps, ended)
+        yield replace(many, looks_s=work.begins_s + work._whole(0.75 * work.span_s))
     if any(one.counter for one in series):
         low = way.way.make(way.rest, quiet)
         middle = round((work.begins_s + work.ends_s) / 2 / work.every_s)
@@ -477,6 +481,10 @@ def _tenth(one: Scripted) -> Scripted:
 def _at_once(one: Scripted) -> Scripted:
     last = one.values.segments[-1]
     return replace(one, values=constant((last.start or 0.0) + last.step * (last.count - 1)))
+
+
+def _many(one: Scripted) -> Scripted:
+    return replace(one, values=constant(float(_MANY))) if any(each.step for each in one.values.segments) else one
 
 
 def _short(text: str) -> str:

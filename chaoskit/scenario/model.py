@@ -162,6 +162,14 @@ class Scenario:
         """Everything that acts on the target, in order, each with its step; an action is one of a `do` step."""
         return ((step, spec) for step in self.steps if isinstance(step, Inject | Do) for spec in step.faults)
 
+    @property
+    def alerts(self) -> frozenset[str]:
+        """Every alert that it names."""
+        expected = (name for each in self.expect for name in (each.alert, each.suppressed_by))
+        awaited = (step.alert for step in self.steps if isinstance(step, Wait))
+        quiet = (*(each.alert for each in self.allow), *(each.alert for each in self.controls))
+        return frozenset(name for name in (*expected, *awaited, *quiet) if name)
+
 
 @dataclass(frozen=True, slots=True)
 class Handles:

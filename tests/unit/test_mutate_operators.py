@@ -379,3 +379,14 @@ def test_the_contrary_of_send_resolved_is_that_of_what_alertmanager_reads() -> N
         ("r.wechat.send_resolved", "send_resolved: true, "),
         ("r.webhook.send_resolved", "false"),
     ]
+
+
+def test_send_resolved_that_says_the_default_may_be_left_out() -> None:
+    """Webhooks are told of the end anyhow: that reads the same, and is no mutant."""
+    configs = "webhook_configs: [{url: 'http://x', send_resolved: true}, {url: 'http://y', send_resolved: false}]"
+    text = f"receivers: [{{name: r, email_configs: [{{to: x, send_resolved: true}}], {configs}}}]"
+    found = mutants_of({"alertmanager:a.yml": text}, ["send-resolved-dropped"])
+    assert [(each.site, each.edits[0].old) for each in found] == [
+        ("r.email.send_resolved", ", send_resolved: true"),
+        ("r.webhook.send_resolved", ", send_resolved: false"),
+    ]

@@ -23,6 +23,7 @@ from chaoskit.mutate.generate import mutants_of
 from chaoskit.mutate.model import Mutant, applied
 from chaoskit.mutate.source import Text, files_of, mutated, texts_of
 from chaoskit.mutate.static import Ground, judge_all
+from chaoskit.run.planning import ask_plans
 from chaoskit.stack.original import checkers
 from tests.check_examples import ALERTMANAGER, METRICS, PROFILE, PROMETHEUS, PROMISE, RULES, SCENARIO
 
@@ -116,6 +117,26 @@ def test_what_an_empty_diff_does_not_prove_is_not_called_equivalent(ground: Grou
     # Those of a record are read alike: every third stands for its neighbours.
     for mutant in (*records[::3], *routing, *prometheus):
         assert why(ground, mutant) == "", mutant
+
+
+def test_no_plan_but_those_that_are_asked_again_says_anything_else_of_a_mutant(
+    ground: Ground, mutants: list[Mutant]
+) -> None:
+    """A plan knows the expressions and texts of no alert that its scenario does not name; it knows all the rest."""
+    texts = [m for m in mutants if m.role == "template" or m.site.endswith(".expr") or ".annotations." in m.site]
+    rest = [m for m in mutants if m not in texts]
+    assert all(ground.may_differ(m) is ground.beside.scenarios for m in rest)
+    bare = next(m for m in texts if m.operator == "comparison-dropped" and m.about == "HighErrorRate")
+    record = next(m for m in texts if m.operator == "metric-misspelt" and m.about.startswith("environment:"))
+    for mutant in (bare, record, *texts[::150]):
+        asked = ground.may_differ(mutant)
+        assert len(asked) < len(ground.beside.scenarios)
+        new = load_texts(mutated(ground.files, ground.given, mutant), complete=False)
+        others = [each for each in ground.beside.scenarios if each not in asked]
+        assert ask_plans(others, ground.plannable, new) == (), mutant
+    told = ground.noticed(bare, load_texts(mutated(ground.files, ground.given, bare), complete=False))
+    assert told is not None
+    assert told.by == "scenario-plan"
 
 
 def test_texts_and_addresses_are_never_equivalent(ground: Ground, mutants: list[Mutant]) -> None:

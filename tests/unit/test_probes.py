@@ -209,6 +209,25 @@ def test_a_quantile_over_instances_is_asked_beside_one_with_little_traffic(tool:
     assert "beside one with a tenth of the traffic" not in (folder / "ShopErrors" / "levels.txt").read_text()
 
 
+def test_a_count_is_asked_for_a_burst_of_many_behind_its_end(tool: Tool) -> None:
+    """Of few, what is extrapolated or only half remembered comes to the same whole number."""
+    count = "max_over_time(restarts_total[10m]) - min_over_time(restarts_total[10m])"
+    exact = f"({count} unless resets(restarts_total[10m]) > 0 or floor(increase(restarts_total[10m])))"
+    exactly = (f"expr: {count}", f"expr: {exact}")
+    folder = approved(tool, exactly)
+    assert not any(asked(tool, exactly, approved=folder).findings.values())
+    for old, new in (
+        ("resets(restarts_total[10m]) > 0", "resets(restarts_total[10m])"),
+        ("resets(", "changes("),
+        ("max_over_time(restarts_total[10m])", "max_over_time(restarts_total[5m])"),
+        ("min_over_time(restarts_total", "min_over_time(restarts_totalx"),
+    ):
+        said = asked(tool, exactly, (old, new), approved=folder)
+        assert (lines(said, WRONG), len(lines(said, CHANGED))) == ([], 1), new
+        assert "1 of " in lines(said, CHANGED)[0]
+        assert "at 100, in one burst, then stale" in lines(said, CHANGED)[0]
+
+
 def test_a_difference_shows_both_answers_and_where_they_are_approved(tool: Tool) -> None:
     folder = approved(tool)
     (said,) = lines(asked(tool, ("for: 1m", "for: 2m"), approved=folder), CHANGED)

@@ -32,16 +32,26 @@ operator(
 def send_resolved_flipped(bundle: Bundle) -> Iterator[Spot]:
     """One spot for each integration."""
     for each in bundle.integrations:
-        node = each.node.get("send_resolved")
-        kind = each.site.rpartition(".")[2]
-        told = node.raw.lower() in TRUE if node is not None else SEND_RESOLVED.get(kind, True)
+        told, _ = _resolved(each)
         yield each.spot("send_resolved", *each.saying("send_resolved", "false" if told else "true"))
 
 
-operator(
+@operator(
     "send-resolved-dropped", "alertmanager", "all-clear",
     "`send_resolved` of an integration is left to its default.", "Of mails the default is: no all-clear.",
-)(of_each(_integrations, partial(Part.without, key="send_resolved")))  # fmt: skip
+)  # fmt: skip
+def send_resolved_dropped(bundle: Bundle) -> Iterator[Spot]:
+    """One spot for each integration that says otherwise than its default."""
+    for each in bundle.integrations:
+        told, default = _resolved(each)
+        if told != default:
+            yield from each.without("send_resolved")
+
+
+def _resolved(each: Part) -> tuple[bool, bool]:
+    """Whether the integration is told of the end, and whether it would be by default."""
+    node, default = each.node.get("send_resolved"), SEND_RESOLVED.get(each.site.rpartition(".")[2], True)
+    return node.raw.lower() in TRUE if node is not None else default, default
 
 
 def _addresses(keys: tuple[str, ...], bundle: Bundle) -> Iterator[Spot]:
