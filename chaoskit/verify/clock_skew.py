@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import operator
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -84,16 +85,19 @@ class Clock:
 
 def compare(polls: Iterable[Poll]) -> Clock:
     """Prometheus's clock, from all looks at it; a measurement that looks close together share counts once."""
-    measured: list[tuple[float, Interval]] = []
+    times, raw = array("d"), (array("d"), array("d"))
+    at, before = 0.0, None
     for poll in polls:
-        if poll.skew is None:
+        skew = poll.skew
+        if skew is None or (skew == before and poll.asked - at < _SHARED_S):
             continue
-        again = bool(measured) and measured[-1][1] == poll.skew and poll.asked - measured[-1][0] < _SHARED_S
-        if not again:
-            measured.append((poll.asked, poll.skew))
-    measured.sort()
-    times = array("d", (at for at, _ in measured))
-    raw = (array("d", (skew[0] for _, skew in measured)), array("d", (skew[1] for _, skew in measured)))
+        at, before = poll.asked, skew
+        times.append(at)
+        raw[0].append(skew[0])
+        raw[1].append(skew[1])
+    if any(map(operator.ge, times, times[1:])):
+        times, *ends = (array("d", column) for column in zip(*sorted(zip(times, *raw, strict=True)), strict=True))
+        raw = (ends[0], ends[1])
     forward, backward = _narrowed(times, raw, 1), _narrowed(times, raw, -1)
     if forward is None or backward is None:
         # One interval for all instants: asked for by every look, it must not be made of all measurements each time.

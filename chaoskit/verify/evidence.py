@@ -50,7 +50,13 @@ class Evidence(Fold):
         self.every_s, self.witnesses = every_s, witnesses
         self.complete = True
         """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
+        self.set_back_s = 0.0
+        """The most by which our own clock went back from one event to the next."""
+        reached = -math.inf
         for event in history.events:
+            if event.t < reached:
+                self.set_back_s = max(self.set_back_s, reached - event.t)
+            reached = event.t
             self.take(event)
         for source in list(self._ahead):
             self._catch_up(source)

@@ -3,7 +3,6 @@ lasted, clocks that can be compared, and an end."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 
 from chaoskit.events import End, FaultFail, Interruption, Steady, StepEnd, UndoFail
@@ -98,10 +97,8 @@ def _clocks(case: Case) -> Iterator[Strict]:
             "every time between a fault, an alert and a notice is uncertain by as much"
         )
         yield unknown(Hop.CLOCK, "clocks", reason)
-    at = [event.t for event in case.history.events]
-    back = max(map(operator.sub, at, at[1:]), default=0.0)
-    if back > _BACK_S:
-        reason = f"this machine's clock was set back during the run, by {back:.3f} real s or more: spans are unknown"
+    if (back_s := case.evidence.set_back_s) > _BACK_S:
+        reason = f"this machine's clock was set back during the run, by {back_s:.3f} real s or more: spans are unknown"
         yield unknown(Hop.CLOCK, "clocks", reason)
 
 
