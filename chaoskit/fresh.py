@@ -6,6 +6,7 @@ signal catches it and does nothing; and what we inherited as ignored (nohup, a s
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -33,6 +34,15 @@ def outlive(numbers: Iterable[signal.Signals]) -> None:
     """These signals do nothing to this process from now on; what it starts gets them as anything else does."""
     for number in numbers:
         signal.signal(number, lambda *_: None)
+
+
+def by_default() -> None:
+    """Resets the signals of this forked child: a fork inherits what its parent catches, too."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - _RESTORED - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def fresh(argv: Sequence[str]) -> list[str]:

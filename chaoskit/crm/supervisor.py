@@ -12,25 +12,21 @@ seconds after a restart, 12 to 18 after SIGCONT (a beat that is overdue comes at
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import selectors
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from setproctitle import setproctitle
-
 from chaoskit.crm import api, page, physics, proxy, sampler, worker
 from chaoskit.crm.health import Pulse, silence_s
 from chaoskit.crm.wiring import Pipe, Wiring
 from chaoskit.errors import EquipmentError
+from chaoskit.host import warm
 
 _START_LIMIT_S = 30.0
 _STOP_GRACE_S = 1.2
@@ -221,7 +217,6 @@ class Supervisor:
         self._emitter.flush()
 
 
-_PR_SET_PDEATHSIG = 1
 _LOG = "crm.log"
 
 
@@ -231,34 +226,16 @@ def title(mark: str, role: str) -> str:
 
 
 def fork(mark: str, role: str, data_dir: Path, main: Callable[[], None]) -> int:
-    """Start `main` in a child, which never returns, and return its pid; a fork is warm, and shares what is imported.
+    """Start `main` in a warm child, which never returns, and return its pid. Only the supervisor's only thread does.
 
-    The kernel kills it when its supervisor dies (the parent-death signal follows the forking *thread*, so only the
-    supervisor's only thread forks). Its output goes to crm.log, so that it holds no pipe of the starter open.
+    Its output goes to crm.log, so that it holds no pipe of the starter open.
     """
-    parent = os.getpid()
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
+    null = os.open(os.devnull, os.O_RDWR)
     try:
-        setproctitle(title(mark, role))
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-        if os.getppid() != parent:
-            os._exit(1)  # it died before we asked
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        null = os.open(os.devnull, os.O_RDWR)
         log = os.open(data_dir / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        for source, stream in ((null, 0), (log, 1), (log, 2)):
-            os.dup2(source, stream)
-        main()
-        status = 0
-    except BaseException:
-        traceback.print_exc()
+        try:
+            return warm.fork(main, title(mark, role), (null, log, log))
+        finally:
+            os.close(log)
     finally:
-        sys.stderr.flush()
-        os._exit(status)
+        os.close(null)

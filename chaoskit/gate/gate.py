@@ -1,29 +1,31 @@
-"""Running a schedule: each stack a process, several side by side, and each UNKNOWN once more on a fresh stack.
+"""Running a schedule: each stack a warm process, several side by side, and each UNKNOWN once more on a fresh stack.
 
 UNKNOWN mostly means that the machine was too slow for so many stacks, and machines differ by a factor of two in what a
-stack costs: after a stack with an UNKNOWN one stack fewer runs at a time, and a second attempt runs alone.
+stack costs: after a stack with an UNKNOWN one stack fewer runs at a time. The second attempts come last, one stack at a
+time, with as many of them in one as may share it.
 A scenario that FAILs is never tried again: a promise that is kept only sometimes is not kept.
 """
 
 from __future__ import annotations
 
-import sys
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from chaoskit import json_text, niceness
+from chaoskit import json_text
 from chaoskit.errors import ExitCode
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.gate.candidate import Candidate, Unread
-from chaoskit.gate.job import Job, Part, Said
-from chaoskit.gate.schedule import Schedule, StackPlan, Wave
+from chaoskit.gate.choose import apart_in
+from chaoskit.gate.job import Job, Part, Said, play_job
+from chaoskit.gate.schedule import Schedule, StackPlan, Wave, merged
 from chaoskit.hop import Hop
-from chaoskit.host.process import Child, ended, spawn
+from chaoskit.host.process import Child, ended, fork
 from chaoskit.observe.pressure import Busy
 from chaoskit.report.judge_run import VERDICT, read_checklists
 from chaoskit.run.planning import Asked
@@ -72,7 +74,6 @@ class _Running:
     begun_at: float = field(default_factory=time.monotonic)
     said: dict[str, Said] = field(default_factory=dict)
     refused: Said | None = None
-    reader: threading.Thread | None = None
 
 
 class Gate:
@@ -99,19 +100,23 @@ class Gate:
 
     def run(self, schedule: Schedule) -> list[Outcome]:
         """Every scenario's last outcome. Scenarios that were not begun (after -x, or Ctrl-C) have none."""
-        waiting = [(stack, 1) for stack in schedule.stacks]
+        waiting, unknown = [(stack, 1) for stack in schedule.stacks], list[StackPlan]()
         try:
-            while (waiting and not self._interrupted.is_set()) or self._running:
+            while ((waiting or unknown) and not self._interrupted.is_set()) or self._running:
+                if not waiting and not self._running:
+                    waiting, unknown = [(stack, 2) for stack in _merged(unknown)], []
                 while waiting and self._room(schedule, waiting[0][1]) and not self._interrupted.is_set():
                     self._begin(*waiting.pop(0))
                 time.sleep(_LOOK_S)  # not for an event: whether there is room is a matter of asking again and again
+                for one in self._running:
+                    _listen(one)
                 gone = ended(one.child for one in self._running)
                 for one in [each for each in self._running if each.child in gone]:
                     self._running.remove(one)
                     again = self._end(one)
                     if again:
                         schedule = schedule.calmer()
-                        waiting.append((_again(one.plan, again), 2))
+                        unknown.append(_again(one.plan, again))
         finally:
             for one in self._running:
                 one.child.stop(_END_S)
@@ -150,21 +155,12 @@ class Gate:
                 folder = self._folder / (one.name if attempt == 1 else f"{one.name}-again")
                 folder.mkdir(parents=True)
                 parts[one.name] = folder
-                listed.append(Part(one.file, one.name, str(folder), sorted(plan.beside(one))))
+                listed.append(Part(one.file, one.name, folder, tuple(sorted(plan.beside(one)))))
             waves.append(listed)
-        job = Job(str(self._folder / name), replace(self._asked, answer=self._answer(plan)), waves)
-        child = spawn(
-            [sys.executable, "-m", "chaoskit.gate.job"],
-            name=name,
-            log=self._folder / f"{name}.log",
-            talks=True,
-        )
-        niceness.lower(child.pid)
-        running = _Running(self._count, plan, attempt, child, parts)
-        child.lines.send(msgspec.json.encode(job, enc_hook=str))
-        running.reader = threading.Thread(target=_listen, args=(running,), name=name, daemon=True)
-        running.reader.start()
-        self._running.append(running)
+        job = Job(self._folder / name, replace(self._asked, answer=self._answer(plan)), waves)
+        log = self._folder / f"{name}.log"
+        child = fork(lambda: play_job(job), name=name, log=log, title=f"chaoskit gate: {name}")
+        self._running.append(_Running(self._count, plan, attempt, child, parts))
 
     def _answer(self, plan: StackPlan) -> Answer | None:
         """The words of promtool and amtool on the files when the gate was planned, so that no stack asks again."""
@@ -173,8 +169,7 @@ class Gate:
 
     def _end(self, one: _Running) -> list[Candidate]:
         """Takes in what a stack's process left; the scenarios to try again."""
-        if one.reader is not None:
-            one.reader.join(5)
+        _listen(one)
         one.child.stop(1)
         again = []
         for member in one.plan.members:
@@ -214,13 +209,23 @@ def _again(plan: StackPlan, members: list[Candidate]) -> StackPlan:
     return StackPlan([wave for wave in waves if wave.members])
 
 
+def _merged(stacks: Sequence[StackPlan]) -> Sequence[StackPlan]:
+    """The stacks of second attempts; on an attached target they stay in the order in which they break more and more."""
+    members = [one for stack in stacks for one in stack.members]
+    if len(stacks) < 2 or any(one.plan.attached for one in members):
+        return stacks
+    return merged(stacks, apart_in(members))
+
+
 def _listen(running: _Running) -> None:
-    for line in running.child.lines:
-        try:
-            said = json_text.decode(line, type=Said)
-        except msgspec.DecodeError:
-            continue
-        if said.refused:
-            running.refused = said
-        else:
-            running.said[said.name] = said
+    """Takes in what a stack's process has said by now. No thread does: what is forked beside one inherits its locks."""
+    with contextlib.suppress(TimeoutError):
+        while line := running.child.lines.hear(0):
+            try:
+                said = json_text.decode(line, type=Said)
+            except msgspec.DecodeError:
+                continue
+            if said.refused:
+                running.refused = said
+            else:
+                running.said[said.name] = said

@@ -1,7 +1,5 @@
-"""One stack of a gate, in a process of its own: `python -m chaoskit.gate.job`, the job as JSON on standard input.
+"""One stack of a gate, in a process of its own, which the gate forks: nothing is imported or read twice.
 
-    <- {"folder": ..., "asked": {"profile": ..., "files": {...}, "settings": [...], "time_scale": 60, "seed": 0},
-        "waves": [[{"scenario": FILE, "name": ..., "folder": ..., "beside": [...]}]]}
     -> {"name": ..., "exit_code": 0, "took_s": 31.4}          for each scenario, in the order of their end
     -> {"refused": [...], "exit_code": 2}                     in place of all of them, where nothing could begin
 
@@ -11,17 +9,18 @@ and cannot take the gate with it.
 
 from __future__ import annotations
 
-import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from chaoskit import json_text, niceness
-from chaoskit.errors import BadInput, ExitCode
+from chaoskit import niceness
+from chaoskit.errors import BadInput
 from chaoskit.events import Event, Phase
 from chaoskit.host.lines import Lines
+from chaoskit.report.judge_run import judge_folder
+from chaoskit.run.held_fault import end_fork_server
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
@@ -31,19 +30,21 @@ from chaoskit.surroundings import lacking
 _PARENT = Lines(1, 0)
 
 
-class Part(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Part:
     """One scenario of a wave."""
 
     scenario: str
     name: str
-    folder: str
-    beside: list[str] = []
+    folder: Path
+    beside: tuple[str, ...] = ()
 
 
-class Job(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Job:
     """The scenarios that one stack plays, in waves."""
 
-    folder: str
+    folder: Path
     asked: Asked
     """The options that all its scenarios share."""
     waves: list[list[Part]]
@@ -63,11 +64,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused: list[str] = []
 
 
-def main() -> int:
-    """Plays the job of standard input; the worst exit code of its scenarios."""
+def play_job(job: Job) -> int:
+    """Plays a job as the forked process that it has for itself; the worst exit code of its scenarios."""
     # Other stacks are being watched: until this one is up, and once it is over, it leaves the processors to them.
     niceness.start_low_priority()
-    job = json_text.decode(_PARENT.hear(), type=Job, dec_hook=lambda kind, given: kind(given))
     try:
         return _play(job)
     except Exception as error:
@@ -77,22 +77,22 @@ def main() -> int:
         problems = [str(problem) for problem in ours.problems] if isinstance(ours, BadInput) else [str(ours)]
         _say(Said(refused=problems, exit_code=int(ours.exit_code)))
         return int(ours.exit_code)
+    finally:
+        end_fork_server()
 
 
 def _play(job: Job) -> int:
-    folders = {part.name: Path(part.folder) for part in job.parts}
+    folders = {part.name: part.folder for part in job.parts}
     left = list(folders.values())
     prepared = prepare(
-        [replace(job.asked, scenario=part.scenario, beside=tuple(part.beside)) for part in job.parts],
+        [replace(job.asked, scenario=part.scenario, beside=part.beside) for part in job.parts],
         lambda plan: left.pop(0),
-        lambda run_folders: Path(job.folder),
+        lambda run_folders: job.folder,
     )
     clocks = {part.name: _Clock() for part in job.parts}
     tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
     Runner(Live(prepared.stack), [[tracks[part.name] for part in wave] for wave in job.waves], load=prepared.load).run()
     niceness.give_way()
-    from chaoskit.report.judge_run import judge_folder  # a third of a second that no stack's start need wait for
-
     worst = 0
     for name, folder in folders.items():
         verdict, _ = judge_folder(folder, gate="../index.html")
@@ -123,7 +123,3 @@ class _Clock:
 
 def _say(said: Said) -> None:
     _PARENT.send(msgspec.json.encode(said), None)
-
-
-if __name__ == "__main__":
-    sys.exit(main() or int(ExitCode.PASS))

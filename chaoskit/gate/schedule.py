@@ -140,6 +140,30 @@ def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_s
     return Schedule(best, side_by_side, _explained(best, conflict))
 
 
+def merged(stacks: Iterable[StackPlan], conflict: Conflict) -> tuple[StackPlan, ...]:
+    """The waves of these stacks in as few as can be: side by side in a stack, or else after one another.
+
+    No wave is taken apart: scenarios that disturbed one another meet again.
+    """
+    found: list[StackPlan] = []
+    for wave in sorted((wave for stack in stacks for wave in stack.waves), key=lambda wave: -wave.length_s):
+        for stack in found:
+            if any(wave.expects & other.expects for other in stack.waves):
+                continue
+            host = next((each for each in stack.waves if not _conflicts(each, wave, conflict)), Wave())
+            others = [each for each in stack.waves if each is not host]
+            if ordered := _in_order([*others, Wave([*host.members, *wave.members])]):
+                stack.waves = ordered
+                break
+        else:
+            found.append(StackPlan([wave]))
+    return tuple(found)
+
+
+def _conflicts(one: Wave, other: Wave, conflict: Conflict) -> bool:
+    return any(conflict(mine, theirs) for mine in one.members for theirs in other.members)
+
+
 def shared_out(candidates: Iterable[Candidate], conflict: Conflict, count: int) -> list[list[Candidate]]:
     """The scenarios of each of `count` machines: the same on all of them, in whichever order the candidates come.
 

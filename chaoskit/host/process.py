@@ -30,6 +30,7 @@ from pathlib import Path
 from chaoskit import identity, niceness, waiting
 from chaoskit.errors import EquipmentError
 from chaoskit.fresh import fresh
+from chaoskit.host import warm
 from chaoskit.host.lines import Lines, pipes
 
 _long_lived = threading.local()
@@ -50,10 +51,15 @@ _PYTHON_GATE = (
 
 
 class Child:
-    """A process that we started, known by its pid and its start in clock ticks; made by `spawn`."""
+    """A process that we started, known by its pid and its start in clock ticks; made by `spawn` or `fork`."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], name: str, log: Path, log_start: int, lines: Lines | None = None
+        self,
+        process: subprocess.Popen[bytes] | _Forked,
+        name: str,
+        log: Path,
+        log_start: int,
+        lines: Lines | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -182,6 +188,29 @@ class Child:
                 os.killpg(self.pid, number)
 
 
+class _Forked:
+    """A fork, with as much of what subprocess gives for a program as a Child needs."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """None while it runs, then how it ended: 0 where something else has reaped it, as subprocess has it."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = self.pid, 0
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, timeout: float) -> None:
+        """Waits for its end and reaps it; raises subprocess.TimeoutExpired."""
+        if not waiting.await_true(lambda: self.poll() is not None, timeout):
+            raise subprocess.TimeoutExpired([], timeout)
+
+
 def ended(children: Iterable[Child]) -> list[Child]:
     """The children that have ended, to be asked for again and again: one that stands still is killed, and so ends."""
     every = list(children)
@@ -216,12 +245,7 @@ def spawn(
     RuntimeError unless `any_thread` says that the calling thread outlives the child.
     Raises EquipmentError when the program cannot be started.
     """
-    long_lived = any_thread or getattr(_long_lived, "yes", False)
-    if not long_lived and threading.current_thread() is not threading.main_thread():
-        raise RuntimeError(
-            f"{name} would die with {threading.current_thread().name}, the thread that starts it: "
-            "spawn from the main thread, or pass any_thread=True if this one outlives the child"
-        )
+    _insist_on_a_long_life(name, any_thread)
     words = [str(word) for word in argv]
     found = shutil.which(words[0], path=(env or os.environ).get("PATH"))
     if found is None:
@@ -249,6 +273,32 @@ def spawn(
             raise EquipmentError(name, f"{program} could not be started: {error}") from error
     niceness.started(process.pid)
     return Child(process, name, log, start, lines)
+
+
+def fork(main: Callable[[], int], *, name: str, log: Path, title: str) -> Child:
+    """Start a child like one of `spawn` that talks, but warm: `main` with all that we have imported.
+
+    In the main thread. `title` is its command line. Raises EquipmentError where it cannot be started.
+    """
+    _insist_on_a_long_life(name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output, pipes() as (lines, told, says):
+        start = output.seek(0, os.SEEK_END)
+        try:
+            pid = warm.fork(main, title, (told, says, output.fileno()), apart=True)
+        except OSError as error:
+            raise EquipmentError(name, f"it could not be forked: {error}") from error
+        niceness.started(pid)
+        return Child(_Forked(pid), name, log, start, lines)
+
+
+def _insist_on_a_long_life(name: str, any_thread: bool = False) -> None:
+    long_lived = any_thread or getattr(_long_lived, "yes", False)
+    if not long_lived and threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            f"{name} would die with {threading.current_thread().name}, the thread that starts it: "
+            "spawn from the main thread, or pass any_thread=True if this one outlives the child"
+        )
 
 
 def wait_until(

@@ -297,6 +297,7 @@ def _surroundings() -> tuple[str, dict[str, str]]:
 
 
 @atexit.register
-def _close() -> None:
+def end_fork_server() -> None:
+    """Ends the process that holders come from, if there is one; holders live on. A fork of ours must call it itself."""
     while _present:
         _present.pop().close()

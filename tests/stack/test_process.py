@@ -16,15 +16,18 @@ import pytest
 from chaoskit import identity
 from chaoskit.errors import EquipmentError
 from chaoskit.host import process
+from chaoskit.host.lines import Lines
 from chaoskit.host.process import spawn, wait_until
 
 PARENT = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 from chaoskit.host import process
 if sys.argv[2] == "python":
     process.shutil.which = lambda name, path=None: None if name == "setpriv" else name
-child = lambda name: process.spawn(["/bin/sleep", "1000"], name=name, log=Path(sys.argv[1]))
+spawned = lambda name, **of: process.spawn(["/bin/sleep", "1000"], name=name, **of)
+forked = lambda name, **of: process.fork(lambda: time.sleep(1000), name=name, title="sleep", **of)
+child = lambda name: (forked if sys.argv[2] == "fork" else spawned)(name, log=Path(sys.argv[1]))
 print(json.dumps([child("one").pid, child("two").pid]), flush=True)
 sys.stdin.read()
 """
@@ -38,9 +41,9 @@ def is_running(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("tie", ["setpriv", "python"])
+@pytest.mark.parametrize("tie", ["setpriv", "python", "fork"])
 def test_a_parent_killed_with_sigkill_leaves_no_child(tie: str, tmp_path: Path) -> None:
-    """Both ways of asking for the parent-death signal: util-linux's setpriv, and without it."""
+    """All ways of asking for the parent-death signal: util-linux's setpriv, without it, and in a fork."""
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, tmp_path / "log", tie], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -127,6 +130,36 @@ def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_period(tmp_path:
     child = spawn(["sh", "-c", script], name="stubborn", log=tmp_path / "log", talks=True)
     child.lines.hear()
     assert child.stop(grace_s=0.2) == -signal.SIGKILL
+
+
+def test_a_fork_begins_as_a_program_does_without_our_handlers_descriptors_or_session(
+    tmp_path: Path,
+) -> None:
+    """What it says at last and the code it ends with are heard; what it raises is in its log, and its code is 1."""
+
+    def main() -> int:
+        open_here = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+        handled = [int(number) for number in signal.valid_signals() if callable(signal.getsignal(number))]
+        defaults = [number for number in handled if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN)]
+        Lines(1, 0).send(json.dumps([len(open_here), defaults, os.getsid(0) == os.getpid()]).encode())
+        if told.get("raises"):
+            raise ValueError("of no use")
+        return 3
+
+    told: dict[str, bool] = {}
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with (tmp_path / "open").open("w"):
+            child = process.fork(main, name="warm", log=tmp_path / "log", title="warm one")
+            assert json.loads(child.lines.hear(10)) == [4, [], True]  # the fourth is that of the look
+            assert child.wait(10)
+            assert child.stop() == child.returncode == 3
+            told["raises"] = True
+            child = process.fork(main, name="warm", log=tmp_path / "log", title="warm one")
+            assert child.wait(10)
+            assert (child.stop(), child.tail(1)) == (1, "ValueError: of no use")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_paused_child_is_alive_and_hears_a_stop(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
-import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -19,7 +20,7 @@ from chaoskit.gate import gate as gate_module
 from chaoskit.gate.candidate import Candidate, conflict
 from chaoskit.gate.choose import stacks_side_by_side
 from chaoskit.gate.gate import Gate, Outcome, _Running
-from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, StackPlan, Wave, make_schedule
+from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, Schedule, StackPlan, Wave, make_schedule, merged
 from chaoskit.host import process
 from chaoskit.observe.pressure import Busy
 from chaoskit.run.planning import Asked
@@ -237,8 +238,7 @@ def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ou
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not waited for for ever."""
-    dies = [sys.executable, "-c", f"import os, sys; sys.stdin.readline(); os.kill(os.getpid(), {int(number)})"]
-    monkeypatch.setattr(gate_module, "spawn", lambda argv, **more: process.spawn(dies, **more))
+    monkeypatch.setattr(gate_module, "play_job", lambda _: os.kill(os.getpid(), number))
     monkeypatch.setattr(Gate, "_answer", lambda *_: None)
     monkeypatch.setattr(process.Child.stands_still, "__defaults__", (0.2,))
     heard: list[Outcome] = []
@@ -248,3 +248,30 @@ def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ou
     gate.run(make_schedule([one("a")], clash, 1))
     assert heard[0].exit_code == ExitCode.UNKNOWN
     assert "its stack ended with -9" in heard[0].trouble
+
+
+def test_the_waves_of_second_attempts_share_a_stack_whole_unless_one_alert_is_expected_twice() -> None:
+    a, b = one("a", 20.0, expects="A"), one("b", 10.0, expects="B")
+    beside, after, apart = one("c", expects="C"), one("d", expects="D", needs="link"), one("e", 5.0, expects="A B")
+    link = one("f", 30.0, expects="F", needs="link")
+    stacks = [
+        StackPlan([Wave([a, b]), Wave([apart])]),
+        StackPlan([Wave([beside]), Wave([after])]),
+        StackPlan([Wave([link])]),
+    ]
+    found = merged(stacks, clash)
+    assert [[wave.members for wave in stack.waves] for stack in found] == [[[link, a, b, beside], [after]], [[apart]]]
+
+
+def test_what_says_nothing_in_two_stacks_is_tried_again_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in a folder of its own, as in a stack of its own."""
+    heard: list[Outcome] = []
+    monkeypatch.setattr(gate_module, "play_job", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(gate_module, "apart_in", lambda _: clash)
+    monkeypatch.setattr(Gate, "_answer", lambda *_: None)
+    local = cast(Any, SimpleNamespace(attached=False))
+    a, b = (dataclasses.replace(one(name, expects=name), plan=local) for name in "ab")
+    gate = Gate(tmp_path, Asked("", "local", ConfigFiles(tmp_path)), heard.append, busy=lambda: False)
+    gate.run(Schedule((StackPlan([Wave([a])]), StackPlan([Wave([b])])), 1, ()))
+    assert [(each.candidate.name, each.attempt) for each in heard] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    assert sorted(each.name for each in tmp_path.glob("*.log")) == ["stack-1.log", "stack-2.log", "stack-3.log"]
