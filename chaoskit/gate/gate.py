@@ -22,7 +22,7 @@ from chaoskit.errors import ExitCode
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.gate.candidate import Candidate, Unread
 from chaoskit.gate.choose import apart_in
-from chaoskit.gate.job import Job, Part, Said, play_job
+from chaoskit.gate.job import Job, Part, Said, import_all, play_job
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave, merged
 from chaoskit.hop import Hop
 from chaoskit.host.process import Child, ended, fork
@@ -97,6 +97,7 @@ class Gate:
         self._outcomes: list[Outcome] = []
         self._interrupted = threading.Event()
         self._count = 0
+        import_all()
 
     def run(self, schedule: Schedule) -> list[Outcome]:
         """Every scenario's last outcome. Scenarios that were not begun (after -x, or Ctrl-C) have none."""

@@ -9,6 +9,7 @@ and cannot take the gate with it.
 
 from __future__ import annotations
 
+import importlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +19,16 @@ import msgspec
 from chaoskit import niceness
 from chaoskit.errors import BadInput
 from chaoskit.events import Event, Phase
+from chaoskit.faults.registry import known
 from chaoskit.host.lines import Lines
 from chaoskit.report.judge_run import judge_folder
-from chaoskit.run.held_fault import end_fork_server
+from chaoskit.run.held_fault import end_fork_server, warm_up
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live
+from chaoskit.safety.heal import FORK_SERVER
+from chaoskit.safety.lease import WATCHDOG
 from chaoskit.surroundings import lacking
 
 _PARENT = Lines(1, 0)
@@ -64,11 +68,19 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused: list[str] = []
 
 
+def import_all() -> None:
+    """Imports what a job forks in turn: its watchdog, and the process that holders of faults come from."""
+    for module in (WATCHDOG, FORK_SERVER):
+        importlib.import_module(module)
+    known()
+
+
 def play_job(job: Job) -> int:
     """Plays a job as the forked process that it has for itself; the worst exit code of its scenarios."""
     # Other stacks are being watched: until this one is up, and once it is over, it leaves the processors to them.
     niceness.start_low_priority()
     try:
+        warm_up()  # before there is a second thread
         return _play(job)
     except Exception as error:
         ours = lacking(error)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
 import select
 import shutil
@@ -55,7 +56,7 @@ class Child:
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes] | _Forked,
+        process: subprocess.Popen[bytes] | Forked,
         name: str,
         log: Path,
         log_start: int,
@@ -188,7 +189,7 @@ class Child:
                 os.killpg(self.pid, number)
 
 
-class _Forked:
+class Forked:
     """A fork, with as much of what subprocess gives for a program as a Child needs."""
 
     def __init__(self, pid: int) -> None:
@@ -209,6 +210,11 @@ class _Forked:
         """Waits for its end and reaps it; raises subprocess.TimeoutExpired."""
         if not waiting.await_true(lambda: self.poll() is not None, timeout):
             raise subprocess.TimeoutExpired([], timeout)
+
+    def kill(self) -> None:
+        """Ends it at once, where it still runs; it is reaped by `poll` and `wait`."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
 
 def ended(children: Iterable[Child]) -> list[Child]:
@@ -289,7 +295,39 @@ def fork(main: Callable[[], int], *, name: str, log: Path, title: str) -> Child:
         except OSError as error:
             raise EquipmentError(name, f"it could not be forked: {error}") from error
         niceness.started(pid)
-        return Child(_Forked(pid), name, log, start, lines)
+        return Child(Forked(pid), name, log, start, lines)
+
+
+def start_untied(
+    module: str,
+    *arguments: str,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = 2,
+    keep: Sequence[int] = (),
+) -> subprocess.Popen[bytes] | Forked:
+    """Start a module of ours, by its `main`, in a session of its own and with a life of its own: it ends by itself.
+
+    It inherits the descriptors to `keep`. Where we are a warm process with one thread it is a warm one too. Raises
+    OSError where this machine has no room for it.
+    """
+    argv = [sys.executable, "-m", module, *arguments]
+    process: subprocess.Popen[bytes] | Forked
+    if warm.is_alone():
+
+        def main() -> int:
+            sys.argv = [module, *arguments]
+            return int(importlib.import_module(module).main())
+
+        with Path(os.devnull).open("r+b", 0) as null:
+            streams = [null.fileno() if one == subprocess.DEVNULL else one for one in (stdin, stdout, stderr)]
+            process = Forked(warm.fork(main, " ".join(argv), streams, apart=True, keep=keep, tied=False))
+    else:
+        process = subprocess.Popen(
+            fresh(argv), stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=keep, start_new_session=True
+        )
+    niceness.started(process.pid)
+    return process
 
 
 def _insist_on_a_long_life(name: str, any_thread: bool = False) -> None:

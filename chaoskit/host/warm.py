@@ -14,8 +14,9 @@ import gc
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from setproctitle import setproctitle
@@ -25,12 +26,30 @@ from chaoskit.fresh import by_default
 _PR_SET_PDEATHSIG = 1
 
 
-def fork(main: Callable[[], int | None], title: str, streams: Sequence[int], *, apart: bool = False) -> int:
+_apart = False
+
+
+def is_alone() -> bool:
+    """Whether this process is a fork that is `apart`, and has one thread: then what it forks is whole."""
+    return _apart and threading.active_count() == 1
+
+
+def fork(
+    main: Callable[[], int | None],
+    title: str,
+    streams: Sequence[int],
+    *,
+    apart: bool = False,
+    keep: Collection[int] = (),
+    tied: bool = True,
+) -> int:
     """Starts `main` in a child, which ends with what it gives and never returns from here; the child's pid.
 
     `streams` become its input, output and error, `title` is its command line. `apart`: in a session of its own, and
-    with no other descriptor of ours. Raises OSError where this machine has no room for it.
+    with no other descriptor of ours but those to `keep`. One that is not `tied` outlives us. Raises OSError where this
+    machine has no room for it.
     """
+    global _apart
     parent = os.getpid()
     up, says_up = os.pipe()
     if pid := os.fork():
@@ -41,15 +60,17 @@ def fork(main: Callable[[], int | None], title: str, streams: Sequence[int], *, 
     status = 1
     try:
         os.close(up)
-        _tie_to(parent)
+        if tied:
+            _tie_to(parent)
         if apart:
+            _apart = True
             os.setsid()
         by_default()
         os.close(says_up)
         for number, stream in enumerate([fcntl.fcntl(stream, fcntl.F_DUPFD, len(streams)) for stream in streams]):
             os.dup2(stream, number)
         for other in [int(entry.name) for entry in Path("/dev/fd").iterdir()] if apart else ():
-            if other >= len(streams):
+            if other >= len(streams) and other not in keep:
                 with contextlib.suppress(OSError):  # that of the list itself
                     os.close(other)
         # What we have said and is not written yet is not for the child to say.

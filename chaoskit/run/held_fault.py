@@ -18,7 +18,6 @@ import queue
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +25,10 @@ from typing import Any, cast
 
 import psutil
 
-from chaoskit import niceness
 from chaoskit.faults import processes
 from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
-from chaoskit.fresh import fresh
 from chaoskit.host.lines import Lines, pipes
+from chaoskit.host.process import start_untied
 from chaoskit.safety.heal import FORK_SERVER, HOLDER_LOG
 
 _COME_UP_S = 20.0
@@ -207,14 +205,8 @@ class _ForkServer:
         self._asked, theirs = socket.socketpair()
         self._asked.settimeout(_COME_UP_S)
         with theirs:
-            self._process = subprocess.Popen(
-                fresh([sys.executable, "-m", FORK_SERVER, str(theirs.fileno())]),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        niceness.started(self._process.pid)
+            end = theirs.fileno()
+            self._process = start_untied(FORK_SERVER, str(end), keep=[end])
 
     def is_of_use(self) -> bool:
         """Whether it lives, and was made with the environment and in the folder that we have now."""

@@ -17,18 +17,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chaoskit import niceness, waiting
+from chaoskit import waiting
 from chaoskit.errors import EquipmentError
-from chaoskit.fresh import fresh
 from chaoskit.host.lines import pipes
+from chaoskit.host.process import start_untied
 from chaoskit.safety.healbook import BOOK, read_book
 
+WATCHDOG = "chaoskit.safety.watchdog"
 LEASE_S = 3.0
 SPARE_S = 0.5
 """How much longer than the runner the watchdog waits."""
@@ -59,14 +59,7 @@ class Lease:
         self._lost = ""
         self._news, self._words, self._answers, self._gone = threading.Condition(), list[str](), 0, False
         with log.open("ab") as errors, pipes() as (self._lines, told, says):
-            self._watchdog = subprocess.Popen(
-                fresh([sys.executable, "-m", "chaoskit.safety.watchdog"]),
-                stdin=told,
-                stdout=says,
-                stderr=errors,
-                start_new_session=True,
-            )
-        niceness.started(self._watchdog.pid)
+            self._watchdog = start_untied(WATCHDOG, stdin=told, stdout=says, stderr=errors.fileno())
         order = {
             "folders": [str(folder) for folder in folders],
             "lease_s": lease_s + SPARE_S,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -160,6 +162,47 @@ def test_a_fork_begins_as_a_program_does_without_our_handlers_descriptors_or_ses
             assert (child.stop(), child.tail(1)) == (1, "ValueError: of no use")
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+UNTIED = """
+import os, sys, time
+from pathlib import Path
+def main():
+    parent = os.getppid()
+    print(os.getpid(), flush=True)
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    Path(sys.argv[1]).write_text("outlived it")
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_what_is_started_untied_outlives_its_starter_and_is_warm_where_that_has_one_thread(
+    warm: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "untied.py").write_text(UNTIED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    def main() -> int:
+        if not warm:
+            threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+        made = process.start_untied("untied", str(tmp_path / "told"), stdout=1)
+        assert isinstance(made, process.Forked) is warm
+        return int(made.wait(timeout=1000) or 0)
+
+    starter = process.fork(main, name="starter", log=tmp_path / "log", title="starter")
+    untied = psutil.Process(int(starter.lines.hear(20)))
+    try:
+        assert untied.cmdline()[1:3] == ["-m", "untied"]
+        starter.kill()
+        wait_until((tmp_path / "told").exists, timeout_s=10, what="it goes on")
+        starter.stop()
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            untied.kill()
 
 
 def test_a_paused_child_is_alive_and_hears_a_stop(tmp_path: Path) -> None:
