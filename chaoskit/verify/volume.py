@@ -121,8 +121,9 @@ def _needs(one: Instance, episode: Episode, sinks: tuple[str, ...]) -> tuple[Nee
 
 
 def counted(case: Case) -> list[Notice]:
-    """The notices since the first step, save those that were refused and those that tell of nothing but others'."""
-    plan = case.plan
+    """The notices since the first step, save those that were refused, those that tell of nothing but others', and the
+    all-clears of what had ended before it."""
+    plan, ended = case.plan, _ended_before(case)
     return [
         notice
         for notice in case.evidence.notices
@@ -130,7 +131,20 @@ def counted(case: Case) -> list[Notice]:
         and not notice.refused
         and not tells_only(case, notice, plan.foreign)
         and not tells_only(case, notice, plan.only_beside)
+        and not (notice.alerts and all(item.status == "resolved" and ended(item.labels) for item in notice.alerts))
     ]
+
+
+def _ended_before(case: Case) -> Callable[[Mapping[str, str]], bool]:
+    """Tells of labels in a notice whether all firing of that alert was over before the first step."""
+    fired = [episode for episode in case.evidence.episodes if episode.firing is not None]
+    over = [one for one in fired if one.resolved is not None and one.resolved[0] < case.since]
+    others = [one for one in fired if one.resolved is None or one.resolved[0] >= case.since] if over else []
+
+    def ended(labels: Mapping[str, str]) -> bool:
+        return any(one.is_in(labels) for one in over) and not any(one.is_in(labels) for one in others)
+
+    return ended
 
 
 def tells_only(case: Case, notice: Notice, others: Callable[[Mapping[str, str]], bool]) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Literal
 
 import msgspec
 import pytest
 
-from chaoskit.events import Notice, NoticedAlert, Watch
+from chaoskit.events import AlertState, Notice, NoticedAlert, Phase, Watch
 from chaoskit.history import History
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import verify
@@ -91,6 +92,27 @@ def test_the_notices_of_a_day_are_counted_apart_and_held_against_the_promise() -
     many = of_the_day(on_a_day("degraded"))
     assert many.result is Result.FAIL
     assert "people got 6 notices, 2..5/day is promised (3 first, 0 repeated, 3 resolved); promised at" in many.reason
+
+
+@pytest.mark.parametrize(("ended_s", "counted"), [(-1.0, 6), (1.0, 7), (None, 7)])
+def test_an_all_clear_of_what_had_ended_before_the_first_step_is_not_counted(
+    ended_s: float | None, counted: int
+) -> None:
+    """An alert that the start of the stack raises is waited for, and told of afterwards: no doing of the scenario."""
+    day = on_a_day("incident")
+    begun = next(e.t for e in day.of(Phase) if e.name == "steps")
+    labels = {"alertname": "HighTimeoutRate", "severity": "warning"}
+    like = next(day.of(AlertState))
+
+    def state(word: Literal["firing", "inactive"], at: float) -> AlertState:
+        return msgspec.structs.replace(like, labels=labels, state=word, at=at, previous=at - 0.01, active_at=None, t=at)
+
+    early = [state("firing", begun - 2.0), *([state("inactive", begun + ended_s)] if ended_s is not None else [])]
+    cleared = [e for e in day.of(Notice) if all(item.status == "resolved" for item in e.alerts)][-1]
+    told = [msgspec.structs.replace(item, labels=labels) for item in cleared.alerts[:1]]
+    late = msgspec.structs.replace(cleared, alerts=told)
+    events = sorted([*day.events, *early, late], key=lambda e: e.t)
+    assert of_the_day(with_events(day, events)).rests_on.startswith(f"{counted} notices: 3 first, 0 repeated, ")
 
 
 def test_too_few_notices_on_a_day_fail_and_a_blind_sink_makes_them_unknown() -> None:
