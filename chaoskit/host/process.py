@@ -311,9 +311,8 @@ def start_untied(
     It inherits the descriptors to `keep`. Where we are a warm process with one thread it is a warm one too. Raises
     OSError where this machine has no room for it.
     """
-    argv = [sys.executable, "-m", module, *arguments]
     process: subprocess.Popen[bytes] | Forked
-    if warm.is_alone():
+    if warm.may_fork(module):
 
         def main() -> int:
             sys.argv = [module, *arguments]
@@ -321,10 +320,15 @@ def start_untied(
 
         with Path(os.devnull).open("r+b", 0) as null:
             streams = [null.fileno() if one == subprocess.DEVNULL else one for one in (stdin, stdout, stderr)]
-            process = Forked(warm.fork(main, " ".join(argv), streams, apart=True, keep=keep, tied=False))
+            process = Forked(warm.fork(main, module, streams, apart=True, keep=keep, tied=False))
     else:
         process = subprocess.Popen(
-            fresh(argv), stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=keep, start_new_session=True
+            fresh([sys.executable, "-m", module, *arguments]),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=keep,
+            start_new_session=True,
         )
     niceness.started(process.pid)
     return process

@@ -2,7 +2,7 @@
 
 An interpreter with our imports takes a second of processor time to come up; a fork takes milliseconds. The kernel kills
 it when the thread that forked it ends (PR_SET_PDEATHSIG, Linux only), so only a main thread forks. Other threads of
-ours do not live on in it: whatever lock they held at that instant stays locked there.
+ours do not live on in it, and a lock that one of them held at that instant stays locked there.
 """
 
 from __future__ import annotations
@@ -27,11 +27,16 @@ _PR_SET_PDEATHSIG = 1
 
 
 _apart = False
+_room = len(Path("/proc/self/cmdline").read_bytes()) if sys.platform.startswith("linux") else 0
+"""Bytes of a command line that a fork of ours may have: a longer one would overwrite the environment."""
 
 
-def is_alone() -> bool:
-    """Whether this process is a fork that is `apart`, and has one thread: then what it forks is whole."""
-    return _apart and threading.active_count() == 1
+def may_fork(title: str) -> bool:
+    """Whether this process is a fork that is `apart`, with one thread, so that what it forks in turn is whole.
+
+    And whether the title has room in its command line.
+    """
+    return _apart and threading.active_count() == 1 and len(title.encode()) < _room
 
 
 def fork(
@@ -75,6 +80,7 @@ def fork(
                     os.close(other)
         # What we have said and is not written yet is not for the child to say.
         sys.stdout, sys.stderr = (os.fdopen(number, "w", 1, closefd=False) for number in (1, 2))
+        os.environ["SPT_NOENV"] = "1"  # the environment stays where it is: we are looked for by it
         setproctitle(title)
         gc.freeze()  # the collector would write to every page that is shared
         status = main() or 0

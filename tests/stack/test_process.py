@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -178,31 +177,44 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("warm", [True, False])
+STARTER = """
+import sys, threading, time
+from pathlib import Path
+from chaoskit.host import process
+folder, warm = Path(sys.argv[1]), sys.argv[2] == "warm"
+def main():
+    if not warm:
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+    made = process.start_untied("untied", str(folder / "told"), stdout=1)
+    assert isinstance(made, process.Forked) is warm
+    return int(made.wait(timeout=1000) or 0)
+starter = process.fork(main, name="starter", log=folder / "log", title="starter")
+print(int(starter.lines.hear(20)), flush=True)
+sys.stdin.read()
+starter.kill()
+starter.stop()
+"""
+
+
+@pytest.mark.parametrize("warm", ["warm", "cold"])
 def test_what_is_started_untied_outlives_its_starter_and_is_warm_where_that_has_one_thread(
-    warm: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    warm: str, tmp_path: Path
 ) -> None:
+    """Either is found by its module, and by its environment."""
     (tmp_path / "untied.py").write_text(UNTIED)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-
-    def main() -> int:
-        if not warm:
-            threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
-        made = process.start_untied("untied", str(tmp_path / "told"), stdout=1)
-        assert isinstance(made, process.Forked) is warm
-        return int(made.wait(timeout=1000) or 0)
-
-    starter = process.fork(main, name="starter", log=tmp_path / "log", title="starter")
-    untied = psutil.Process(int(starter.lines.hear(20)))
-    try:
-        assert untied.cmdline()[1:3] == ["-m", "untied"]
-        starter.kill()
-        wait_until((tmp_path / "told").exists, timeout_s=10, what="it goes on")
-        starter.stop()
-    finally:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            untied.kill()
+    surroundings = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    words = [sys.executable, "-c", STARTER, tmp_path, warm]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=surroundings) as starter:
+        assert starter.stdout
+        untied = psutil.Process(int(starter.stdout.readline()))
+        try:
+            assert "untied" in untied.cmdline()
+            assert untied.environ()["PYTHONPATH"] == str(tmp_path)
+            starter.communicate(timeout=20)
+            wait_until((tmp_path / "told").exists, timeout_s=10, what="it goes on")
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                untied.kill()
 
 
 def test_a_paused_child_is_alive_and_hears_a_stop(tmp_path: Path) -> None:
