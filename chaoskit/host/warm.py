@@ -24,11 +24,11 @@ from setproctitle import setproctitle
 from chaoskit.fresh import by_default
 
 _PR_SET_PDEATHSIG = 1
-
-
 _apart = False
-_room = len(Path("/proc/self/cmdline").read_bytes()) if sys.platform.startswith("linux") else 0
+_room = 0
 """Bytes of a command line that a fork of ours may have: a longer one would overwrite the environment."""
+with contextlib.suppress(OSError):
+    _room = len(Path("/proc/self/cmdline").read_bytes())
 
 
 def may_fork(title: str) -> bool:
@@ -74,6 +74,7 @@ def fork(
         os.close(says_up)
         for number, stream in enumerate([fcntl.fcntl(stream, fcntl.F_DUPFD, len(streams)) for stream in streams]):
             os.dup2(stream, number)
+            os.close(stream)
         for other in [int(entry.name) for entry in Path("/dev/fd").iterdir()] if apart else ():
             if other >= len(streams) and other not in keep:
                 with contextlib.suppress(OSError):  # that of the list itself
