@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -24,6 +24,7 @@ SCHEMA = 2
 SCHEMAS = (1, 2)
 """The versions that are read; others are refused."""
 
+T = TypeVar("T")
 Interval = tuple[float, float]
 Labels = dict[str, Annotated[str, msgspec.Meta(max_length=2**20)]]
 """Values longer than that are refused when a history is read: judging and showing them takes minutes."""
@@ -585,6 +586,8 @@ def _share_window(event: LoadWindow) -> None:
     for name in ("failures", "ended", "raised", "still"):
         if not getattr(event, name):
             _set(event, name, _NOTHING)
+    for name in ("asked_requests", "late", "oldest_ms", "busy"):
+        _set(event, name, _same(getattr(event, name)))
 
 
 def _share_processor(event: Processor) -> None:
@@ -592,7 +595,11 @@ def _share_processor(event: Processor) -> None:
         _set(event, "stopped", _NOTHING)
     for spent in (event.used_s, event.waited_s):
         for name, value in spent.items():
-            spent[name] = _TENTHS_OF_MS.setdefault(value, value) if len(_TENTHS_OF_MS) < _MOST else value
+            spent[name] = _same(value)
+
+
+def _same(value: T) -> T:
+    return _VALUES.setdefault(value, value) if len(_VALUES) < _MOST else value
 
 
 _SHARE: dict[type[Event], Callable[[Any], None]] = {
@@ -602,7 +609,7 @@ _SHARE: dict[type[Event], Callable[[Any], None]] = {
 }
 """Makes one object of what is equal in many events; without that, a run of days takes a fifth more memory."""
 _NOTHING: dict[str, Any] = {}
-_TENTHS_OF_MS: dict[float, float] = {}
+_VALUES: dict[Any, Any] = {}
 _MOST = 20_000
 """Values that are kept for that; a second has 10,000 tenths of a millisecond."""
 _set = msgspec.structs.force_setattr

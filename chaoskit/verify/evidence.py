@@ -193,9 +193,9 @@ def _touching(outages: list[Outage], equipment: tuple[str, ...], begin: float, e
 
 def _merged(spans: list[Interval]) -> list[Interval]:
     merged: list[Interval] = []
-    for begin, end in sorted(spans):
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((begin, end))
+    for span in sorted(spans):
+        if not merged or span[0] > merged[-1][1]:
+            merged.append(span)
+        elif span[1] > merged[-1][1]:
+            merged[-1] = (merged[-1][0], span[1])
     return merged
