@@ -18,6 +18,9 @@ from chaoskit.verify.case import case_of
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.jsonl"))
 HELD = Path(__file__).parents[1] / "golden" / "held-too-long.jsonl"
 
+BLIND = ("alertmanager-died", "kept", "observer-frozen", "prometheus-died", "prometheus-frozen", "run-killed")
+"""Most of them with an observer that is not looking for a while."""
+
 
 def drawn(history: History, count: int, now: float | None = None) -> str:
     """The timeline after so many events, as the page has it."""
@@ -84,7 +87,7 @@ def test_windows_that_are_to_come_are_shown_right_of_the_present() -> None:
     assert after > before
 
 
-@pytest.mark.parametrize("file", GOLDEN, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [one for one in GOLDEN if one.stem in BLIND], ids=lambda file: file.stem)
 def test_looks_that_say_nothing_new_are_left_out_and_nothing_that_is_drawn_changes(file: Path) -> None:
     history = read_history(file)
     live = Live(history.header)
