@@ -31,6 +31,8 @@ from chaoskit.yaml_source import read_text
 LABELS, RECEIVERS = "labels.txt", "receivers.txt"
 TEXTS = "approved-texts"
 """The lint's id."""
+UNRENDERED = "cannot be rendered"
+"""Said of a text that amtool refuses."""
 _KIND = "notices"
 _OWN_TEMPLATES = "usr/share/prometheus/alertmanager"
 _SEPARATOR = "\n\u241e\n"
@@ -237,7 +239,7 @@ def compared(
         alert = name.partition("/")[0]
         place = places.get(alert) or Place(str(folder / name), 1)
         if name in lost:
-            yield Violation(place, f"{name} cannot be rendered: {lost[name]}", "correct the template")
+            yield Violation(place, f"{name} {UNRENDERED}: {lost[name]}", "correct the template")
         elif not after:
             yield Violation(place, f"{name} was approved, and no such notice is sent any more", _CORRECT_OR_TAKE)
         elif not before:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.approve.texts import TEXTS, first_change, is_approved, rendered
+from chaoskit.approve.texts import TEXTS, UNRENDERED, first_change, is_approved, rendered
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
@@ -233,16 +233,18 @@ def _by_programs(ground: Ground, left: Sequence[_Left], folder: Path, pool: Thre
             if problems:
                 found[each.mutant.id] = Outcome(each.mutant, "refused", "promtool", "", problems[0].message)
     if amtool is not None:
-        found |= _texts(ground, [each for each in left if each.mutant.id not in found], pool)
+        read = _texts(ground, [each for each in left if each.mutant.id not in found], pool)
         mine = [each for each in left if each.mutant.role in ("alertmanager", "template")]
-        found |= _notices(ground, amtool, mine, folder, pool)
+        rendered_otherwise = [id_ for id_, each in read.items() if UNRENDERED not in each.reason]
+        found |= read | _notices(ground, amtool, mine, rendered_otherwise, folder, pool)
     return {each.mutant.id: each.warned or Outcome(each.mutant, "execute") for each in left} | found
 
 
 def _notices(
-    ground: Ground, amtool: Path, mine: Sequence[_Left], folder: Path, pool: ThreadPoolExecutor
+    ground: Ground, amtool: Path, mine: Sequence[_Left], other: Collection[str], folder: Path, pool: ThreadPoolExecutor
 ) -> dict[str, Outcome]:
-    """The Alertmanager configurations that amtool refuses, and those with a text that it cannot render."""
+    """The Alertmanager configurations that amtool refuses, and those with a text that it cannot render; of the `other`
+    ones, whose notices are known to read otherwise, no text is rendered."""
     if not mine:
         return {}
     found: dict[str, Outcome] = {}
@@ -254,7 +256,7 @@ def _notices(
         lost = {file_of(key) for key in ground.texts} != {file_of(key) for key in each.texts}
         others = {(one.text, one.html) for one in template_texts(each.config)} != beforehand
         failing: tuple[Violation, ...] = ()
-        if not refused and (each.mutant.role == "template" or lost or others):
+        if not refused and each.mutant.id not in other and (each.mutant.role == "template" or lost or others):
             failing = failing_templates(load_texts(texts, complete=False), amtool, folder, pool)
         if refused:
             found[each.mutant.id] = Outcome(each.mutant, "refused", "amtool", "", refused[0])
