@@ -28,7 +28,7 @@ test-sla: setup generations  ## service levels on PostgreSQL and on each generat
 
 test-staging: setup generations  ## adapters and receivers on real servers, and under kills
 	sh scripts/staging
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock -r examples/shop/requirements.txt pika docker
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock -r examples/shop/requirements.txt pika docker gunicorn
 	$(BIN)/python -m pytest -m staging
 
 # A small shop to be tested: docs/tutorial-staging.md. Root starts it; SHOP is the folder of its data.
