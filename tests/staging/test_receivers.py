@@ -151,8 +151,9 @@ class Ended:
         return found  # type: ignore[no-any-return]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Anew for each drill: a group that Alertmanager has notified already may speak so much later."""
     folder = tmp_path_factory.mktemp("shop")
     newest = programs(MOVING)
     worker = psutil.Popen([sys.executable, "-c", "import time; time.sleep(3600)", "shop", "worker", "w-1"])
