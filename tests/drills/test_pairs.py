@@ -1,5 +1,5 @@
-"""A drill on two Prometheus and two clustered Alertmanagers that watch one system: both up, one of each killed and
-started again, one stopped, and a cluster that fell apart."""
+"""A drill on two Prometheus and two clustered Alertmanagers that watch one system: both up, one of each killed or ended
+and started again, one that stands still, one that comes late, and a cluster that fell apart."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 import requests
 import yaml
 
+from chaoskit.events import FaultOk
 from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.stack.binaries import require
@@ -55,14 +56,15 @@ class Program:
             return requests.get(f"{self.url}/-/ready", timeout=1).ok
         return False
 
-    def signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def kill(self) -> None:
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """By this signal; returns once it is gone."""
         if self.process is not None:
-            self.process.kill()
-            self.process.wait(10)
+            self.process.send_signal(number)
+            self.process.wait(30)
 
 
 @dataclass
@@ -136,13 +138,13 @@ def pairs(folder: Path, *, clustered: bool = True) -> Iterator[Pairs]:
             yield found
         finally:
             for one in (*found.prometheus, *found.alertmanager):
-                one.kill()
+                one.end()
             for process, _ in theirs.values():
                 process.resume()
 
 
-def run(found: Pairs, out: Path, at_fault: Callable[[], None] = lambda: None) -> Ended:
-    """A drill; `at_fault` is done, from another thread, once its fault is in force."""
+def run(found: Pairs, out: Path, meddle: Callable[[], None] = lambda: None, once: bytes = b'"effect') -> Ended:
+    """A drill; `meddle` is done, from another thread, once its fault is in force, or that stands in the history."""
     (out / "drill.yml").write_text(SCENARIO)
     command = [sys.executable, "-m", "chaoskit", "run", str(out / "drill.yml"), "--bundle", str(found.system.bundle)]
     command += ["--out", str(out), "--profile", str(found.profile()), "--confirm", "staging"]
@@ -151,8 +153,8 @@ def run(found: Pairs, out: Path, at_fault: Callable[[], None] = lambda: None) ->
     def meanwhile() -> None:
         journal = out / "latest" / "events.jsonl"
         while not ended.wait(0.05):
-            if journal.exists() and b'"effect' in journal.read_bytes():
-                at_fault()
+            if journal.exists() and once in journal.read_bytes():
+                meddle()
                 return
 
     thread = threading.Thread(target=meanwhile)
@@ -185,23 +187,46 @@ def test_two_of_each_are_one_to_the_verdict(tmp_path: Path) -> None:
     proven(ended)
 
 
-def test_one_of_each_that_is_killed_and_started_again_hides_nothing_and_is_a_row(tmp_path: Path) -> None:
-    """The first of each, at which everything would have been asked."""
+@pytest.mark.parametrize(("member", "by"), [(0, signal.SIGKILL), (1, signal.SIGTERM)], ids=["killed", "ended"])
+def test_one_of_each_that_goes_and_is_started_again_hides_nothing_and_is_a_row(
+    tmp_path: Path, member: int, by: int
+) -> None:
+    """The first of each, at which everything would have been asked, is killed; the second is ended in order."""
     with pairs(tmp_path) as found:
+        both = (found.prometheus[member], found.alertmanager[member])
 
         def at_fault() -> None:
-            for one in (found.prometheus[0], found.alertmanager[0]):
-                one.kill()
+            for one in both:
+                one.end(by)
             time.sleep(6)  # for so long it is down
-            for one in (found.prometheus[0], found.alertmanager[0]):
+            for one in both:
                 one.start()
 
         ended = run(found, tmp_path, at_fault)
     assert ended.code == 3, ended.said
     proven(ended)
-    assert down(ended) == {
-        f"prometheus {found.prometheus[0].url}", f"alertmanager {found.alertmanager[0].url}"
-    }  # fmt: skip
+    assert down(ended) == {f"prometheus {both[0].url}", f"alertmanager {both[1].url}"}
+
+
+def test_nothing_is_broken_until_both_of_each_answer(tmp_path: Path) -> None:
+    """One that is started late is waited for, and then there is nothing to say of it."""
+    with pairs(tmp_path) as found:
+        started: list[float] = []
+        for one in (found.prometheus[1], found.alertmanager[1]):
+            one.end()
+
+        def late() -> None:
+            time.sleep(5)  # for so long the run waits
+            for one in (found.prometheus[1], found.alertmanager[1]):
+                one.start()
+            started.append(time.time())
+
+        ended = run(found, tmp_path, late, once=b'"type":"header"')
+    assert ended.code == 0, ended.said
+    proven(ended)
+    assert down(ended) == set()
+    [effect] = [one.effect for one in ended.history.of(FaultOk)]
+    assert started[0] < effect[0]
 
 
 def test_one_of_each_that_stands_still_hides_nothing_and_is_a_row(tmp_path: Path) -> None:
@@ -209,7 +234,7 @@ def test_one_of_each_that_stands_still_hides_nothing_and_is_a_row(tmp_path: Path
 
         def at_fault() -> None:
             for one in (found.prometheus[1], found.alertmanager[1]):
-                one.signal(signal.SIGSTOP)
+                one.send(signal.SIGSTOP)
 
         ended = run(found, tmp_path, at_fault)
     assert ended.code == 3, ended.said
