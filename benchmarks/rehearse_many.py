@@ -7,7 +7,6 @@ With `--planned` nothing is played: told is what comes before it, and how long t
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import re
@@ -23,6 +22,7 @@ import yaml
 
 from benchmarks.shared import Unusable, exponent, machine, show, verdict_on
 from chaoskit.alerting.config import load_config
+from chaoskit.errors import ChaoskitError
 from chaoskit.rehearse.inputs import ASSUMED, Asked
 from chaoskit.rehearse.outcome import RuleOutcome
 from chaoskit.rehearse.output import summary
@@ -137,10 +137,14 @@ def rehearse(count: int, planned: bool = False) -> Rehearsal:
         begun, cpu_s = time.monotonic(), _cpu_s()
         config = load_config(None, [str(folder / "rules.yml")], folder / "am.yml", folder / "prometheus.yml")
         outcomes: Sequence[RuleOutcome] = ()
-        with contextlib.suppress(Planned):
+        try:
             found = Session(Asked(config, INTERVAL_S, folder / "run", False), require(), say).rehearse()
             click.echo(summary(found))
             outcomes = found.outcomes
+        except Planned:
+            pass
+        except ChaoskitError as error:
+            raise Unusable(f"after {time.monotonic() - begun:.0f} s: {error}") from None
         instants = [begun, *marks, *[time.monotonic()] * (len(PARTS) + 1 - len(marks))]
         cpu_s = _cpu_s() - cpu_s
     other = [one for one in outcomes if str(one.result) != "PASS"]
