@@ -34,8 +34,8 @@ GOALS_S = {200: 120.0, 1000: 360.0}
 LINEAR = 1.0
 LEAST_SHARE = 0.9
 INTERVAL_S = 15.0
-PARTS = (("derive", "made to fire"), ("waves", " stacks, at most "), ("play", "UNKNOWN: once more"))
-"""Each part of a rehearsal, and words of the line with which it ends; of the last the rehearsal's end."""
+PARTS = (("derive", "made to fire"), ("waves", "waves? on "), ("play", "UNKNOWN: once more"))
+"""Each part of a rehearsal, and an expression for the line with which it ends; the last may end with all."""
 
 CONDITIONS = (
     "up{{job='svc{n}'}} == 0",
@@ -123,9 +123,9 @@ def rehearse(count: int, planned: bool = False) -> Rehearsal:
 
     def say(line: str) -> None:
         click.echo(f"{time.monotonic() - begun:7.1f} s  {line}")
-        if len(marks) < len(PARTS) and PARTS[len(marks)][1] in line:
+        if len(marks) < len(PARTS) and re.search(PARTS[len(marks)][1], line):
             marks.append(time.monotonic())
-        if bound := re.search(r" stacks, at most (\d+) s", line):
+        if bound := re.search(r" stacks?, at most (\d+) s", line):
             bounds.append(float(bound[1]))
             if planned:
                 raise Planned
