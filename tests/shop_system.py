@@ -31,6 +31,9 @@ SHORTER = {
         "interval: 5s": "interval: 1s",
     },
     # Given up before the alert itself would be late, as at full length.
+    "scenarios/api-down.yml": {"at_most: 12s": "at_most: 4s"},
+    "scenarios/payments-unreachable.yml": {"at_most: 16s": "at_most: 12s"},
+    "scenarios/database-errors.yml": {"at_most: 16s": "at_most: 7s", "[20s]": "[8s]"},
     "scenarios/queue-backlog.yml": {"at_most: 12s": "at_most: 4s"},
     "scenarios/dead-letters.yml": {"at_most: 12s": "at_most: 4s"},
     "scenarios/uploads-nearly-full.yml": {"at_most: 12s": "at_most: 4s"},

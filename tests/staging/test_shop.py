@@ -22,6 +22,11 @@ TOO_WEAK = [
     ("dead-letters", {"level": 5}),
     ("slow-orders", {"locked": "1500ms"}),
     ("uploads-nearly-full", {"size": "29MiB"}),
+    # These are on or off: a part of the API that serves nothing itself stands still, statements are refused that the
+    # shop never makes, the cut ends before three calls have failed.
+    ("api-down", {"inject": "process.pause"}),
+    ("database-errors", {"operation": "delete"}),
+    ("payments-unreachable", {"at_most": "1s"}),
 ]
 WEAKEST = [
     ("queue-backlog", {"level": 110}),
@@ -29,6 +34,7 @@ WEAKEST = [
     ("slow-orders", {"locked": "3s"}),
     ("uploads-nearly-full", {"size": "58MiB"}),
 ]
+"""The other four have no dose below the shipped one that is enough."""
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -91,8 +97,10 @@ def test_the_weakest_dose_that_is_enough_passes(shop: Shop, scenario: str, dose:
 
 @pytest.mark.staging
 @pytest.mark.parametrize(("scenario", "dose"), TOO_WEAK, ids=[name for name, _ in TOO_WEAK])
-def test_half_of_it_is_unknown_and_no_failure_of_the_alert(shop: Shop, scenario: str, dose: dict[str, str]) -> None:
-    done = shop.drill(shop.change(scenario, f"{scenario}-half", **dose))
+def test_a_dose_that_is_too_weak_is_unknown_and_no_failure_of_the_alert(
+    shop: Shop, scenario: str, dose: dict[str, str]
+) -> None:
+    done = shop.drill(shop.change(scenario, f"{scenario}-too-weak", **dose))
     assert done.returncode == 3, done.stdout + done.stderr
     results = {row["result"] for row in rows(shop)}
     assert "UNKNOWN" in results, done.stdout
