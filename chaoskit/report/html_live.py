@@ -53,8 +53,8 @@ class Live:
         self.last_t = header.t
         """The instant of the last event."""
         self._drawn: dict[int, AnyEvent] = {0: header}
-        """What pictures are drawn from, in order: of looks in a row that say the same, the first and the last;
-        and the seconds of load elsewhere."""
+        """The events that pictures are drawn from, in order, without the seconds of load; of looks in a row that
+        say the same, the first and the last."""
         self._count = 1
         self._looks: dict[str, tuple[object, int]] = {}
         """By observer, the word of its last look, and which event may go once it says the same again."""
