@@ -57,7 +57,13 @@ def fork(
     global _apart
     parent = os.getpid()
     up, says_up = os.pipe()
-    if pid := os.fork():
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(up)
+        os.close(says_up)
+        raise
+    if pid:
         os.close(says_up)
         os.read(up, 1)  # its end: signals reach it as they reach any program
         os.close(up)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -161,6 +162,19 @@ def test_a_fork_begins_as_a_program_does_without_our_handlers_descriptors_or_ses
             assert (child.stop(), child.tail(1)) == (1, "ValueError: of no use")
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_fork_for_which_the_machine_has_no_room_is_named_and_leaves_no_descriptor_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refused)
+    before = sum(1 for _ in Path("/dev/fd").iterdir())
+    with pytest.raises(EquipmentError, match=r"could not be forked.*temporarily unavailable"):
+        process.fork(lambda: 0, name="warm", log=tmp_path / "log", title="warm one")
+    assert sum(1 for _ in Path("/dev/fd").iterdir()) == before
 
 
 UNTIED = """
