@@ -74,7 +74,7 @@ def _asked(expr: str) -> Expr | str:
 def narrowed(node: Expr, to: frozenset[Matcher]) -> Expr:
     """The expression asked for no more than what can be in its result, where all but `to` is left out behind it.
 
-    What an operator without `on` and `ignoring` compares has the same labels on both sides, so that either side's
+    An operator without `on` and `ignoring` compares series of the same labels on both sides, so that either side's
     matchers may stand on the other side too.
     """
     if node.kind == "selector" and node.name and not node.text:
