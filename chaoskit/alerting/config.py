@@ -205,7 +205,7 @@ def _read(sources: tuple[tuple[str, str], ...], complete: bool, needs_jobs: bool
 
 
 def _alone(reading: Reading, read: Callable[..., T], text: str, file: str, *more: float) -> T:
-    """What `read` makes of a text by itself: of configurations that differ in one file, the others are read once."""
+    """The result of `read` for a text alone: of configurations that differ in one file, the others are read once."""
     found, own = _kept(read, text, file, more)
     reading.add(own)
     return cast(T, found)
