@@ -80,7 +80,7 @@ def unplaced(error: BadInput) -> str:
 
 
 def judged(kind: str, data: bytes, folder: Path, limit_s: float = _LIMIT_S) -> str:
-    """`accepted`, `rejected`, or what is wrong; in the main thread, for the limit is an alarm."""
+    """`accepted`, `rejected`, or what is wrong; in the main thread, for the limit is a signal of its processor time."""
     reader, name, _, _ = KINDS[kind]
     file = folder / name
     file.write_bytes(data)
@@ -88,20 +88,20 @@ def judged(kind: str, data: bytes, folder: Path, limit_s: float = _LIMIT_S) -> s
     def ring(signal_: int, frame: FrameType | None) -> None:
         raise _Hang
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, limit_s)
     try:
         reader(file)
     except BadInput as error:
         return unplaced(error) or "rejected"
     except _Hang:
-        return f"hangs: not done after {limit_s:g} s"
+        return f"hangs: not done after {limit_s:g} s of processor time"
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}: {str(error)[:200]}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
     return "accepted"
 
 
