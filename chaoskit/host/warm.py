@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def fork(
     parent = os.getpid()
     up, says_up = os.pipe()
     try:
-        pid = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12's, of other threads: see this file's head
+            pid = os.fork()
     except OSError:
         os.close(up)
         os.close(says_up)

@@ -13,11 +13,11 @@ import pytest
 import requests
 
 from tests.dashboard_queries import FILES, LEVELS, filled_in, queries, read
-from tests.drills.conftest import Drill, drill
+from tests.drills.conftest import Drill, drill, turn
 
 pytestmark = [pytest.mark.stack, pytest.mark.drill]
 
-__all__ = ["drill"]
+__all__ = ["drill", "turn"]
 WINDOW = "5s"
 """The choice of the dashboards for a stack at 60 times the speed."""
 LOOK_BACK_S = 20
