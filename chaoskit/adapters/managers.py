@@ -103,8 +103,9 @@ class Managed(Fault[S]):
         """Brings the fault about for one service."""
 
     def struck(self, manager: Manager, name: str, before: State, undo: Undo) -> bool:
-        """Whether the manager shows the service as the fault leaves it."""
-        return not manager.state(name).up
+        """Whether the service is as the fault leaves it: down by its manager's word, and its process is gone."""
+        state = manager.state(name)
+        return not state.up and (state.process is None or not processes.alive(state.process))
 
     def start(self, undo: Undo) -> Seen:
         """Brings the fault about for each service and sees it in the manager's own state."""
@@ -185,6 +186,9 @@ class ManagedKill(Managed[KillSettings]):
         manager.kill(name, before)
         if undo["hold"]:
             manager.stop(name)
+            # Started again before that order came, it would live as long as its manager lets it end by itself.
+            if (again := manager.state(name)).process is not None:
+                manager.kill(name, again)
 
     def struck(self, manager: Manager, name: str, before: State, undo: Undo) -> bool:
         """Whether the service is down; without `hold`, whether the process of before is gone."""
