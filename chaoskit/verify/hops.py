@@ -99,14 +99,16 @@ class TimedHop:
             after = f"{seconds(observed[1])} after {self.hop.since}"
             return self.says(f"seen {after}, where {_span(allowed)} was promised, but {trouble}")
 
-        late_s, begin, busy = (observed[0] - allowed[1]) / scale, ours[0][0], self._busy
-        if late_s <= 0:
-            # Nothing comes too early for want of a processor, save the end of an alert that flaps: of one whose
-            # samples are missing since the scrapes just before took too long.
-            busy = busy if self.hop is Hop.CLEAR else ()
-            begin = min(begin, ours[1][0] - FLAP_REAL_S) if self.hop is Hop.CLEAR else begin
+        late_s, begin, end, busy = (observed[0] - allowed[1]) / scale, ours[0][0], ours[1][1], self._busy
+        if late_s <= 0 and self.hop not in (Hop.CLEAR, Hop.UNDO_TO_ALL_CLEAR):
+            busy = ()  # nothing else comes too early for want of a processor
+        elif late_s <= 0:
+            # The end of an alert that flaps does, and what tells of that end: of an alert whose samples are missing
+            # since the scrapes just before it ended took too long.
+            ended = min(self.one.resolved or ours[1], ours[1])
+            begin, end = min(begin, ended[0] - FLAP_REAL_S), ended[1]
         need = Need(
-            (begin, ours[1][1]), excused, ours[0][1], self.hop.since, self._observers, self.equipment, busy,
+            (begin, end), excused, ours[0][1], self.hop.since, self._observers, self.equipment, busy,
             late_s, ours[1][0], self.one,
         )  # fmt: skip
         reason = self.says(f"{self.hop.did} {outside(observed, allowed, self.hop.since)}")

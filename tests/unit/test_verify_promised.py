@@ -9,13 +9,25 @@ from functools import cache
 import msgspec
 import pytest
 
-from chaoskit.events import Event, FaultOk, Notice, NoticedAlert, Poll, Suppression, UndoOk, Watch
+from chaoskit.events import (
+    AlertState,
+    Event,
+    FaultOk,
+    Notice,
+    NoticedAlert,
+    Poll,
+    Suppression,
+    UndoBegin,
+    UndoOk,
+    Watch,
+)
 from chaoskit.history import History
 from chaoskit.verify.verdict import Result, Row, Verdict
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import Change, mapped, recorded, with_events
 from tests.unit.test_receivers_histories import RECORDER, far
 from tests.unit.test_receivers_histories import recorded as recorder
+from tests.unit.test_verify_processor import BUSY, SCALE, fault_of, merged, running
 
 PASS, FAIL, UNKNOWN = Result.PASS, Result.FAIL, Result.UNKNOWN
 ABOUT = "WorkerUnhealthy worker-1"
@@ -142,6 +154,30 @@ def test_a_whole_way_that_takes_longer_than_promised_fails_though_each_hop_is_in
     assert "too late (at most 35.0 s promised); governed by promised fault-to-phone 30s" in reason
     end = judged(promised(BESIDE.replace("critical-alerts: 3m15s", "critical-alerts: 10s")), "undo-to-all-clear")
     assert end == {CRITICAL: FAIL, WEB: FAIL, WORKERS: PASS}
+
+
+def test_an_end_told_before_the_undo_fails_unless_the_scrapes_just_before_the_alert_ended_were_starved() -> None:
+    """What makes the end of an alert UNKNOWN makes what tells of that end UNKNOWN as well, and nothing else does."""
+    history = promised()
+    undo = next(history.of(UndoBegin)).t
+    ended, heard = undo - 1.5, undo - 0.5
+
+    def earlier(event: Event) -> Event:
+        if isinstance(event, AlertState) and event.state == "inactive":
+            return msgspec.structs.replace(event, t=ended, at=ended - 0.05, previous=ended - 0.1)
+        if isinstance(event, Notice) and event.status == "resolved":
+            return msgspec.structs.replace(event, t=heard, sent=(heard - 0.05, heard))
+        return event
+
+    moved = merged(mapped(history, earlier), [])  # type: ignore[arg-type]
+    begun = fault_of(moved)
+    before, after = (((at - begun) * SCALE - 60, (at - begun) * SCALE + 40) for at in (ended - 1, undo + 2))
+
+    def ends(*busy: tuple[float, float]) -> dict[str, Result]:
+        return judged(running(moved, iter(busy), BUSY, "target"), "undo-to-all-clear")
+
+    assert ends() == ends(after) == {CRITICAL: FAIL, WEB: FAIL, WORKERS: FAIL}
+    assert ends(before) == {CRITICAL: UNKNOWN, WEB: UNKNOWN, WORKERS: UNKNOWN}
 
 
 def test_that_no_end_is_told_is_promised_too() -> None:
