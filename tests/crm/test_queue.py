@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_a_message_is_leased_to_one_worker_and_gone_when_finished(queue: Queue) 
 
 def test_a_look_at_an_empty_queue_waits_for_no_writer(queue: Queue, tmp_path: Path) -> None:
     """Workers look three times a second; an update, though of nothing, would need the lock."""
-    with sqlite3.connect(tmp_path / "queue.db") as writer:
+    with contextlib.closing(sqlite3.connect(tmp_path / "queue.db")) as writer, writer:
         writer.execute("BEGIN IMMEDIATE")
         assert queue.take() is None
         assert queue.census().depth == 0

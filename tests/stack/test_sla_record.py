@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -51,7 +52,7 @@ def targets_at(url: str, more: str = "", old: str = "", new: str = "") -> Target
 
 def rows(file: Path) -> list[tuple[object, ...]]:
     """All slices but for when they were recorded and by which URL."""
-    with sqlite3.connect(file) as connection:
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
         columns = "environment, level, starts_at, ends_at, up_s, down_s, unknown_s, good, total, coverage"
         return connection.execute(f"SELECT {columns} FROM sla_slice ORDER BY 1, 2, 3").fetchall()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chaoskit.adapters.managers import ManagedKill, Manager, State, local_process, managed
+from chaoskit.adapters.managers import ManagedKill, ManagedStop, Manager, State, local_process
 from chaoskit.faults.base import Undo
 
 UNDO: Undo = {"hold": True}
@@ -53,10 +53,11 @@ def test_what_was_started_again_before_it_was_told_to_stop_is_killed_as_well(slo
     assert kill.struck(slow, "w", before, UNDO)
 
 
-@pytest.mark.parametrize("kind", ["process.kill", "process.stop"])
-def test_a_service_that_is_being_stopped_is_not_down_before_its_process_is_gone(slow: Slow, kind: str) -> None:
-    [fault] = [one for one in managed(lambda _: slow) if one.kind == kind]
-    before = slow.state("w")
+@pytest.mark.parametrize("kind", [ManagedKill, ManagedStop])
+def test_a_service_that_is_being_stopped_is_not_down_before_its_process_is_gone(
+    slow: Slow, kind: type[ManagedKill] | type[ManagedStop]
+) -> None:
+    fault, before = kind(lambda _: slow), slow.state("w")
     slow.up = False
     assert not fault.struck(slow, "w", before, UNDO)
     slow.runs.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -232,11 +233,10 @@ def test_a_filled_disk_is_really_filled_and_freed_by_the_token_alone(tmp_path: P
 @pytest.fixture
 def database(tmp_path: Path) -> Target:
     file = tmp_path / "crm.db"
-    with sqlite3.connect(file) as connection:
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE audit (id INTEGER PRIMARY KEY, action TEXT)")
         connection.execute("CREATE TABLE leads (id INTEGER PRIMARY KEY)")
-    connection.close()
     return Target("database:crm", ("crm",), Address(file=str(file), time_scale=60))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
@@ -175,7 +176,7 @@ def test_memory_that_does_not_stay_resident_lapses(monkeypatch: pytest.MonkeyPat
 
 def database(tmp_path: Path) -> str:
     file = tmp_path / "x.db"
-    with sqlite3.connect(file) as made:
+    with contextlib.closing(sqlite3.connect(file)) as made, made:
         made.execute("CREATE TABLE audit (what TEXT NOT NULL)")
         made.execute("INSERT INTO audit VALUES ('x')")
     made.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ def test_a_store_that_fails_is_said_and_what_was_shown_stays(tmp_path: Path) -> 
         exporter = Exporter(store, targets, lambda: at(30, "12:00"))
         exporter.refresh()
         shown = exporter.text()
-        with sqlite3.connect(tmp_path / "levels.db") as connection:
+        with contextlib.closing(sqlite3.connect(tmp_path / "levels.db")) as connection, connection:
             connection.execute("DROP TABLE sla_slice")
         exporter.serve("127.0.0.1", 0, lambda port: None, ended, tell, every_s=0.05)
         assert exporter.text() == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -35,7 +36,7 @@ def db(tmp_path: Path) -> Path:
 
 
 def rows(file: Path, query: str = "SELECT * FROM sla_slice ORDER BY 1, 2, 3") -> list[tuple[object, ...]]:
-    with sqlite3.connect(file) as connection:
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
         return connection.execute(query).fetchall()
 
 
