@@ -24,12 +24,13 @@ SCHEMA = 2
 SCHEMAS = (1, 2)
 """The versions that are read; others are refused."""
 
-T = TypeVar("T")
 Interval = tuple[float, float]
 Labels = dict[str, Annotated[str, msgspec.Meta(max_length=2**20)]]
 """Values longer than that are refused when a history is read: judging and showing them takes minutes."""
 SinkKey = tuple[str, str, int]
 """Where notices arrive: receiver, integration, index."""
+T = TypeVar("T")
+F = TypeVar("F", bound=float | None)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
@@ -598,7 +599,7 @@ def _share_processor(event: Processor) -> None:
             spent[name] = _same(value)
 
 
-def _same(value: T) -> T:
+def _same(value: F) -> F:
     return _VALUES.setdefault(value, value) if len(_VALUES) < _MOST else value
 
 
@@ -610,6 +611,7 @@ _SHARE: dict[type[Event], Callable[[Any], None]] = {
 """Makes one object of what is equal in many events; without that, a run of days takes a fifth more memory."""
 _NOTHING: dict[str, Any] = {}
 _VALUES: dict[Any, Any] = {}
+"""Floats only: of numbers of several types that are equal one would stand for the others, and be written otherwise."""
 _MOST = 20_000
 """Values that are kept for that; a second has 10,000 tenths of a millisecond."""
 _set = msgspec.structs.force_setattr
