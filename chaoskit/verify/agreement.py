@@ -52,7 +52,7 @@ def agreed(
     if not planned.by:
         return found
     differing = _differing(one, planned, status, start) if start is not None else ""
-    if differing and found.row.result is not Result.UNKNOWN:
+    if differing:
         return Strict(msgspec.structs.replace(found.row, result=Result.UNKNOWN, reason=says(differing), rests_on=""))
     too = [by for by in planned.by[1:] if one.heard(planned, status, by) and one.heard(planned, status)]
     rests_on = f"the {planned.by[0]}" + "".join(f", and the {by} too" for by in too)

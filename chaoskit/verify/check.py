@@ -42,13 +42,16 @@ class Need:
     busy: tuple[str, ...] = ()
     """Whose want of a processor may have brought a failure about."""
     late_s: float | None = None
-    """For what was seen: how much too late, negative too early. A program that stood still for less is no excuse."""
+    """For what was seen: how much too late, negative too early or in time, which needs no excuse. A program that stood
+    still for less is none."""
     seen_from: float = 0.0
     """The earliest instant at which that may have been."""
     instance: Instance | None = None
     """The expected instance that it is about: others may have muted it, or we ended its fault."""
     known: str = ""
     """A trouble that the check found itself."""
+    hop: Hop | None = None
+    """The hop whose own this is, where the row is of a whole way; None for the row's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ def excuse(one: Strict, case: Case) -> Row:
     if row.result is Result.UNKNOWN or not row.hop.excusable:
         return row
     for need in one.needs:
+        if row.result is Result.PASS and need.late_s is not None:
+            continue  # what was seen in time rests on nothing else
         if trouble := _trouble(row, need, case):
             return msgspec.structs.replace(
                 row,
@@ -53,16 +55,17 @@ def excuse(one: Strict, case: Case) -> Row:
 
 
 def _trouble(row: Row, need: Need, case: Case) -> str:
-    heard = row.hop.lane is Lane.RECEIVER
+    hop = need.hop or row.hop
+    heard = hop.lane is Lane.RECEIVER
     trouble = need.known or (_muted(need, case) if heard else "")
     group = _same_group(row, need, case) if heard and (need.observers or need.late_s is not None) else ()
     if need.late_s is None:
-        trouble = trouble or unseen(need, case, group) or _ended(row, need, case)
+        trouble = trouble or unseen(need, case, group) or _ended(row.result, hop, need)
     else:
-        trouble = trouble or _delayed(row, need, need.late_s, case, group)
+        trouble = trouble or _delayed(hop, need, need.late_s, case, group)
     if trouble or row.result is Result.PASS:
         return trouble
-    return _unscraped(row, case) or starved(case.evidence.processor, need.busy, *need.span, case.scale)
+    return _unscraped(hop, case) or starved(case.evidence.processor, need.busy, *need.span, case.scale)
 
 
 def _muted(need: Need, case: Case) -> str:
@@ -72,9 +75,9 @@ def _muted(need: Need, case: Case) -> str:
     return "; ".join(dict.fromkeys(one.words for one in mutes if episode and episode.is_in(one.labels)))
 
 
-def _unscraped(row: Row, case: Case) -> str:
+def _unscraped(hop: Hop, case: Case) -> str:
     """Whether scripted series may have gone stale, which ends what is pending or fires."""
-    failed = [one.failed for one in case.history.of(Scrapes)] if row.hop.timed and row.hop is not Hop.DETECT else []
+    failed = [one.failed for one in case.history.of(Scrapes)] if hop.timed and hop is not Hop.DETECT else []
     if True in failed:
         return "a scrape of the series failed, for this machine was too busy"
     return "Prometheus did not tell whether all scrapes of the series succeeded" if None in failed else ""
@@ -119,7 +122,7 @@ def unseen(need: Need, case: Case, group: tuple[str, ...] = ()) -> str:
     return ""
 
 
-def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, ...]) -> str:
+def _delayed(hop: Hop, need: Need, late_s: float, case: Case, group: tuple[str, ...]) -> str:
     """Which of our own equipment may have delayed the observation, in words; empty where none did."""
     evidence, (begin, end) = case.evidence, need.span
     equipment = need.equipment + group
@@ -146,7 +149,7 @@ def _delayed(row: Row, need: Need, late_s: float, case: Case, group: tuple[str, 
         return f"the {sink} stood still for up to {lag_s:.2f} real s meanwhile, which may have delayed the notice"
     every_s = evidence.every_s.get(need.instance.alert.rule.alert, 0.0) if need.instance else 0.0
     way_s = on_the_way_s(evidence.processor, case.readings, every_s, begin, end, case.scale)
-    if row.hop.lane is Lane.RECEIVER and late_s <= way_s:
+    if hop.lane is Lane.RECEIVER and late_s <= way_s:
         return (
             "this machine was busy: on the way of the notice Prometheus and Alertmanager waited for a processor "
             f"for up to {way_s:.2f} real s"
@@ -184,18 +187,18 @@ def _held_up(away: Outage, end: float) -> str:
     )
 
 
-def _ended(row: Row, need: Need, case: Case) -> str:
+def _ended(result: Result, hop: Hop, need: Need) -> str:
     """Whether we took the fault back before the hop was due, so that it could not come."""
     one, latest = need.instance, need.span[1]
     ended = one.anchors.ended if one else None
-    if row.result is Result.PASS or one is None or ended is None or ended[0] >= latest:
+    if result is Result.PASS or one is None or ended is None or ended[0] >= latest:
         return ""
-    if row.hop not in (Hop.DETECT, Hop.HOLD, Hop.NOTIFY, Hop.FAULT_TO_PHONE):
+    if hop not in (Hop.DETECT, Hop.HOLD, Hop.NOTIFY):
         return ""
     resolved = one.episode.resolved if one.episode else None
-    if row.hop is not Hop.DETECT and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
+    if hop is not Hop.DETECT and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
         return ""
-    after = seconds(max(0.0, (ended[0] - need.zero) * case.scale))
+    after = seconds(max(0.0, (ended[0] - need.zero) * one.case.scale))
     return f"{ended[1]} {after} after {need.since}, before it was due"
 
 

@@ -92,26 +92,23 @@ class TimedHop:
             width, enough = seconds(observed[1] - observed[0]), seconds(self.window.resolution_vs)
             known = f"known only to lie within {width}{self._clocks(ours[0])}"
             reason = self.says(f"{known}, and a verdict needs {enough} or less")
-        if result is not Result.FAIL:
-            return self.row(result, reason, **figures)
 
         def excused(trouble: str) -> str:
             after = f"{seconds(observed[1])} after {self.hop.since}"
             return self.says(f"seen {after}, where {_span(allowed)} was promised, but {trouble}")
 
-        late_s, begin, end, busy = (observed[0] - allowed[1]) / scale, ours[0][0], ours[1][1], self._busy
-        if late_s <= 0 and self.hop not in (Hop.CLEAR, Hop.UNDO_TO_ALL_CLEAR):
+        late_s, begin, busy = (observed[0] - allowed[1]) / scale, ours[0][0], self._busy
+        if late_s <= 0 and self.hop is Hop.CLEAR:
+            # An alert that flaps lacks samples, since the scrapes just before it ended took too long.
+            begin = min(begin, ours[1][0] - FLAP_REAL_S)
+        elif late_s <= 0 and result is Result.FAIL:
             busy = ()  # nothing else comes too early for want of a processor
-        elif late_s <= 0:
-            # The end of an alert that flaps does, and what tells of that end: of an alert whose samples are missing
-            # since the scrapes just before it ended took too long.
-            ended = min(self.one.resolved or ours[1], ours[1])
-            begin, end = min(begin, ended[0] - FLAP_REAL_S), ended[1]
+        if result is Result.FAIL:
+            reason = self.says(f"{self.hop.did} {outside(observed, allowed, self.hop.since)}")
         need = Need(
-            (begin, end), excused, ours[0][1], self.hop.since, self._observers, self.equipment, busy,
-            late_s, ours[1][0], self.one,
+            (begin, ours[1][1]), excused, ours[0][1], self.hop.since, self._observers, self.equipment, busy,
+            late_s, ours[1][0], self.one, hop=self.hop,
         )  # fmt: skip
-        reason = self.says(f"{self.hop.did} {outside(observed, allowed, self.hop.since)}")
         return self.row(result, reason, need, **figures)
 
     def silent(self, since: Interval, where: str) -> Strict:
@@ -128,7 +125,7 @@ class TimedHop:
         """The need behind "nothing came" from `start` to `end`: observers, equipment and processors in this span."""
         return Need(
             (start[0], end), says, start[1], self.hop.since, self._observers, self.equipment, self._busy,
-            instance=self.one, known=known,
+            instance=self.one, known=known, hop=self.hop,
         )  # fmt: skip
 
     def row(self, result: Result, reason: str, *needs: Need, **more: Any) -> Strict:
@@ -166,7 +163,7 @@ def _span(allowed: Interval) -> str:
     return seconds(allowed[0]) if allowed[0] == allowed[1] else f"{allowed[0]:.1f}–{seconds(allowed[1])}"
 
 
-def _detect(one: Instance) -> Iterator[Strict]:
+def detect(one: Instance) -> Iterator[Strict]:
     """From the fault's effect to pending."""
     promise = TimedHop(one, Hop.DETECT, one.alert.detect)
     standing = _standing(promise) if one.episode is None else None
@@ -194,7 +191,7 @@ def _standing(promise: TimedHop) -> Strict | None:
     return None
 
 
-def _hold(one: Instance) -> Iterator[Strict]:
+def hold(one: Instance) -> Iterator[Strict]:
     """From pending to firing: the rule's `for`."""
     rule, pending, firing = one.alert.rule, one.begun, one.firing
     more = f"; the rule says for: {format_duration(rule.for_s)} ({rule.place})"
@@ -215,10 +212,11 @@ def _hold(one: Instance) -> Iterator[Strict]:
 def _notify(one: Instance) -> Iterator[Strict]:
     """From firing to each receiver's first notice."""
     for notice in one.alert.notices:
-        yield _notified(one, notice)
+        yield notified(one, notice)
 
 
-def _notified(one: Instance, notice: PlannedNotice) -> Strict:
+def notified(one: Instance, notice: PlannedNotice) -> Strict:
+    """From firing to the first notice at one door."""
     hop = notice.notify.hop
     heard, firing = one.heard(notice, "firing"), one.unsilenced if hop is Hop.AFTER_SILENCE else one.firing
     groups = one.case.groups
@@ -276,7 +274,7 @@ def _led(one: Instance, receiver: str) -> str:
     return there + (f"; the route to {receiver} asks for {', or '.join(dict.fromkeys(asks))}" if asks else "")
 
 
-def _clear(one: Instance) -> Iterator[Strict]:
+def clear(one: Instance) -> Iterator[Strict]:
     """From the undo to resolved; or that it goes on firing."""
     firing, resolved, undo = one.firing, one.resolved, one.anchors.undo
     ends = one.alert.expectation.until_step != "never"
@@ -327,30 +325,34 @@ def _still_firing(promise: TimedHop, firing: Interval | None, resolved: Interval
 def _all_clear(one: Instance) -> Iterator[Strict]:
     """From resolved to each receiver's all-clear."""
     for notice in one.alert.notices:
-        needs = (*SENDERS, *notice.sinks)
-        resolved, heard = one.resolved, one.heard(notice, "resolved")
-        if one.alert.expectation.until_step == "never":
-            continue
-        if notice.all_clear is not None:
-            more = f" ({notice.all_clear.place})"
-            if not notice.sends_resolved:
-                more = f" and send_resolved, which is false for this {notice.integration} of {notice.receiver}"
-            window = bearable(notice, notice.all_clear, one.case.scale)
-            promise = TimedHop(one, Hop.ALL_CLEAR, window, needs, notice.to, more, delay_s=notice.delay_s)
-            # Who was never told of an alert is not told of its end either: that failure has been named already.
-            told = heard is not None or one.heard(notice, "firing") is not None
-            found = promise.timed(resolved if told else None, told_at(notice, heard))
-            yield agreed(one, notice, "resolved", found, promise.says, resolved)
-        elif notice.no_all_clear is not None:
-            promise = TimedHop(one, Hop.ALL_CLEAR, notice.notify, tuple(n for n in needs if n != "target"), notice.to)
-            where = f"the promise's resolved: false ({notice.no_all_clear})"
-            if resolved is None:
-                yield promise.row(Result.UNKNOWN, f"not judged: {promise.says('it was not seen to resolve', where)}")
-            elif heard is not None:
-                after = promise.vs(resolved[0], heard.sent[1])
-                yield promise.wrong(f"the end was told {after} after resolved, and no all-clear is promised", where)
-            else:
-                yield promise.silent(resolved, where)
+        if one.alert.expectation.until_step != "never":
+            yield from ended(one, notice)
+
+
+def ended(one: Instance, notice: PlannedNotice) -> Iterator[Strict]:
+    """From resolved to the all-clear at one door, or that none comes; nothing where neither is promised."""
+    needs = (*SENDERS, *notice.sinks)
+    resolved, heard = one.resolved, one.heard(notice, "resolved")
+    if notice.all_clear is not None:
+        more = f" ({notice.all_clear.place})"
+        if not notice.sends_resolved:
+            more = f" and send_resolved, which is false for this {notice.integration} of {notice.receiver}"
+        window = bearable(notice, notice.all_clear, one.case.scale)
+        promise = TimedHop(one, Hop.ALL_CLEAR, window, needs, notice.to, more, delay_s=notice.delay_s)
+        # Who was never told of an alert is not told of its end either: that failure has been named already.
+        told = heard is not None or one.heard(notice, "firing") is not None
+        found = promise.timed(resolved if told else None, told_at(notice, heard))
+        yield agreed(one, notice, "resolved", found, promise.says, resolved)
+    elif notice.no_all_clear is not None:
+        promise = TimedHop(one, Hop.ALL_CLEAR, notice.notify, tuple(n for n in needs if n != "target"), notice.to)
+        where = f"the promise's resolved: false ({notice.no_all_clear})"
+        if resolved is None:
+            yield promise.row(Result.UNKNOWN, f"not judged: {promise.says('it was not seen to resolve', where)}")
+        elif heard is not None:
+            after = promise.vs(resolved[0], heard.sent[1])
+            yield promise.wrong(f"the end was told {after} after resolved, and no all-clear is promised", where)
+        else:
+            yield promise.silent(resolved, where)
 
 
 def _owes_clear(one: Instance) -> Iterator[Owed]:
@@ -360,9 +362,9 @@ def _owes_clear(one: Instance) -> Iterator[Owed]:
 
 
 HOPS = (
-    Check("detection", Instance, _detect, lambda one: [(one.about, Hop.DETECT, "")]),
-    Check("holding", Instance, _hold, lambda one: [(one.about, Hop.HOLD, "")]),
+    Check("detection", Instance, detect, lambda one: [(one.about, Hop.DETECT, "")]),
+    Check("holding", Instance, hold, lambda one: [(one.about, Hop.HOLD, "")]),
     Check("notification", Instance, _notify, lambda one: [(one.about, n.notify.hop, n.to) for n in one.alert.notices]),
-    Check("clearing", Instance, _clear, lambda one: [(one.about, Hop.CLEAR, "")]),
+    Check("clearing", Instance, clear, lambda one: [(one.about, Hop.CLEAR, "")]),
     Check("the all-clear", Instance, _all_clear, _owes_clear),
 )

@@ -10,6 +10,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import msgspec
 
 from chaoskit.alerting import windows
 from chaoskit.alerting.model import PromisedAlert, PromisedNotice
@@ -20,12 +23,11 @@ from chaoskit.events import Interval, Notice, Suppression
 from chaoskit.hop import Hop
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.units import amount, format_duration, seconds
-from chaoskit.verify.agreement import agreed, bearable, told_at
+from chaoskit.verify.agreement import bearable, told_at
 from chaoskit.verify.case import Instance
 from chaoskit.verify.check import DUST_VS, Check, Need, Owed, Strict, between, broken, but, kept, unknown
 from chaoskit.verify.evidence import Episode
-from chaoskit.verify.hops import SENDERS, TimedHop, kept_from
-from chaoskit.verify.scripted import unlike
+from chaoskit.verify.hops import SENDERS, TimedHop, clear, detect, ended, hold, notified
 from chaoskit.verify.verdict import Result
 
 _UNFIRED = "it was not seen firing"
@@ -134,40 +136,54 @@ def _way(one: Instance, planned: PlannedNotice, window: Window) -> TimedHop:
         if found.hi_vs > planned.notify.hi_vs:
             window = windows.later(window, found.hi_vs - planned.notify.hi_vs, found.setting)
     window, more = bearable(planned, window, one.case.scale), f" ({window.place})"
-    can_come = planned.configured is not None
-    return TimedHop(
-        one, window.hop, window, (*SENDERS, *planned.sinks), planned.to, more, can_come, planned.delay_s
-    )  # fmt: skip
+    return TimedHop(one, window.hop, window, to=planned.to, more=more, delay_s=planned.delay_s)
 
 
 def _phone(one: Instance) -> Iterator[Strict]:
     """From the fault's effect to the first notice at each door."""
     for planned, window in _ways(one, Hop.FAULT_TO_PHONE):
-        heard, way = one.heard(planned, "firing"), _way(one, planned, window)
-        start = one.anchors.fault
-        found = way.timed(start, told_at(planned, heard), "" if heard else kept_from(one, planned))
-        found = agreed(one, planned, "firing", found, way.says, start)
-        late = heard is not None or one.firing is None  # then the series may have moved otherwise than for promtool
-        if one.case.rehearsal is not None and late and found.row.result is Result.FAIL:
-            found = unlike(found)
-        yield found
+        whole = _way(one, planned, window).timed(one.anchors.fault, told_at(planned, one.heard(planned, "firing")))
+        yield _made_of(whole, *detect(one), *hold(one), notified(one, planned))
 
 
 def _all_clear(one: Instance) -> Iterator[Strict]:
     """From the undo to the notice of the end at each door."""
     for planned, window in _ways(one, Hop.UNDO_TO_ALL_CLEAR):
-        way = _way(one, planned, window)
-        heard, told = one.heard(planned, "resolved"), one.heard(planned, "firing")
-        if one.anchors.lapsed:
-            trouble = f"the fault had ended by itself at an instant that nothing tells ({one.anchors.lapsed})"
-            yield way.row(Result.UNKNOWN, way.unseen(trouble))
-        elif planned.all_clear is None:
+        way, heard = _way(one, planned, window), one.heard(planned, "resolved")
+        if planned.all_clear is None:
             what = "no all-clear is promised to the receiver"
             yield _unjudged(one, way.hop, what, window.place or one.alert.expectation.place, planned.to)
         else:
-            start = one.anchors.undo if heard or told else None
-            found = way.timed(start, told_at(planned, heard))
-            yield agreed(one, planned, "resolved", found, way.says, start)
+            start = one.anchors.undo if heard or one.heard(planned, "firing") else None
+            yield _made_of(way.timed(start, told_at(planned, heard)), *clear(one), *ended(one, planned))
+
+
+def _made_of(whole: Strict, *hops: Strict) -> Strict:
+    """A whole way with the excuses of the hops that it is made of, in their order, and none of its own.
+
+    It is UNKNOWN where one of them could not be judged, or never came, though the whole did. What came before its time
+    asks why its first hop did, what never came why that hop did not; what came too late asks all, each for the whole
+    delay or its own, which is less.
+    """
+    row, asked = msgspec.structs.replace(whole.row, rests_on=hops[-1].row.rests_on), list[Strict]()
+    for each in () if row.result is Result.UNKNOWN else hops:
+        never = each.row.observed is None
+        if (each.row.result is Result.UNKNOWN and not each.needs) or (never and row.result is Result.PASS):
+            reason = f"{row.about} -> {row.to}, {row.hop}: one of its hops is not certain: {each.row.reason}"
+            return Strict(msgspec.structs.replace(row, result=Result.UNKNOWN, reason=reason, rests_on=""))
+        asked.append(each)
+        if never:  # what follows has no beginning
+            break
+    if row.result is not Result.FAIL:
+        return Strict(row)
+    [own] = whole.needs
+    late_s, end = own.late_s, own.span[1]
+    if late_s is None:
+        needs = [replace(need, span=(need.span[0], max(need.span[1], end))) for need in asked[-1].needs]
+    else:
+        needs = [need for each in (asked if late_s > 0 else asked[:1]) for need in each.needs]
+        needs = [n if n.late_s is None or 0 < n.late_s < late_s else replace(n, late_s=late_s) for n in needs]
+    return Strict(row, tuple(replace(need, says=own.says) for need in needs))
 
 
 def _grouped_by(one: Instance) -> Iterator[Strict]:
@@ -242,26 +258,22 @@ def _resolves(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
 def _resolved(one: Instance) -> Iterator[Strict]:
     """Whether the end was told."""
     for planned, place in _resolves(one):
-        hop, heard, ended = Hop.RESOLVED, one.heard(planned, "resolved"), one.resolved
-        if heard is not None and planned.no_all_clear is None:
+        hop, [over] = Hop.RESOLVED, ended(one, planned)
+        if one.heard(planned, "resolved") is not None and planned.no_all_clear is None:
             yield kept(hop, one.about, "the end was told", to=planned.to)
-        elif heard is not None:
+        elif one.heard(planned, "resolved") is not None:
             what = "the end was told, and no all-clear is promised"
             yield broken(hop, one.about, _said(one, hop, what, place, planned.to), to=planned.to)
-        elif ended is None or one.heard(planned, "firing") is None:
-            what = "it was not seen to resolve" if ended is None else _UNHEARD
+        elif one.resolved is None or one.heard(planned, "firing") is None:
+            what = "it was not seen to resolve" if one.resolved is None else _UNHEARD
             yield _unjudged(one, hop, what, place, planned.to)
         else:
-            known_to, wait = one.case.evidence.known_to(one.case.until), planned.all_clear
-            end = known_to if wait is None else ended[1] + wait.hi_vs / one.case.scale
             silent = _said(one, hop, "the end was not told", place, planned.to)
-            sinks = planned.sinks
-            equipment = sinks if wait is None else (*SENDERS, *sinks)
-            need = Need((ended[0], end), but(silent), ended[1], "resolved", sinks, equipment, SENDERS, instance=one)
-            if wait is None:
-                yield kept(hop, one.about, "the end was not told", need, to=planned.to)
+            needs = [replace(need, says=but(silent)) for need in over.needs]
+            if planned.all_clear is None:
+                yield kept(hop, one.about, "the end was not told", *needs, to=planned.to)
             else:
-                yield broken(hop, one.about, silent, need, to=planned.to)
+                yield broken(hop, one.about, silent, *needs, to=planned.to)
 
 
 def _repeats(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:

@@ -160,13 +160,14 @@ def test_an_end_told_before_the_undo_fails_unless_the_scrapes_just_before_the_al
     """What makes the end of an alert UNKNOWN makes what tells of that end UNKNOWN as well, and nothing else does."""
     history = promised()
     undo = next(history.of(UndoBegin)).t
-    ended, heard = undo - 1.5, undo - 0.5
+    told = max(notice.sent[1] for notice in history.of(Notice) if notice.status == "firing")
+    ended, heard = told + (undo - told) / 3, undo - (undo - told) / 3
 
     def earlier(event: Event) -> Event:
         if isinstance(event, AlertState) and event.state == "inactive":
-            return msgspec.structs.replace(event, t=ended, at=ended - 0.05, previous=ended - 0.1)
+            return msgspec.structs.replace(event, t=ended, at=ended, previous=ended)
         if isinstance(event, Notice) and event.status == "resolved":
-            return msgspec.structs.replace(event, t=heard, sent=(heard - 0.05, heard))
+            return msgspec.structs.replace(event, t=heard, sent=(heard, heard))
         return event
 
     moved = merged(mapped(history, earlier), [])  # type: ignore[arg-type]
