@@ -231,7 +231,7 @@ class OpenArrivals(Traffic):
                 ahead_s, at_once = due_s - clock(), at_once + 1
                 if ahead_s > 0 or at_once > _AT_ONCE:
                     gevent.sleep(max(0.0, ahead_s))
-                    at_once = 0
+                    at_once = 1
                 if not at.gate.enter():
                     break
                 self._send_one(one, due_s)
