@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 _DURATION = re.compile(
     r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?"
@@ -19,6 +20,7 @@ _SIZE = re.compile(r"(?P<n>\d+(?:\.\d+)?)\s*(?P<u>B|kB|MB|GB|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
+@lru_cache(maxsize=4096)
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `1h30m` or `1500ms`; raises ValueError with what was expected."""
     if text == "0":
@@ -29,6 +31,7 @@ def parse_duration(text: str) -> float:
     return sum(int(n) * _MILLIS[unit] for unit, n in match.groupdict().items() if n) / 1000
 
 
+@lru_cache(maxsize=4096)
 def format_duration(seconds: float) -> str:
     """The duration as Prometheus writes it, exact to the millisecond: 90 -> 1m30s; negative ones get a minus."""
     millis = round(abs(seconds) * 1000)

@@ -50,6 +50,7 @@ TRUE, FALSE = frozenset(("true", "yes", "on", "y")), frozenset(("false", "no", "
 """The words that Go's yaml.v2, which Prometheus and Alertmanager read with, takes for booleans."""
 # Eighteen digits fit a 64-bit integer; what is longer stays text instead of costing quadratic time.
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_NUMERIC = frozenset("+-.0123456789")
 _FLOAT = re.compile(r"[-+]?(?=\.?[0-9])(?:0|[1-9][0-9]{0,17})?(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,3})?")
 _STRING_TAGS = ("!", "tag:yaml.org,2002:str")
 _PLAIN_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null", "map", "seq"))
@@ -136,6 +137,8 @@ def scalar(raw: str) -> Scalar:
     """The value of an unquoted scalar under the restricted types of this module."""
     if raw in _WORDS:
         return _WORDS[raw]
+    if raw[0] not in _NUMERIC:
+        return raw
     if _INT.fullmatch(raw):
         return int(raw)
     if _FLOAT.fullmatch(raw):
@@ -220,6 +223,8 @@ class _Composer:
         self.first = first
         self.problems: list[Problem] = []
         self.root: Node | None = None
+        self._place = Place(file)
+        """That of the last event: most keys share theirs with their value."""
         self._stack: list[_Open] = []
         self._size = 0
         """Of all that is open, together."""
@@ -227,16 +232,20 @@ class _Composer:
         """Node, size and height; None while the anchored collection is still open."""
 
     def take(self, event: Any) -> None:
-        place = Place(self.file, event.start_mark.line + 1)
+        line = event.start_mark.line + 1
+        if line != self._place.line:
+            self._place = Place(self.file, line)
+        place = self._place
         match event:
+            case yaml.ScalarEvent():
+                node = self._scalar(event, place)
+                if event.anchor is not None:
+                    self._anchor(event.anchor, (node, 1, 1))
+                self._add(node, 1, 1)
             case yaml.DocumentStartEvent() if self.root is not None and self.first:
                 raise _Enough
             case yaml.DocumentStartEvent() if self.root is not None:
                 self._stop(place, "a second document begins", "keep one document in a file")
-            case yaml.ScalarEvent():
-                node = self._scalar(event, place)
-                self._anchor(event.anchor, (node, 1, 1))
-                self._add(node, 1, 1)
             case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
                 self._open(event, place)
             case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
@@ -321,7 +330,8 @@ class _Composer:
             return
         top = self._stack[-1]
         top.size += size
-        top.height = max(top.height, height + 1)
+        if height >= top.height:
+            top.height = height + 1
         self._size += size
         if self._size > MAX_NODES:
             self._stop(place, f"holds more than {MAX_NODES} values once aliases are expanded", "split the file")
@@ -393,7 +403,10 @@ class Node:
 
     def get(self, key: str) -> Node | None:
         """The value under this key, or None when it is absent or this is not a mapping."""
-        return next((value for name, value in self.pairs if name.value == key), None)
+        for name, value in self.pairs:
+            if name.value == key:
+                return value
+        return None
 
     def listed(self, key: str) -> tuple[Node, ...]:
         """The elements of the sequence under this key; empty when it is absent or none."""

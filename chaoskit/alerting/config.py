@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar, cast
@@ -125,7 +125,7 @@ def load_config(
         rule_files = files_named(reading, given["prometheus"].parent, patterns, taken)
     if "alertmanager" in given and not templates:
         name, text = texts.only("alertmanager")
-        patterns = read_alertmanager(Reading(), text, name).templates
+        patterns = _alone(Reading(), read_alertmanager, text, name).templates
         template_files = templates_named(reading, given["alertmanager"].parent, patterns, taken)
     for role, by, found in (("rules", "prometheus", rule_files), ("template", "alertmanager", template_files)):
         for each in found:
@@ -137,7 +137,10 @@ def load_config(
     texts.finish()
     return replace(
         config,
-        rules=tuple(replace(rule, place=texts.whole(rule.place)) for rule in config.rules),
+        rules=tuple(
+            rule if (place := texts.whole(rule.place)) == rule.place else replace(rule, place=place)
+            for rule in config.rules
+        ),
         relabels=tuple(replace(step, place=texts.whole(step.place)) for step in config.relabels),
         not_understood=tuple(replace(each, problem=texts.opened(each.problem)) for each in config.not_understood),
         paths=texts.paths,
@@ -211,10 +214,41 @@ def _alone(reading: Reading, read: Callable[..., T], text: str, file: str, *more
     return cast(T, found)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
 def _kept(read: Callable[..., object], text: str, file: str, more: tuple[float, ...]) -> tuple[object, Reading]:
+    found, own = _anywhere(read, text, more)
+    return _placed(found, file), _placed(own, file)
+
+
+@lru_cache(maxsize=256)
+def _anywhere(read: Callable[..., object], text: str, more: tuple[float, ...]) -> tuple[object, Reading]:
+    """The result as of a file without a name: two configurations that are compared have most texts in common."""
     own = Reading()
-    return read(own, text, file, *more), own
+    return read(own, text, "", *more), own
+
+
+def _placed(value: T, file: str) -> T:
+    """The value with all places in it in this file."""
+    new: object = value
+    kind: type = type(value)
+    if isinstance(value, (str, float)):
+        pass
+    elif isinstance(value, Place):
+        new = Place(file, value.line)
+    elif isinstance(value, (tuple, list)):
+        new = kind([_placed(each, file) for each in value])
+    elif isinstance(value, dict):
+        new = {key: _placed(each, file) for key, each in value.items()}
+    elif (names := _names_of(kind)) is not None:
+        parts = [(name, part, _placed(part, file)) for name in names for part in (getattr(value, name),)]
+        changed = {name: moved for name, part, moved in parts if moved is not part}
+        new = replace(value, **changed) if changed else value  # type: ignore[type-var]
+    return cast(T, new)
+
+
+@lru_cache
+def _names_of(kind: type) -> tuple[str, ...] | None:
+    return tuple(each.name for each in fields(kind) if each.init) if is_dataclass(kind) else None
 
 
 def _by_role(reading: Reading, sources: Mapping[str, str], complete: bool) -> dict[str, dict[str, str]]:

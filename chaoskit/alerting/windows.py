@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass, replace
 
 from chaoskit.alerting.model import AlertConfig, PromisedNotice, PromisedTime, Route, Rule
-from chaoskit.alerting.windows_expression import feeding_jobs, range_of, recording_delay
+from chaoskit.alerting.windows_expression import feeding_jobs, once, range_of, recording_delay
 from chaoskit.errors import Place
 from chaoskit.hop import Hop
 from chaoskit.units import format_duration
@@ -164,6 +164,7 @@ def largest_scale(window: Window, jitter_real_s: float) -> float:
     return window.resolution_vs / jitter_real_s if jitter_real_s > 0 else math.inf
 
 
+@once
 def _seen(config: AlertConfig, rule: Rule) -> tuple[float, str]:
     """Seconds at most from a change of the exposed metrics to the evaluation that meets it, and why."""
     job = max(feeding_jobs(config, rule), key=lambda each: each.interval_s + each.timeout_s)
@@ -212,11 +213,13 @@ def _exact(seconds: float) -> float:
     return round(seconds, 6)
 
 
+@once
 def from_fault(config: AlertConfig, rule: Rule) -> Window:
     """The detect hop counted from the fault: what the service may take to show it, and the range that it must fill."""
     return detect(config, rule, config.promise.appears_s.get(rule.alert, 0.0) + range_of(config, rule))
 
 
+@once
 def from_undo(config: AlertConfig, rule: Rule) -> Window:
     """The clear hop counted from the undo: what the service may take to recover, and the range that must empty."""
     return clear(config, rule, config.promise.clears_s.get(rule.alert, 0.0) + range_of(config, rule))

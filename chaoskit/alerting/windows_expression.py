@@ -26,6 +26,8 @@ class Selector:
     matchers: tuple[Matcher, ...]
     """The metric's name among them, as `__name__`."""
     reach_s: float
+    names: frozenset[str] | None = None
+    """The few names of which it selects one, where a matcher tells them; None: any that `selects`."""
 
     def selects(self, label: str, value: str) -> bool:
         """Whether series with this value of the label can be selected."""
@@ -41,7 +43,7 @@ def selectors(expr: str) -> tuple[Selector, ...]:
     return tuple(_selectors(expression(expr), 0.0))
 
 
-def _once(of: Callable[[AlertConfig, Rule], T]) -> Callable[[AlertConfig, Rule], T]:
+def once(of: Callable[[AlertConfig, Rule], T]) -> Callable[[AlertConfig, Rule], T]:
     """The same, worked out once for each rule of a configuration; plans and lints ask for each hop and receiver."""
 
     @wraps(of)
@@ -56,7 +58,7 @@ def _once(of: Callable[[AlertConfig, Rule], T]) -> Callable[[AlertConfig, Rule],
     return asked
 
 
-@_once
+@once
 def range_of(config: AlertConfig, rule: Rule) -> float:
     """Seconds that the rule's expression reaches into the past, through recording rules.
 
@@ -65,7 +67,7 @@ def range_of(config: AlertConfig, rule: Rule) -> float:
     return _reach(config, rule, {})
 
 
-@_once
+@once
 def recording_delay(config: AlertConfig, rule: Rule) -> float:
     """Seconds at most until a scraped sample has gone through the recording rules that the rule reads.
 
@@ -75,7 +77,7 @@ def recording_delay(config: AlertConfig, rule: Rule) -> float:
     return _delay(config, rule, {})
 
 
-@_once
+@once
 def feeding_jobs(config: AlertConfig, rule: Rule) -> tuple[ScrapeJob, ...]:
     """The scrape jobs whose samples the rule may read: those its selectors name by `job`, otherwise all."""
     read = list(_sources(config, rule, set()))
@@ -96,13 +98,13 @@ def _selectors(node: Expr, reach_s: float) -> Iterator[Selector]:
         return
     named = node.name and not any(each.label == NAME for each in node.matchers)
     matchers = (Matcher(NAME, "=", node.name), *node.matchers) if named else node.matchers
-    yield Selector(matchers, max(0.0, reach_s + node.range_s + node.offset_s))
+    told = [values for m in matchers if m.label == NAME and (values := values_of(m)) is not None]
+    yield Selector(matchers, max(0.0, reach_s + node.range_s + node.offset_s), min(told, key=len, default=None))
 
 
 def recorded_by(config: AlertConfig, selector: Selector) -> list[Rule]:
     """The recording rules whose series the selector can select."""
-    named = [values for m in selector.matchers if m.label == NAME and (values := values_of(m)) is not None]
-    names = min(named, key=len) & config.recorded.keys() if named else config.recorded
+    names = config.recorded if selector.names is None else selector.names & config.recorded.keys()
     return [rule for name in names if selector.selects(NAME, name) for rule in config.recorded[name]]
 
 

@@ -35,7 +35,8 @@ class Mutes:
         self._rules = rules
         self._pool = Pool(alerts)
         self._index = Index([rule.target for rule in rules])
-        self._sources: dict[int, dict[_Values, list[Alert]]] = {}
+        self._sources: dict[int, tuple[dict[_Values, list[Alert]], bool]] = {}
+        """By the rule's number, its sources by their values, and whether any of those is open."""
         self._seen: dict[tuple[int, _Values, tuple[str, ...], bool, bool], tuple[Mute, ...]] = {}
         self._names: dict[tuple[int, ...], frozenset[tuple[str, bool]]] = {}
 
@@ -72,8 +73,8 @@ class Mutes:
 
     def _muting(self, number: int, values: _Values, target: Alert) -> Iterator[Mute]:
         rule = self._rules[number]
-        groups = self._grouped(number)
-        if None in values or any(None in group for group in groups):
+        groups, some_open = self._grouped(number)
+        if None in values or some_open:
             some = [each for each in groups if _may_agree(each, values)]
         else:
             some = [values] if values in groups else []
@@ -82,13 +83,13 @@ class Mutes:
             if found is not None:
                 yield Mute(source, rule, found)
 
-    def _grouped(self, number: int) -> dict[_Values, list[Alert]]:
+    def _grouped(self, number: int) -> tuple[dict[_Values, list[Alert]], bool]:
         if number not in self._sources:
             rule = self._rules[number]
             groups: dict[_Values, list[Alert]] = {}
             for alert, _ in self._pool.matching(rule.source):
                 groups.setdefault(tuple(alert.value(label) for label in rule.equal), []).append(alert)
-            self._sources[number] = groups
+            self._sources[number] = groups, any(None in group for group in groups)
         return self._sources[number]
 
 

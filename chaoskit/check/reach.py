@@ -33,9 +33,15 @@ class Tree:
         self._labels = sorted({m.label for route in self.routes for m in route.matchers})
         self._indexes = {r.path: Index([child.matchers for child in r.children]) for r in self.routes if r.children}
         self._seen: dict[tuple[Answer | str | None, ...], tuple[Reached, ...]] = {}
+        self._asked: dict[Alert, tuple[Reached, ...]] = {}
 
     def reached(self, alert: Alert) -> tuple[Reached, ...]:
         """Every route that the alert may reach, in the order of the tree."""
+        if (known := self._asked.get(alert)) is None:
+            known = self._asked[alert] = self._reached(alert)
+        return known
+
+    def _reached(self, alert: Alert) -> tuple[Reached, ...]:
         if alert.sent is Answer.NO:
             return ()
         key = (alert.sent, *(alert.value(label) for label in self._labels))
@@ -68,8 +74,8 @@ class Index:
     """Matchers, filed by the values that one literal of each lets through, so that of many only few are looked at."""
 
     def __init__(self, filed: Sequence[Sequence[Matcher]]) -> None:
-        self._patterns: list[tuple[int, str, str]] = []
-        """Number, and a label with what its values must begin with; both empty where nothing is known."""
+        self._beginnings: dict[str, dict[str, list[int]]] = {}
+        """Those without a literal, by a label and what its values must begin with; both empty where that is unknown."""
         self._by: dict[str, dict[str, list[int]]] = {}
         literals = [_literals(matchers) for matchers in filed]
         kinds: dict[str, set[str]] = {}
@@ -79,26 +85,22 @@ class Index:
             # The label with the most values among all of them leaves the fewest over.
             best = max(literals[number], key=lambda each: len(kinds[each]), default=None)
             if best is None:
-                self._patterns.append((number, *_beginning(matchers)))
+                label, beginning = _beginning(matchers)
+                self._beginnings.setdefault(label, {}).setdefault(beginning, []).append(number)
             for value in literals[number][best] if best is not None else ():
                 self._by.setdefault(best or "", {}).setdefault(value, []).append(number)
-        self._labels = {label for _, label, _ in self._patterns if label}
 
     def candidates(self, alert: Alert) -> list[int]:
         """The numbers of those that the alert may satisfy, in their order."""
-        known = {label: alert.value(label) for label in self._labels}
-        numbers = {
-            number
-            for number, label, beginning in self._patterns
-            if not label or (value := known[label]) is None or value.startswith(beginning)
-        }
+        found: list[list[int]] = []
+        for label, by_beginning in self._beginnings.items():
+            value = alert.value(label) if label else ""
+            texts = by_beginning if value is None else (value[:length] for length in range(len(value) + 1))
+            found += [by_beginning[text] for text in texts if text in by_beginning]
         for label, by_value in self._by.items():
             value = alert.value(label)
-            if value is None:
-                numbers.update(number for each in by_value.values() for number in each)
-            else:
-                numbers.update(by_value.get(value, ()))
-        return sorted(numbers)
+            found += by_value.values() if value is None else [by_value.get(value, [])]
+        return sorted(set().union(*found))
 
 
 def _beginning(matchers: Sequence[Matcher]) -> tuple[str, str]:

@@ -308,7 +308,7 @@ def _pair(
 
 
 def _all(heard: tuple[Delivery, ...], said: Callable[[Delivery], str]) -> str:
-    return " and ".join(dict.fromkeys(sorted(said(each) for each in heard)))
+    return said(heard[0]) if len(heard) == 1 else " and ".join(dict.fromkeys(sorted(map(said, heard))))
 
 
 def _phone(heard: Delivery) -> str:

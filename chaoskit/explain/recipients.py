@@ -23,10 +23,9 @@ from chaoskit.alerting.windows import (
     from_fault,
     from_undo,
     hold,
+    live_notify,
     notify,
     repeats_after,
-    to_all_clear,
-    to_phone,
     together,
 )  # fmt: skip
 from chaoskit.check.lint_context import LintContext
@@ -134,6 +133,8 @@ class Recipients:
         self.config = replace(config, jobs=jobs)
         self.context = LintContext(self.config)
         self._delivery_s = delivery_of(config, 1.0)
+        self._hops: dict[tuple[int, ...], tuple[Window, Window, Window]] = {}
+        """By route: to the first notice, to a live group's, and to the all-clear, each from the hop before."""
 
     @cached_property
     def subjects(self) -> tuple[Subject, ...]:
@@ -164,8 +165,10 @@ class Recipients:
         receiver = self.config.receivers.get(route.receiver)
         integrations = receiver.integrations if receiver else ()
         alert, named = reach.subject.alert, route.group_by
-        first = notify(route, self._delivery_s)
-        ends = all_clear(route, self._delivery_s) if any(each.send_resolved for each in integrations) else None
+        if route.path not in self._hops:
+            self._hops[route.path] = notify(route, d := self._delivery_s), live_notify(route, d), all_clear(route, d)
+        first, live, ends = self._hops[route.path]
+        told = any(each.send_resolved for each in integrations)
         return Delivery(
             receiver=route.receiver,
             route=route,
@@ -173,10 +176,10 @@ class Recipients:
             group_key=key,
             group_labels=None if named is None else tuple(sorted(each for each in set(named) if alert.may_have(each))),
             notify=first,
-            all_clear=ends,
-            phone_s=to_phone(self.config, reach.subject.rule, route, self._delivery_s),
-            phone_live_s=to_phone(self.config, reach.subject.rule, route, self._delivery_s, live=True),
-            all_clear_s=to_all_clear(self.config, reach.subject.rule, route, self._delivery_s) if ends else None,
+            all_clear=ends if told else None,
+            phone_s=together(reach.detect, reach.hold, first),
+            phone_live_s=together(reach.detect, reach.hold, live),
+            all_clear_s=together(reach.clear, ends) if told else None,
             repeat_s=repeats_after(route),
             integrations=integrations,
             promised=self.config.promise.notices.get((alert.name, route.receiver)),

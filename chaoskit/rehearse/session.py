@@ -118,14 +118,19 @@ class Session:
         for drill in drills:
             self.say(f"{drill.name}: {drill.plan.scenario.title}, at most {drill.plan.longest_real_s:.0f} s")
         places = self._places(drills)
-        done.add(self._play(self._partitioned(drills, apart, places), places))
+        lanes = self._partitioned(drills, apart, places)
+        done.add(self._play(lanes, places))
         unknown = done.unknown
-        again = [
-            replace(drill, name=f"{drill.name}{AGAIN}")
-            for drill in self._given_drills(given, apart, scale, slower=True)
-            if any(alert.rule.key in unknown for alert in drill.plan.alerts)
-        ]
-        self._retry(self._partitioned(again, apart, 1), len(unknown), done)
+
+        def again(slower: float, side_by_side: int) -> list[Lane]:
+            some = [
+                replace(drill, name=f"{drill.name}{AGAIN}")
+                for drill in self._given_drills(given, apart, scale, slower)
+                if any(alert.rule.key in unknown for alert in drill.plan.alerts)
+            ]
+            return self._partitioned(some, apart, side_by_side)
+
+        self._retry(again, took_s(lanes, places), done)
 
     def _tests_apart(self, given: Sequence[Given]) -> AlertConfig:
         """The configuration in which the alerts of unit tests, which share stacks, share no notification group."""
@@ -144,13 +149,13 @@ class Session:
         return [*own, *(replace(lane, config=apart) for lane in shared)]
 
     def _given_drills(
-        self, given: Sequence[Given], apart: AlertConfig, scale: float, slower: bool = False
+        self, given: Sequence[Given], apart: AlertConfig, scale: float, slower: float = 1.0
     ) -> list[Drill]:
         asked = self.asked
         found = []
         for one in given:
             own = self._exact(one.test.scale) if one.test else scale
-            own = self._slower(own) if slower else own
+            own = own if slower == 1 else self._slower(own, slower)
             config = apart if one.test else asked.config
             try:
                 found.append(given_drill(one, config, asked.promise_given, own, asked.interval_s))
@@ -173,16 +178,28 @@ class Session:
             found.add(one)
         return found
 
-    def _retry(self, lanes: Sequence[Lane], unknown: int, done: Performed) -> None:
-        """Plays UNKNOWN drills again, on fresh stacks, one at a time and a quarter as fast; never those that failed."""
-        if not lanes or any(done.codes):
+    def _retry(self, again: Callable[[float, int], list[Lane]], first_s: float, done: Performed) -> None:
+        """Plays UNKNOWN drills again, those that suit each other in common waves, on fresh stacks, one for a core;
+        never those that failed. A quarter as fast, but not so slow that it takes longer than the first attempts did
+        and than _AGAIN_S, and never more than half as fast."""
+        unknown = len(done.unknown)
+        if not unknown or any(done.codes):
             return
-        longest_s = sum(lane.longest_real_s for lane in lanes)
-        self.say(f"{amount(unknown, 'alerts')} UNKNOWN: once more, a quarter as fast, at most {longest_s:.0f} s")
-        done.replace_unknown(self._play(lanes, 1))
+        cores = os.cpu_count() or 1
+        places = min(self.asked.side_by_side or cores, cores)
+        lanes, most_s = again(_SLOWER, places), max(first_s, _AGAIN_S)
+        if (longest_s := took_s(lanes, places)) > most_s and not self.asked.time_scale:
+            lanes = again(max(_LEAST_SLOWER, _SLOWER * most_s / longest_s), places)
+        if lanes:
+            scales = " and ".join(
+                f"{scale:.3g}x" for scale in sorted({lane.drills[0].plan.time_scale for lane in lanes})
+            )
+            most = f"at most {took_s(lanes, places):.0f} s"
+            self.say(f"{amount(unknown, 'alerts')} UNKNOWN: once more at {scales}, {most}")
+            done.replace_unknown(self._play(lanes, places))
 
-    def _slower(self, scale: float) -> float:
-        return scale if self.asked.time_scale else self._exact(max(1.0, scale / _SLOWER))
+    def _slower(self, scale: float, times: float) -> float:
+        return scale if self.asked.time_scale else self._exact(max(1.0, scale / times))
 
     def _exact(self, scale: float) -> float:
         """A scale that makes no interval shorter than it is: near the usual one, or not above the one asked for."""
@@ -205,18 +222,22 @@ class Session:
                 by_scale.setdefault(pace, []).append(one)
         done.add(Performed(found))
         self._apart([one for members in by_scale.values() for one in members])
-        drills = self._all_drills(by_scale, MOST_WHEN_BUSY if self._busy else MOST_IN_A_WAVE, done)
+        drills = self._all_drills(by_scale, done)
         places = self._places(drills)
         lanes = partition(drills, places)
         alerts, waves = amount(sum(map(len, by_scale.values())), "alerts"), amount(len(drills), "waves")
         self.say(f"{alerts} in {waves} on {amount(len(lanes), 'stacks')}, at most {took_s(lanes, places):.0f} s")
         done.add(self._play(lanes, places))
         unknown = done.unknown
-        slower: dict[Pace, list[Proven]] = {}
-        for (scale, far, every_s), members in by_scale.items():
-            left = [one for one in members if one.subject.rule.key in unknown]
-            slower.setdefault((self._slower(scale), far, every_s), []).extend(left)
-        self._retry(partition(self._all_drills(slower, MOST_WHEN_BUSY, done, AGAIN), 1), len(unknown), done)
+
+        def again(slower: float, side_by_side: int) -> list[Lane]:
+            paces: dict[Pace, list[Proven]] = {}
+            for (scale, far, every_s), members in by_scale.items():
+                left = [one for one in members if one.subject.rule.key in unknown]
+                paces.setdefault((self._slower(scale, slower), far, every_s), []).extend(left)
+            return partition(self._all_drills(paces, done, AGAIN), side_by_side)
+
+        self._retry(again, took_s(lanes, places), done)
         done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}
         return proven
 
@@ -252,10 +273,9 @@ class Session:
             return SCALES[0]
         return next(scale for most, scale in CALM if rules <= most)
 
-    def _all_drills(
-        self, by_scale: Mapping[Pace, Sequence[Proven]], most: int, done: Performed, suffix: str = ""
-    ) -> list[Drill]:
-        found = []
+    def _all_drills(self, by_scale: Mapping[Pace, Sequence[Proven]], done: Performed, suffix: str = "") -> list[Drill]:
+        found: list[Drill] = []
+        most = MOST_WHEN_BUSY if self._busy else MOST_IN_A_WAVE
         for (scale, far, every_s), members in sorted(by_scale.items()):
             name = f"at-{scale:g}x-{f'past-{every_s:g}s-' if far else ''}wave"
             for n, wave in enumerate(self._waves(members, most), 1):
@@ -363,5 +383,7 @@ class Session:
 
 
 _FASTER = 1.05
-_SLOWER = 4.0  # of a machine that was too slow, 200x became 100x, which was still more than it could see
+_SLOWER, _LEAST_SLOWER = 4.0, 2.0
+"""Of a machine that was too slow, 200x became 100x, which was still more than it could see."""
+_AGAIN_S = 180.0
 _LONGEST_SPAN_S = 31 * 86400.0

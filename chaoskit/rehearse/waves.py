@@ -26,7 +26,7 @@ from chaoskit.rehearse.proof import Proven
 
 MOST_IN_A_WAVE = 120
 MOST_WHEN_BUSY = 40
-"""On a machine with other work, and when what remained unknown is played once more."""
+"""On a machine with other work."""
 SCALES = (60.0, 120.0, 200.0)
 CALM = ((10, 200.0), (120, 150.0), (math.inf, 120.0))
 """The least where nothing else keeps this machine busy, and no promise is to be held against its own bounds: for so

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from alerting_examples import ALERTMANAGER, PROMETHEUS, RULES, load
 
+from chaoskit.alerting import config as reader
 from chaoskit.alerting.config import load_config, load_texts
 from chaoskit.alerting.integrations import SEND_RESOLVED
 from chaoskit.alerting.model import Integration, ScrapeJob
+from chaoskit.alerting.rules import read_rules
 from chaoskit.errors import BadInput, Place
 
 ROUTE = "route: {receiver: a}\nreceivers: [{name: a}]\n"
@@ -337,3 +339,35 @@ def test_an_empty_group_by_means_another_thing_to_a_newer_alertmanager() -> None
     (puzzle,) = load(alertmanager=text + receivers).not_understood
     assert (puzzle.of, puzzle.newer) == (("b", "c"), True)
     assert load(alertmanager=text.replace("[x]", "[]") + receivers).not_understood == ()
+
+
+def test_a_text_that_two_configurations_have_in_common_is_read_once_and_every_place_is_in_its_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with it as well; as if each had been read alone."""
+    rules = (
+        RULES
+        + """  - name: odd
+    rules:
+      - {alert: New, expr: "rate(x[5m] anchored)"}
+      - {alert: Bad, expr: up ==}
+"""
+    )
+    texts = {
+        "prometheus.yml": "rule_files: [r.yml]\nscrape_configs: [{job_name: a}]\n", "r.yml": rules,
+        "alertmanager.yml": ROUTE, "notification_windows.yml": "chaoskit: 1\nalerts: {New: {appears: 3m}}\n",
+    }  # fmt: skip
+    alone, read = list[str](), list[str]()
+    for side in ("old", "new"):
+        (tmp_path / side).mkdir()
+        for name, text in texts.items():
+            (tmp_path / side / name).write_text(text)
+        alone.append(repr(load_config(tmp_path / side)))
+        reader._kept.cache_clear()
+        reader._anywhere.cache_clear()
+        reader._read.cache_clear()
+    monkeypatch.setattr(reader, "read_rules", lambda *given: (read.append(given[2]), read_rules(*given))[1])
+    together = [repr(load_config(tmp_path / side)) for side in ("old", "new")]
+    assert together == alone
+    assert together[0].replace("/old/", "/new/") == together[1] != together[0]
+    assert len(read) == 1

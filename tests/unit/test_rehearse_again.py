@@ -81,11 +81,49 @@ def rehearse(
 def test_what_ended_unknown_is_played_once_more_a_quarter_as_fast_and_said_so(rehearse: Any) -> None:
     attempts = Attempts(Result.UNKNOWN, Result.PASS)
     found, said = rehearse(attempts)
-    assert attempts.played == [("one", 60.0, 2), ("one-again", 15.0, 1)]
+    assert attempts.played == [("one", 60.0, 2), ("one-again", 15.0, min(2, os.cpu_count() or 1))]
     assert [(one.result, one.attempt) for one in found.outcomes] == [(Result.PASS, 2)]
     assert not found.findings, "what only the first attempt could not know no longer counts"
-    assert any("1 alert UNKNOWN: once more, a quarter as fast" in line for line in said)
+    assert any("1 alert UNKNOWN: once more at 15x, at most " in line for line in said)
     assert any(line.endswith("at the second attempt") for line in text_lines(found))
+
+
+@pytest.mark.parametrize(
+    ("waves", "first_s", "scales"),
+    [(1, 50.0, {30.0}), (2, 50.0, {30.0}), (6, 50.0, {60.0}), (4, 229.5, {40.0}), (6, 900.0, {30.0})],
+)
+def test_second_attempts_take_no_longer_than_the_first_or_three_minutes_if_half_as_fast_will_do(
+    waves: int, first_s: float, scales: set[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: AlertConfig
+) -> None:
+    """They are played at 120x at first, in waves of 36 s; two stacks at a time, each of which takes 9 s to start."""
+
+    def again(slower: float, _: int) -> list[Lane]:
+        plan = SimpleNamespace(longest_real_s=36 * slower, time_scale=round(120 / slower, 1), alerts=())
+        return [Lane((SimpleNamespace(name=f"{n}", plan=plan),)) for n in range(waves)]  # type: ignore[arg-type]
+
+    attempts, said, first = Attempts(Result.PASS), list[str](), alerts(config)[0]
+    monkeypatch.setattr(session, "play", attempts)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    of = Session(Asked(config, 15.0, tmp_path, False), Binaries(NONE, NONE, NONE, NONE, {}), said.append)
+    of._retry(again, first_s, Performed({first.key: RuleOutcome(first, Result.UNKNOWN)}))
+    assert ({scale for _, scale, _ in attempts.played}, len(attempts.played)) == (scales, waves)
+    assert said[0].startswith(f"1 alert UNKNOWN: once more at {min(scales):g}x, at most ")
+
+
+def test_alerts_that_are_played_once_more_share_waves_as_at_first(
+    config: AlertConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = Attempts(Result.UNKNOWN, Result.PASS)
+    made = [proven(rule, number, f"m{number}") for number, rule in enumerate(alerts(config))]
+    monkeypatch.setattr(session, "play", attempts)
+    monkeypatch.setattr(session, "prove", lambda *_: (made, []))
+    monkeypatch.setattr(session, "roused", lambda *_, **__: frozenset())
+    asked = Asked(replace(config, inhibit_rules=()), 15.0, tmp_path, False)
+    found = Session(asked, Binaries(NONE, NONE, NONE, NONE, {}), lambda line: None).rehearse()
+    waves = [name for name, *_ in attempts.played]
+    assert len(waves) < 2 * len(made)
+    assert [name.endswith("-again") for name in waves] == [n >= len(waves) // 2 for n in range(len(waves))]
+    assert {(one.result, one.attempt) for one in found.outcomes} == {(Result.PASS, 2)}
 
 
 def test_what_is_unknown_twice_stays_unknown(rehearse: Any) -> None:
