@@ -2,7 +2,8 @@
 
 The lock is a session's whose application_name is the fault's id: it is seen in pg_locks, taken back by ending that
 session, and ends by itself by idle_in_transaction_session_timeout, however still its owner stands. The trigger's text
-holds the deadline from which on it lets everything pass.
+holds the deadline from which on it lets everything pass. A share of the statements is counted by a sequence, in which
+the statements of our own looks have no part: all of them are refused.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Postgres(Adapter):
     needs_extra: ClassVar[tuple[str, ...]] = ("psycopg",)
     files: ClassVar[tuple[str, ...]] = ("dsn_file",)
     seen_by: ClassVar[str] = "pg_locks by application_name; pg_trigger, and a statement that is refused"
-    undone_by: ClassVar[str] = "pg_terminate_backend of the id's sessions; DROP of the id's trigger and function"
+    undone_by: ClassVar[str] = "pg_terminate_backend of the id's sessions; DROP of its trigger, function and sequence"
     ends: ClassVar[str] = "idle_in_transaction_session_timeout; the deadline in the trigger's text"
     example: ClassVar[str] = "database: {orders: {via: postgres, dsn_file: secrets/orders.dsn, table: orders}}"
 
@@ -170,26 +171,32 @@ class PostgresError(Fault[DbErrorSettings]):
             may = database.execute("SELECT has_table_privilege(%s, 'TRIGGER')", (_table(at),)).fetchone()[0]
         if not may:
             raise FaultError(f"its role may make no trigger on {at['table']}: GRANT TRIGGER ON {at['table']} TO it")
-        return {**token(target), "operation": settings.operation}
+        return {**token(target), "operation": settings.operation, "ratio": settings.ratio}
 
     def start(self, undo: Undo) -> Seen:
         """Makes the trigger, sees it there, and has a statement refused that would change nothing."""
-        begun, table, name = time.time(), _table(undo["at"]), undo["id"]
+        begun, table, name, ratio = time.time(), _table(undo["at"]), undo["id"], undo["ratio"]
         until = datetime.fromtimestamp(undo["until"], UTC).isoformat()
         with connected(undo["at"], name) as database, database.transaction():
             database.execute(f"SET LOCAL lock_timeout = {int(_LOCK_S * 1000)}")
+            called = _called(database, undo)
+            # Each statement counts, whichever role it comes from.
+            database.execute(f"CREATE SEQUENCE {called}; GRANT USAGE ON SEQUENCE {called} TO PUBLIC")
             database.execute(
-                f"CREATE FUNCTION {_function(database, undo)}() RETURNS trigger LANGUAGE plpgsql AS $drill$ BEGIN "
-                f"IF clock_timestamp() < '{until}'::timestamptz THEN RAISE EXCEPTION 'refused for a drill ({name})'; "
-                "END IF; RETURN NULL; END $drill$"
+                f"CREATE FUNCTION {called}() RETURNS trigger LANGUAGE plpgsql AS $drill$ DECLARE n bigint; BEGIN "
+                f"IF clock_timestamp() >= '{until}'::timestamptz THEN RETURN NULL; END IF; "
+                f"IF current_setting('application_name') <> '{_LOOK}' THEN n := nextval($at${called}$at$); "
+                f"IF floor(n * {ratio}) = floor((n - 1) * {ratio}) THEN RETURN NULL; END IF; END IF; "
+                f"RAISE EXCEPTION 'refused for a drill ({name})'; END $drill$"
             )
             database.execute(
                 f"CREATE TRIGGER {name} BEFORE {undo['operation'].upper()} ON {table} "
-                f"FOR EACH STATEMENT EXECUTE FUNCTION {_function(database, undo)}()"
+                f"FOR EACH STATEMENT EXECUTE FUNCTION {called}()"
             )
         if why := self.lapse(undo):
             raise FaultError(f"the trigger was made, and {why}")
-        return Seen((begun, time.time()), f"every {undo['operation']} on {undo['at']['table']} is refused")
+        share = "every" if ratio == 1 else f"{ratio:.3g} of each"
+        return Seen((begun, time.time()), f"{share} {undo['operation']} on {undo['at']['table']} is refused")
 
     def lapse(self, undo: Undo) -> str:
         """Why the fault lapsed: the trigger is gone or switched off, or lets a statement pass."""
@@ -200,7 +207,7 @@ class PostgresError(Fault[DbErrorSettings]):
             return _passes(database, undo)
 
     def stop(self, undo: Undo) -> Seen:
-        """Ends what still makes the trigger, drops it with its function, and sees neither left."""
+        """Ends what still makes the trigger, drops it with its function and its sequence, and sees none left."""
 
         def drop() -> str:
             with connected(undo["at"]) as database:
@@ -209,10 +216,12 @@ class PostgresError(Fault[DbErrorSettings]):
                 table = database.execute("SELECT to_regclass(%s)", (_table(undo["at"]),)).fetchone()[0]
                 if table is not None:
                     database.execute(f"DROP TRIGGER IF EXISTS {undo['id']} ON {_table(undo['at'])}")
-                    database.execute(f"DROP FUNCTION IF EXISTS {_function(database, undo)}()")
+                    called = _called(database, undo)
+                    database.execute(f"DROP FUNCTION IF EXISTS {called}(); DROP SEQUENCE IF EXISTS {called}")
                 left = database.execute(
                     "SELECT (SELECT count(*) FROM pg_trigger WHERE tgname = %(id)s) "
-                    "+ (SELECT count(*) FROM pg_proc WHERE proname = %(id)s)",
+                    "+ (SELECT count(*) FROM pg_proc WHERE proname = %(id)s) "
+                    "+ (SELECT count(*) FROM pg_class WHERE relname = %(id)s)",
                     {"id": undo["id"]},
                 ).fetchone()[0]
                 if left:
@@ -222,11 +231,11 @@ class PostgresError(Fault[DbErrorSettings]):
         return undone(drop)
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        return f"drops the trigger and the function {vouched(undo, made)} in PostgreSQL"
+        return f"drops the trigger, the function and the sequence {vouched(undo, made)} in PostgreSQL"
 
 
-def _function(database: Any, undo: Undo) -> str:
-    """The function's name beside its table: the search path may begin elsewhere."""
+def _called(database: Any, undo: Undo) -> str:
+    """The name of function and sequence beside their table: the search path may begin elsewhere."""
     found = database.execute(
         "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
         "WHERE pg_class.oid = %s::regclass",

@@ -14,16 +14,16 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.control_api import Strength
-from chaoskit.faults.quantities import Duration
+from chaoskit.faults.quantities import Duration, Ratio
 
 _BUSY_S = 5.0
 _FREE_S = 6.0
@@ -67,6 +67,8 @@ class DbErrorSettings(Settings):
     `via:` has its own."""
     operation: Literal["insert", "update", "delete"] = "insert"
     """Which statements are refused."""
+    ratio: Annotated[Ratio, Field(gt=0)] = 1.0
+    """Share of them, dosed exactly: `10%` refuses every tenth. Only via `postgres`."""
 
 
 class DbError(DatabaseFault[DbErrorSettings]):
@@ -74,8 +76,13 @@ class DbError(DatabaseFault[DbErrorSettings]):
 
     kind = "db.error"
 
+    def beyond(self, settings: DbErrorSettings, limits: Mapping[str, Any]) -> str:
+        """A trigger of SQLite counts no statements."""
+        return "" if settings.ratio == 1 else "db.error in SQLite cannot be dosed by ratio; leave it out"
+
     def prepare(self, target: Target, settings: DbErrorSettings) -> Undo:
-        """Finds the table; raises FaultError where it is not."""
+        """Finds the table; raises FaultError where it is not, or for what cannot be dosed."""
+        self.refuse_beyond(settings, target)
         undo = {
             "file": target.address.file,
             "trigger": f"chaoskit_{secrets.token_hex(6)}",

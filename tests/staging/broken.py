@@ -45,6 +45,7 @@ def postgres(stack: ExitStack, folder: Path) -> Sequence[Broken]:
         locks = psql(dsn, "SELECT mode FROM pg_locks WHERE relation = 'orders'::regclass AND mode LIKE '%xclusiveLock'")
         triggers = psql(dsn, "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'chaoskit%'")
         functions = psql(dsn, "SELECT proname FROM pg_proc WHERE proname LIKE 'chaoskit%'")
+        functions += psql(dsn, "SELECT relname FROM pg_class WHERE relname LIKE 'chaoskit%'")
         inserted = psql(dsn, "SET lock_timeout = '200ms'; INSERT INTO orders (what) VALUES ('tea')")
         return [*filter(None, (sessions, locks, triggers, functions)), *([inserted] if "error" in inserted else [])]
 

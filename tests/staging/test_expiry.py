@@ -70,6 +70,21 @@ def test_a_trigger_lets_everything_pass_after_the_deadline_in_its_text(stack: Ex
     assert psql(dsn, f"SELECT proname FROM pg_proc WHERE proname = '{undo['id']}'") == ""
 
 
+def test_a_share_of_the_statements_is_refused_exactly_and_our_own_looks_do_not_count(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    orders, dsn = table(stack, tmp_path)
+    fault, undo = begun(orders, "db.error", max_s=60.0, ratio="40%")
+    refused = []
+    for number in range(1, 11):
+        assert fault.lapse(undo) == ""
+        if "refused for a drill" in psql(dsn, "INSERT INTO orders (what) VALUES ('tea')"):
+            refused.append(number)
+    assert refused == [3, 5, 8, 10]
+    fault.stop(undo)
+    assert psql(dsn, f"SELECT relname FROM pg_class WHERE relname = '{undo['id']}'") == ""
+
+
 def test_a_lock_whose_owner_stands_still_ends_by_the_servers_own_timeout(stack: ExitStack, tmp_path: Path) -> None:
     orders, dsn = table(stack, tmp_path)
     fault = PostgresSlow()
