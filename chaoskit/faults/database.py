@@ -14,9 +14,9 @@ import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
@@ -70,19 +70,20 @@ class DbErrorSettings(Settings):
     ratio: Annotated[Ratio, Field(gt=0)] = 1.0
     """Share of them, dosed exactly: `10%` refuses every tenth. Only via `postgres`."""
 
+    @model_validator(mode="after")
+    def _can_count(self) -> DbErrorSettings:
+        if self.table and self.ratio != 1:
+            raise ValueError("ratio is for a handle with via: postgres, which has its own table: leave one of them out")
+        return self
+
 
 class DbError(DatabaseFault[DbErrorSettings]):
     """Makes statements on a table fail."""
 
     kind = "db.error"
 
-    def beyond(self, settings: DbErrorSettings, limits: Mapping[str, Any]) -> str:
-        """A trigger of SQLite counts no statements."""
-        return "" if settings.ratio == 1 else "db.error in SQLite cannot be dosed by ratio; leave it out"
-
     def prepare(self, target: Target, settings: DbErrorSettings) -> Undo:
-        """Finds the table; raises FaultError where it is not, or for what cannot be dosed."""
-        self.refuse_beyond(settings, target)
+        """Finds the table; raises FaultError where it is not."""
         undo = {
             "file": target.address.file,
             "trigger": f"chaoskit_{secrets.token_hex(6)}",

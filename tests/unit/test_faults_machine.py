@@ -265,11 +265,6 @@ def test_a_table_that_is_not_there_is_named_with_those_that_are(database: Target
         token(DbError(), database, table="orders")
 
 
-def test_a_share_of_the_statements_is_refused_by_a_database_that_cannot_count_them(database: Target) -> None:
-    with pytest.raises(FaultError, match="in SQLite cannot be dosed by ratio"):
-        token(DbError(), database, table="audit", ratio="10%")
-
-
 def test_writers_wait_while_the_lock_is_held_and_get_through_in_between(
     database: Target, held: list[HeldFault], tmp_path: Path
 ) -> None:
@@ -296,6 +291,7 @@ def test_writers_wait_while_the_lock_is_held_and_get_through_in_between(
         (DbSlow(), {"locked": "10s", "every": "10s"}, "leaves writers no gap"),
         (DbSlow(), {"locked": 10}, "has no unit"),
         (DbError(), {"table": "audit; DROP TABLE leads"}, "pattern"),
+        (DbError(), {"table": "audit", "ratio": "10%"}, "leave one of them out"),
         (CpuBurn(), {"core": 1}, "Extra inputs are not permitted"),
         (MemoryBurn(), {}, "Field required"),
     ],
