@@ -161,9 +161,9 @@ def _all_clear(one: Instance) -> Iterator[Strict]:
 def _made_of(whole: Strict, *hops: Strict) -> Strict:
     """A whole way with the excuses of the hops that it is made of, in their order, and none of its own.
 
-    It is UNKNOWN where one of them could not be judged, or never came, though the whole did. What came before its time
-    asks why its first hop did, what never came why that hop did not; what came too late asks all, each for the whole
-    delay or its own, which is less.
+    It is UNKNOWN where one of them could not be judged, or never came, though the whole did. A whole that is too early
+    asks why its first hop was, one that never came why that hop did not come; one that is too late asks all of them,
+    each for the whole delay, or for its own, if that is less.
     """
     row, asked = msgspec.structs.replace(whole.row, rests_on=hops[-1].row.rests_on), list[Strict]()
     for each in () if row.result is Result.UNKNOWN else hops:

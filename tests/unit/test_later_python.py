@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.later_python import ROOT, backported, later_minor, sources
+from tests.unit.test_extending import CODE
 
 TAR = "import tarfile\nwith tarfile.open('x') as tar:\n    "
 
@@ -39,7 +40,10 @@ def test_what_3_11_0_has_is_left_alone(code: str) -> None:
 
 
 def test_nothing_of_a_later_python_is_used_and_a_planted_use_is_told(tmp_path: Path) -> None:
-    """In chaoskit itself mypy says so already, as the settings name 3.11; the other folders are asked here."""
+    """In chaoskit itself mypy says so already, as the settings name 3.11; the other folders are asked here.
+
+    With them what docs/extending.md shows: it goes into these folders.
+    """
     planted = tmp_path / "planted.py"
     planted.write_text(
         "import os, datetime, tempfile\nfrom itertools import batched\nfrom pathlib import Path\n\n"
@@ -52,7 +56,9 @@ def test_nothing_of_a_later_python_is_used_and_a_planted_use_is_told(tmp_path: P
         "    print(datetime.UTC, batched)\n"
     )
     others = [path for path in sources() if path.relative_to(ROOT).parts[0] != "chaoskit"]
-    said = later_minor([*others, planted])
+    for number, code in enumerate(CODE):
+        (tmp_path / f"shown_{number}.py").write_text(code)
+    said = later_minor([*others, planted, *tmp_path.glob("shown_*.py")])
     assert [line for line in said if "planted.py" not in line] == []
     lines = [line.partition("planted.py:")[2].partition(":")[0] for line in said]
     assert list(dict.fromkeys(lines)) == ["2", "6", "7", "8", "9", "10"]
