@@ -14,11 +14,9 @@ import click
 from rich.console import Console, Group
 from rich.text import Text
 
-from chaoskit import __version__
 from chaoskit.alerting.config import ConfigFiles
-from chaoskit.cli.console import Commands, say
 from chaoskit.cli.console import console as terminal
-from chaoskit.cli.doctor import examine, examine_profile, mend, tell_receivers, to_json
+from chaoskit.cli.console import say
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
@@ -53,20 +51,9 @@ from chaoskit.verify.verify import verify
 
 _KEEP_S = 600.0
 COMPARE = click.option("--compare", metavar="OLD", help="Show changes since this run: its folder, name or history.")
-_SIGNS = {
-    "ok": Text("ok", style="green"),
-    "warning": Text("warning", style="yellow"),
-    "missing": Text("MISSING", style="bold red"),
-}
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, package_name="chaoskit")
-def chaoskit() -> None:
-    """Proves that alerts work: real faults, a real Prometheus and Alertmanager, real notices, one verdict."""
-
-
-@chaoskit.command("run")
+@click.command("run")
 @click.argument("scenarios", nargs=-1, required=True)
 @asking
 @OUT
@@ -163,7 +150,7 @@ def _run_each(
     return codes
 
 
-@chaoskit.command("plan")
+@click.command("plan")
 @click.argument("scenario")
 @asking
 @MAX_BUDGET
@@ -175,7 +162,7 @@ def plan_command(scenario: str, asked: Asked, max_budget: float | None) -> ExitC
     return ExitCode.UNKNOWN if any(each.broken for each in plan.puzzles) else ExitCode.PASS
 
 
-@chaoskit.command("verify")
+@click.command("verify")
 @click.argument("run", metavar="RUN|latest")
 @OUT
 @click.option("--write", type=ResultFile(), help="Also write the verdict to this file.")
@@ -222,43 +209,7 @@ def _print_changes(before: Verdict | None, verdict: Verdict) -> None:
     print_to(terminal(), Group(title, shown if shown.rows else Text("nothing")))
 
 
-@chaoskit.command("doctor")
-@click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
-@click.option("--profile", help="Also examine this profile's handles and endpoints.")
-@config_options
-@click.option("--canary/--no-canary", default=True, help="Send a harmless test alert through to the witness.")
-@click.option("--receivers", is_flag=True, help="Send a test alert to each real receiver and see whether it arrives.")
-@click.option("--confirm", default="", metavar="NAME", help="The environment whose receivers are told.")
-@form("text", "json")
-def doctor_command(
-    install: bool,
-    profile: str | None,
-    files: ConfigFiles,
-    canary: bool,
-    receivers: bool,
-    confirm: str,
-    format_: str,
-) -> ExitCode:
-    """Show the programs found, their versions, what is missing, and the command or setting that mends it."""
-    if receivers and profile is None:
-        raise BadInput(Problem(None, "--receivers is given without --profile", "add --profile NAME"))
-    if install:
-        mend(lambda line: click.echo(line, err=format_ == "json"))
-    lines = examine()
-    if profile is not None:
-        told = tell_receivers(profile, or_shipped(files), confirm) if receivers else []
-        lines += [*examine_profile(profile, or_shipped(files), canary=canary), *told]
-    if format_ == "json":
-        click.echo(to_json(lines))
-    else:
-        shown = table("", "", "", "", header=False)
-        for one in lines:
-            shown.add_row(_SIGNS[one.state], clean(one.what), clean(one.detail), clean(one.mend))
-        print_to(terminal(), shown)
-    return ExitCode.USAGE if any(one.state == "missing" for one in lines) else ExitCode.PASS
-
-
-@chaoskit.command("up")
+@click.command("up")
 @click.option("--time-scale", type=TIME_SCALE, default=1.0, show_default=True, help="1 is real time.")
 @config_options
 @click.option("--ports", type=click.Choice(["documented", "free"]), default="documented", show_default=True)
@@ -302,7 +253,7 @@ def up_command(
     return ExitCode.PASS
 
 
-@chaoskit.command("ui")
+@click.command("ui")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Or the next free one.")
 @PROFILE
 @OUT

@@ -8,11 +8,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+import click
+from rich.text import Text
+
 from chaoskit.alerting.config import ConfigFiles
-from chaoskit.errors import BadInput, Problem
+from chaoskit.cli.console import console
+from chaoskit.cli.outputs import form
+from chaoskit.cli.sources import config_options, or_shipped
+from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
 from chaoskit.examine.receivers import examine_receivers
+from chaoskit.report.table import table
+from chaoskit.report.terminal import print_to
+from chaoskit.report.text import clean
 from chaoskit.scenario.catalog import find_profile
 from chaoskit.scenario.profile import load_profile_file
 from chaoskit.stack.binaries import find
@@ -21,6 +30,13 @@ from chaoskit.stack.install import install
 _PACKAGES = (
     "locust", "prometheus-client", "click", "psutil", "PyYAML", "pytest", "promql-parser", "aiosmtpd", "uvicorn",
 )  # fmt: skip
+
+
+_SIGNS = {
+    "ok": Text("ok", style="green"),
+    "warning": Text("warning", style="yellow"),
+    "missing": Text("MISSING", style="bold red"),
+}
 
 
 def examine() -> list[Checked]:
@@ -92,3 +108,39 @@ def _packages() -> list[Checked]:
         except PackageNotFoundError:
             lines.append(Checked(name, "missing", "not installed", f"run: {sys.executable} -m pip install {name}"))
     return lines
+
+
+@click.command("doctor")
+@click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
+@click.option("--profile", help="Also examine this profile's handles and endpoints.")
+@config_options
+@click.option("--canary/--no-canary", default=True, help="Send a harmless test alert through to the witness.")
+@click.option("--receivers", is_flag=True, help="Send a test alert to each real receiver and see whether it arrives.")
+@click.option("--confirm", default="", metavar="NAME", help="The environment whose receivers are told.")
+@form("text", "json")
+def doctor_command(
+    install: bool,
+    profile: str | None,
+    files: ConfigFiles,
+    canary: bool,
+    receivers: bool,
+    confirm: str,
+    format_: str,
+) -> ExitCode:
+    """Show the programs found, their versions, what is missing, and the command or setting that mends it."""
+    if receivers and profile is None:
+        raise BadInput(Problem(None, "--receivers is given without --profile", "add --profile NAME"))
+    if install:
+        mend(lambda line: click.echo(line, err=format_ == "json"))
+    lines = examine()
+    if profile is not None:
+        told = tell_receivers(profile, or_shipped(files), confirm) if receivers else []
+        lines += [*examine_profile(profile, or_shipped(files), canary=canary), *told]
+    if format_ == "json":
+        click.echo(to_json(lines))
+    else:
+        shown = table("", "", "", "", header=False)
+        for one in lines:
+            shown.add_row(_SIGNS[one.state], clean(one.what), clean(one.detail), clean(one.mend))
+        print_to(console(), shown)
+    return ExitCode.USAGE if any(one.state == "missing" for one in lines) else ExitCode.PASS

@@ -289,9 +289,15 @@ def test_a_signal_while_commands_are_still_imported_ends_with_a_word(number: int
 
 
 def test_nothing_is_imported_before_signals_are_heeded() -> None:
-    """Until then Ctrl-C is Python's, with a traceback: the entry point takes no longer than it must."""
-    ended = python("import sys; before = set(sys.modules); import chaoskit.cli; print(*set(sys.modules) - before)")
-    assert set(ended.stdout.split()) <= {"__future__", "chaoskit", "chaoskit.cli"}, ended.stdout
+    """Until then Ctrl-C is Python's, with a traceback: the entry point takes no longer than it must. After that a
+    command's own module is imported, and no other's."""
+    ended = python(
+        "import sys; before = set(sys.modules); import chaoskit.cli; print(*set(sys.modules) - before)\n"
+        "import chaoskit.cli.all as a; a.fetch('status'); print(*sorted(m for m in sys.modules if '.cli.' in m))"
+    )
+    first, commands = (line.split() for line in ended.stdout.splitlines())
+    assert set(first) <= {"__future__", "chaoskit", "chaoskit.cli"}, ended.stdout
+    assert commands == [f"chaoskit.cli.{name}" for name in ("all", "console", "numbers", "outputs", "safety")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit.cli.commands import doctor_command
+from chaoskit.cli.doctor import doctor_command
 from chaoskit.cli.witness import config_command, serve_command
 from chaoskit.witness.store import Told
 
