@@ -129,12 +129,12 @@ def make_schedule(candidates: Sequence[Candidate], conflict: Conflict, side_by_s
     one so far in a few places, and takes its place where the whole ends no later, and then takes no more in sum.
     """
     chance = random.Random(0)
-    whole = sorted(candidates, key=_longest_first)
+    whole = sorted(candidates, key=lambda one: (-one.estimate_s, one.name))
     weights = {one.name: one.estimate_s for one in whole}
-    best = _placed(whole, conflict, side_by_side)
+    best = _placed(map(_alone, whole), conflict, side_by_side)
     for _ in range(tries - 1):
         moved = {name: w * chance.uniform(0.1, 3) if chance.random() < _MOVED else w for name, w in weights.items()}
-        other = _placed(sorted(whole, key=lambda each: -moved[each.name]), conflict, side_by_side)
+        other = _placed(map(_alone, sorted(whole, key=lambda each: -moved[each.name])), conflict, side_by_side)
         if _cost(other, side_by_side) <= _cost(best, side_by_side):
             best, weights = other, moved
     return Schedule(best, side_by_side, _explained(best, conflict))
@@ -145,23 +145,7 @@ def merged(stacks: Iterable[StackPlan], conflict: Conflict) -> tuple[StackPlan, 
 
     No wave is taken apart: scenarios that disturbed one another meet again.
     """
-    found: list[StackPlan] = []
-    for wave in sorted((wave for stack in stacks for wave in stack.waves), key=lambda wave: -wave.length_s):
-        for stack in found:
-            if any(wave.expects & other.expects for other in stack.waves):
-                continue
-            host = next((each for each in stack.waves if not _conflicts(each, wave, conflict)), Wave())
-            others = [each for each in stack.waves if each is not host]
-            if ordered := _in_order([*others, Wave([*host.members, *wave.members])]):
-                stack.waves = ordered
-                break
-        else:
-            found.append(StackPlan([wave]))
-    return tuple(found)
-
-
-def _conflicts(one: Wave, other: Wave, conflict: Conflict) -> bool:
-    return any(conflict(mine, theirs) for mine in one.members for theirs in other.members)
+    return _placed(sorted((wave for stack in stacks for wave in stack.waves), key=_longest_first), conflict, 1)
 
 
 def shared_out(candidates: Iterable[Candidate], conflict: Conflict, count: int) -> list[list[Candidate]]:
@@ -172,7 +156,7 @@ def shared_out(candidates: Iterable[Candidate], conflict: Conflict, count: int) 
     the shortest and one scenario's own stack together.
     """
     parts: list[list[StackPlan]] = [[] for _ in range(count)]
-    for one in sorted(candidates, key=_longest_first):
+    for one in sorted(map(_alone, candidates), key=_longest_first):
         choices = [(stacks, _best(stacks, one, conflict, 1)) for stacks in parts]
         stacks, choice = min(choices, key=lambda each: _ends(*each))
         _take(stacks, one, choice)
@@ -187,37 +171,42 @@ def _ends(stacks: list[StackPlan], choice: _Choice) -> tuple[float, int]:
     return round(length_s + others_s, 6), sum(len(each.members) for each in stacks)
 
 
-def _longest_first(one: Candidate) -> tuple[float, str]:
-    return -one.estimate_s, one.name
+def _alone(one: Candidate) -> Wave:
+    return Wave([one])
+
+
+def _longest_first(wave: Wave) -> tuple[float, list[str]]:
+    return -wave.length_s, [one.name for one in wave.members]
 
 
 def _cost(stacks: tuple[StackPlan, ...], side_by_side: int) -> tuple[float, float]:
     return Schedule(stacks, side_by_side, ()).bound_s, sum(stack.length_s for stack in stacks)
 
 
-def _placed(candidates: Iterable[Candidate], conflict: Conflict, side_by_side: int) -> tuple[StackPlan, ...]:
+def _placed(waves: Iterable[Wave], conflict: Conflict, side_by_side: int) -> tuple[StackPlan, ...]:
+    """Stacks that play these waves, none of them taken apart; the longest stack first."""
     stacks: list[StackPlan] = []
-    for one in candidates:
-        _take(stacks, one, _best(stacks, one, conflict, side_by_side))
+    for wave in waves:
+        _take(stacks, wave, _best(stacks, wave, conflict, side_by_side))
     _settle(stacks)
     return tuple(sorted(stacks, key=lambda each: -each.length_s))
 
 
-def _best(stacks: list[StackPlan], one: Candidate, conflict: Conflict, side_by_side: int) -> _Choice:
-    """Where a scenario makes its stack end soonest."""
-    choices = [*_together(stacks, one, conflict), *_after(stacks, one)]
+def _best(stacks: list[StackPlan], wave: Wave, conflict: Conflict, side_by_side: int) -> _Choice:
+    """Where a wave makes its stack end soonest."""
+    choices = [*_together(stacks, wave, conflict), *_after(stacks, wave)]
     if len(stacks) < side_by_side or not choices:
-        choices.append((StackPlan([Wave([one])]).length_s, 2, len(stacks), StackPlan(), Wave()))
+        choices.append((StackPlan([wave]).length_s, 2, len(stacks), StackPlan(), Wave()))
     return min(choices, key=lambda choice: choice[:3])
 
 
-def _take(stacks: list[StackPlan], one: Candidate, choice: _Choice) -> None:
-    *_, stack, wave = choice
+def _take(stacks: list[StackPlan], wave: Wave, choice: _Choice) -> None:
+    *_, stack, host = choice
     if not any(stack is each for each in stacks):
         stacks.append(stack)
-    if not any(wave is each for each in stack.waves):
-        stack.waves.append(wave)
-    wave.members.append(one)
+    if not any(host is each for each in stack.waves):
+        stack.waves.append(host)
+    host.members.extend(wave.members)
 
 
 def _settle(stacks: list[StackPlan]) -> None:
@@ -228,31 +217,31 @@ def _settle(stacks: list[StackPlan]) -> None:
 _Choice = tuple[float, int, int, StackPlan, Wave]
 
 
-def _together(stacks: list[StackPlan], one: Candidate, conflict: Conflict) -> list[_Choice]:
+def _together(stacks: list[StackPlan], wave: Wave, conflict: Conflict) -> list[_Choice]:
     return [
-        (length_s, 0, number, stack, wave)
+        (length_s, 0, number, stack, host)
         for number, stack in enumerate(stacks)
-        for wave in stack.waves
-        if not any(conflict(one, other) for other in wave.members)
-        and (length_s := _length_s(stack, _with(stack, wave, one), one)) is not None
+        for host in stack.waves
+        if not any(conflict(one, other) for one in wave.members for other in host.members)
+        and (length_s := _length_s(stack, _with(stack, host, wave), wave)) is not None
     ]
 
 
-def _after(stacks: list[StackPlan], one: Candidate) -> list[_Choice]:
+def _after(stacks: list[StackPlan], wave: Wave) -> list[_Choice]:
     return [
         (length_s, 1, number, stack, Wave())
         for number, stack in enumerate(stacks)
-        if (length_s := _length_s(stack, [*stack.waves, Wave([one])], one)) is not None
+        if (length_s := _length_s(stack, [*stack.waves, wave], wave)) is not None
     ]
 
 
-def _with(stack: StackPlan, wave: Wave, one: Candidate) -> list[Wave]:
-    return [Wave([*each.members, one]) if each is wave else each for each in stack.waves]
+def _with(stack: StackPlan, host: Wave, wave: Wave) -> list[Wave]:
+    return [Wave([*each.members, *wave.members]) if each is host else each for each in stack.waves]
 
 
-def _length_s(stack: StackPlan, waves: list[Wave], one: Candidate) -> float | None:
-    """Of the stack with these waves, one more among them; None where that one cannot join it."""
-    if any(one.expects & other.expects for other in stack.members):
+def _length_s(stack: StackPlan, waves: list[Wave], wave: Wave) -> float | None:
+    """Of the stack with these waves, this one more among them; None where that one cannot join it."""
+    if any(wave.expects & other.expects for other in stack.members):
         return None
     ordered = _in_order(waves)
     return StackPlan(ordered).length_s if ordered else None
