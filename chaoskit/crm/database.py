@@ -111,51 +111,63 @@ class Measured:
         emitter.observe("insa_database_query_duration_seconds", self._database.clock.virtual_vs(took_s))
 
 
+# Statements that every request or task asks are made once: to make one takes SQLAlchemy longer than to run it.
+_ID: sa.BindParameter[int] = sa.bindparam("of", type_=sa.Integer)
+_ADD_LEAD = sa.insert(leads).returning(leads.c.id)
+_ADD_OPPORTUNITY = sa.insert(opportunities).returning(opportunities.c.id)
+_ADD_AUDIT = sa.insert(audit)
+_SCORE = sa.update(leads).where(leads.c.id == _ID).values(score=sa.bindparam("to"))
+_LEAD = sa.select(leads).where(leads.c.id == _ID)
+_NEWEST = {
+    table: sa.select(table).order_by(table.c.id.desc()).limit(sa.bindparam("most", type_=sa.Integer))
+    for table in (leads, opportunities)
+}
+_PIPELINE = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(opportunities.c.amount), 0.0)).where(
+    opportunities.c.segment == sa.bindparam("part", type_=sa.Integer)
+)
+
+
 def add_lead(name: str, email: str) -> Work[int]:
     """A transaction that stores a lead and gives its id."""
-    row = sa.insert(leads).values(name=name, email=email).returning(leads.c.id)
-    return lambda connection: connection.execute(row).scalar_one()
+    return lambda connection: connection.execute(_ADD_LEAD, {"name": name, "email": email}).scalar_one()
 
 
 def add_opportunity(lead_id: int, title: str, amount: float) -> Work[int]:
     """A transaction that stores an opportunity and gives its id."""
-    row = sa.insert(opportunities).values(_deal(lead_id, title, amount)).returning(opportunities.c.id)
-    return lambda connection: connection.execute(row).scalar_one()
+    row = _deal(lead_id, title, amount)
+    return lambda connection: connection.execute(_ADD_OPPORTUNITY, row).scalar_one()
 
 
 def add_audit(action: str, subject: str) -> Work[object]:
     """A transaction that notes who did what."""
-    return lambda connection: connection.execute(sa.insert(audit).values(action=action, subject=subject))
+    return lambda connection: connection.execute(_ADD_AUDIT, {"action": action, "subject": subject})
 
 
 def score_lead(lead_id: int, score: float) -> Work[object]:
     """A transaction that sets a lead's score."""
-    return lambda connection: connection.execute(sa.update(leads).where(leads.c.id == lead_id).values(score=score))
+    return lambda connection: connection.execute(_SCORE, {"of": lead_id, "to": score})
 
 
 def lead(lead_id: int) -> Work[dict[str, Any] | None]:
     """A transaction that reads one lead."""
 
     def work(connection: sa.Connection) -> dict[str, Any] | None:
-        row = connection.execute(sa.select(leads).where(leads.c.id == lead_id)).mappings().first()
+        row = connection.execute(_LEAD, {"of": lead_id}).mappings().first()
         return dict(row) if row else None
 
     return work
 
 
 def newest(table: sa.Table, limit: int) -> Work[list[dict[str, Any]]]:
-    """A transaction that reads the newest rows."""
-    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
-    return lambda connection: [dict(row) for row in connection.execute(query).mappings()]
+    """A transaction that reads the newest rows of leads or opportunities."""
+    return lambda connection: [dict(row) for row in connection.execute(_NEWEST[table], {"most": limit}).mappings()]
 
 
 def pipeline(segment: int) -> Work[dict[str, Any]]:
     """A transaction that sums up one segment's opportunities."""
-    totals = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(opportunities.c.amount), 0.0))
-    query = totals.where(opportunities.c.segment == segment)
 
     def work(connection: sa.Connection) -> dict[str, Any]:
-        deals, amount = connection.execute(query).one()
+        deals, amount = connection.execute(_PIPELINE, {"part": segment}).one()
         return {"segment": segment, "deals": deals, "amount": amount}
 
     return work

@@ -60,6 +60,15 @@ _LEASE = (
     .values(attempts=messages.c.attempts + 1, available_at=_NOW + messages.c.lease_s)
     .returning(*messages.c["id", "kind", "payload", "attempts", "max_attempts", "replay"])
 )
+_ADD = sa.insert(messages).returning(messages.c.id, sort_by_parameter_order=True)
+_HELD = (
+    messages.c.id == sa.bindparam("of", type_=sa.Integer),
+    messages.c.attempts == sa.bindparam("lease", type_=sa.Integer),
+    messages.c.state == "queued",
+)
+_FINISH = sa.delete(messages).where(*_HELD)
+_RETRY = sa.update(messages).where(*_HELD).values(available_at=_NOW)
+_BURY = sa.update(messages).where(*_HELD).values(state="dead", replay=False)
 _QUEUED, _DEAD = messages.c.state == "queued", messages.c.state == "dead"
 _CENSUS = sa.select(
     sa.func.count(sa.case((_QUEUED, 1))).label("depth"),
@@ -134,8 +143,7 @@ class Queue:
         ]
         with self.engine.begin() as connection:
             # All rows in one statement: others wait some milliseconds for the lock, not ten times that.
-            added = sa.insert(messages).returning(messages.c.id, sort_by_parameter_order=True)
-            ids = list(connection.execute(added, rows).scalars()) if rows else []
+            ids = list(connection.execute(_ADD, rows).scalars()) if rows else []
         self._ring(len(ids))
         return ids
 
@@ -151,24 +159,19 @@ class Queue:
 
     def finish(self, message: Message) -> bool:
         """Takes a message whose work is done off the queue; False when the lease had been lost."""
-        return self._settle(message, sa.delete(messages))
+        return self._settle(message, _FINISH)
 
     def retry(self, message: Message, after_vs: float) -> bool:
         """Put a message back for a later attempt; False when the lease had been lost."""
-        return self._settle(
-            message, sa.update(messages).values(available_at=time.time() + self._clock.real_s(after_vs))
-        )
+        return self._settle(message, _RETRY, now=time.time() + self._clock.real_s(after_vs))
 
     def bury(self, message: Message) -> bool:
         """Make a message a dead letter; False when the lease had been lost."""
-        return self._settle(message, sa.update(messages).values(state="dead", replay=False))
+        return self._settle(message, _BURY)
 
-    def _settle(self, message: Message, change: sa.Update | sa.Delete) -> bool:
-        held = change.where(
-            messages.c.id == message.id, messages.c.attempts == message.attempts, messages.c.state == "queued"
-        )
+    def _settle(self, message: Message, change: sa.Update | sa.Delete, **values: float) -> bool:
         with self.engine.begin() as connection:
-            return connection.execute(held).rowcount == 1
+            return connection.execute(change, {"of": message.id, "lease": message.attempts, **values}).rowcount == 1
 
     def replay(self, count: int) -> list[int]:
         """Queue so many dead letters again, oldest first, for one attempt each; the ids of those that were there."""

@@ -61,6 +61,7 @@ def server(listeners: Mapping[socket.socket, ASGIApp]) -> Callable[[], Awaitable
         timeout_keep_alive=600,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
     )
 
     async def run() -> None:

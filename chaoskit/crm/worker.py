@@ -62,9 +62,15 @@ class Worker:
             except SQLAlchemyError:
                 pass  # the queue is locked for longer than we wait; leases and polls take care of the rest
             self._emitter.flush()
-            select.select([self._bell], [], [], self._poll_s)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Until the bell rings for this worker, or the next poll: it wakes all of them, and one takes each stroke."""
+        until_s = time.monotonic() + self._poll_s
+        while select.select([self._bell], [], [], max(0.0, until_s - time.monotonic()))[0]:
             with suppress(BlockingIOError):
                 os.read(self._bell, 1)
+                return
 
     def _handle(self, message: Message) -> None:
         try:

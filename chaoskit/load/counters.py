@@ -303,9 +303,10 @@ class Counters:
         second.lag_s = max(second.lag_s, late_s)
 
     def _second(self, now_s: float) -> _Second:
-        key = math.floor(now_s)
-        self._now = self._seconds.setdefault(key, _Second())
-        self._now_from_s, self._now_to_s = float(key), key + 1.0
+        if not self._now_from_s <= now_s < self._now_to_s:
+            key = math.floor(now_s)
+            self._now = self._seconds.get(key) or self._seconds.setdefault(key, _Second())
+            self._now_from_s, self._now_to_s = float(key), key + 1.0
         return self._now
 
 

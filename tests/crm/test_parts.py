@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.crm import physics
+from chaoskit.crm import physics, worker
 from chaoskit.crm.config import SLICE_ENV, Clock, Config, admin_token, load, own_slice
 from chaoskit.crm.contract import Metric, metrics
 from chaoskit.crm.emit import Emitter
@@ -23,7 +23,7 @@ from chaoskit.crm.page import Page
 from chaoskit.crm.responses import ReportCache
 from chaoskit.crm.supervisor import Child, Supervisor
 from chaoskit.crm.toxics import Dose, parse
-from chaoskit.crm.wiring import open_wiring
+from chaoskit.crm.wiring import Pipe, open_wiring
 from chaoskit.errors import BadInput
 
 CONTRACT = metrics(("worker-1",), "local")
@@ -262,3 +262,24 @@ def test_the_contract_lists_each_label_set_once() -> None:
 
     assert all(distinct(metric) for metric in CONTRACT)
     assert len({metric.name for metric in CONTRACT}) == len(CONTRACT)
+
+
+def test_a_stroke_of_the_bell_sends_one_worker_to_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wakes all of them: one that finds it taken rests on, until the next one or its poll."""
+    bell = Pipe.open()
+    idle = worker.Worker.__new__(worker.Worker)
+    idle._bell, idle._poll_s = bell.read, 60.0
+    woken: list[bytes] = [b"", b"", b"!!"]
+
+    def select(fds: list[int], *_: object) -> tuple[list[int], list[int], list[int]]:
+        os.write(bell.write, woken.pop(0))
+        return fds, [], []
+
+    monkeypatch.setattr("chaoskit.crm.worker.select.select", select)
+    idle._rest()
+    assert woken == []
+    assert os.read(bell.read, 9) == b"!", "the other stroke is for another worker"
+    monkeypatch.setattr("chaoskit.crm.worker.select.select", lambda *_: ([], [], []))
+    idle._rest()
+    os.close(bell.read)
+    os.close(bell.write)
