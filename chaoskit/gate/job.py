@@ -100,6 +100,7 @@ def _play(job: Job) -> int:
         [replace(job.asked, scenario=part.scenario, beside=part.beside) for part in job.parts],
         lambda plan: left.pop(0),
         lambda run_folders: job.folder,
+        unseen=True,
     )
     clocks = {part.name: _Clock() for part in job.parts}
     tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}

@@ -14,10 +14,17 @@ from typing import Any
 
 import yaml
 
+from chaoskit.alerting.expression import expression, selectors
 from chaoskit.alerting.model import of_role
 from chaoskit.alerting.promql_durations import CannotScale
 from chaoskit.alerting.rules import rule_document
-from chaoskit.alerting.virtual import instant_records, scale_alertmanager, scale_prometheus, scale_rules
+from chaoskit.alerting.virtual import (
+    instant_records,
+    queries_of,
+    scale_alertmanager,
+    scale_prometheus,
+    scale_rules,
+)
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.localize.mail_header import GROUP_NAME, GROUP_TEMPLATE, HEADER_NAME, HEADER_TEMPLATE
 from chaoskit.localize.redirect import Setting, redirect
@@ -60,8 +67,12 @@ def localize(
     needed: frozenset[str],
     set_aside: Mapping[str, str],
     too_new: Collection[Setting] = (),
+    asked: Collection[str] | None = None,
 ) -> Localized:
     """The configuration in `sources` (by role:FILE) for a stack in `folder` at a time scale.
+
+    `asked` are the queries that this Prometheus is asked beside its rules, where all of them are known. Pages of which
+    neither reads anything are not scraped then: a page costs the same at every scrape, sixty times as often at 60x.
 
     A rule that cannot be compressed exactly is left out and named; one that the scenario needs is Refused. Rules that
     cannot be read, and those of the expressions `set_aside`, are left out and named as well; so are settings of
@@ -79,7 +90,7 @@ def localize(
         raise Refused(Problem(None, f"cannot run at scale {scale:g}: {error}", "choose another --time-scale")) from None
     files = {f"rules/{name}": _dump(rule_files[given]) for given, name in _apart(rule_files).items()}
     prometheus["rule_files"] = [str(folder / name) for name in files]
-    _lead_home(prometheus, ports, scale, notes)
+    _lead_home(prometheus, ports, notes, None if asked is None else _read_by(rule_files.values(), asked))
     texts = dict(of_role(sources, "template"))
     templates = {f"templates/{name}": texts[given] for given, name in _apart(texts).items()}
     alertmanager["templates"] = [str(folder / name) for name in templates]
@@ -142,7 +153,36 @@ def _rules(
     return scaled
 
 
-def _lead_home(prometheus: dict[str, Any], ports: Ports, scale: float, notes: list[str]) -> None:
+def _read_by(rule_files: Iterable[Mapping[str, Any]], asked: Collection[str]) -> frozenset[str] | None:
+    """The metrics that rules, their templates and queries read; None where one reads some without naming them.
+
+    A template that puts a metric's name together cannot be compressed, so its rule is not among them.
+    """
+    groups = [group for document in rule_files for group in document.get("groups") or []]
+    rules = [rule for group in groups for rule in group.get("rules") or []]
+    texts = [
+        str(text) for rule in rules for key in ("labels", "annotations") for text in (rule.get(key) or {}).values()
+    ]
+    queries = [query for text in texts for query in queries_of(text, {})]
+    try:
+        read = [each.name for text in (*(str(rule.get("expr")) for rule in rules), *queries, *asked)
+                for each in selectors(expression(text))]  # fmt: skip
+    except ValueError:
+        return None
+    return frozenset(read) if all(read) else None
+
+
+_ITS_OWN = ("prometheus_", "promhttp_", "go_", "process_", "net_conntrack_", "scrape_")
+"""How the names begin of what Prometheus tells of itself, and of what it notes of each scrape."""
+_NOTHING = {"metrics_path": "/federate", "params": {"match[]": ["nothing"]}}
+"""A page of Prometheus that is empty: `up` is as true as on its own page, which takes a fifth of its time at 60x."""
+
+
+def _reads_none(read: frozenset[str] | None, begins: tuple[str, ...]) -> bool:
+    return read is not None and not any(name.startswith(begins) for name in read)
+
+
+def _lead_home(prometheus: dict[str, Any], ports: Ports, notes: list[str], read: frozenset[str] | None) -> None:
     for key in _UNUSED:
         if prometheus.pop(key, None) is not None:
             notes.append(f"{key} of the Prometheus configuration is not used by a local stack")
@@ -158,10 +198,16 @@ def _lead_home(prometheus: dict[str, Any], ports: Ports, scale: float, notes: li
             notes.append(f"scrape job {job.get('job_name')} is left out: the local stack has no such target")
             continue
         kept = {key: value for key, value in job.items() if key in _JOB_KEPT}
+        if {*targets} == {ports.prometheus} and not kept.keys() & _NOTHING.keys() and _reads_none(read, _ITS_OWN):
+            kept |= _NOTHING
+            notes.append(
+                f"scrape job {job.get('job_name')} asks Prometheus for no metrics of its own: nothing reads them"
+            )
         static = {"targets": [f"127.0.0.1:{port}" for port in dict.fromkeys(targets)]}
         jobs.append({**kept, "static_configs": [{**static, **({"labels": labels} if labels else {})}]})
-    own = {"targets": [f"127.0.0.1:{ports.own}"]}
-    jobs.append({"job_name": "chaoskit", "static_configs": [own]})
+    if not _reads_none(read, ("chaoskit_",)):
+        own = {"targets": [f"127.0.0.1:{ports.own}"]}
+        jobs.append({"job_name": "chaoskit", "static_configs": [own]})
     prometheus["scrape_configs"] = jobs
     manager = {"targets": [f"127.0.0.1:{ports.alertmanager}"]}
     alerting = prometheus.get("alerting") or {}

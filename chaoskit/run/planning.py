@@ -35,7 +35,7 @@ from chaoskit.plan.targets import undefined
 from chaoskit.run.abort import wrong_with
 from chaoskit.run.traffic import check_load
 from chaoskit.scenario.catalog import find_profile, find_scenario
-from chaoskit.scenario.model import Attached, Change, Do, FaultSpec, Inject, Profile, Scenario
+from chaoskit.scenario.model import Attached, Change, Do, FaultSpec, Inject, Profile, Scenario, Wait
 from chaoskit.stack import attached, local
 from chaoskit.stack.local import MIX, wrong_handles
 from chaoskit.stack.original import Answer, ask
@@ -281,13 +281,27 @@ def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> 
 
 def _unasked(spec: FaultSpec, kinds: Mapping[str, Fault[Any]], time_scale: float) -> list[Problem]:
     """The queries that a fault would ask Prometheus, and cannot at this scale."""
-    kind = kinds.get(spec.kind)
-    settings = read_settings(kind, spec.settings, spec.place)[0] if kind is not None else None
     return [
         Problem(spec.place, f"{spec.kind}: '{query}' cannot be asked: {why}", "write another query, or --time-scale 1")
-        for query in (kind.queries(settings) if kind and settings is not None else ())
+        for query in _queries(spec, kinds)
         if (why := unaskable(query, time_scale))
     ]
+
+
+def _queries(spec: FaultSpec, kinds: Mapping[str, Fault[Any]]) -> tuple[str, ...]:
+    kind = kinds.get(spec.kind)
+    settings = read_settings(kind, spec.settings, spec.place)[0] if kind is not None else None
+    return kind.queries(settings) if kind is not None and settings is not None else ()
+
+
+def queries_in(plan: Plan) -> tuple[str, ...]:
+    """The queries of Prometheus in a run of this plan, beside its rules: of waits, faults and abort conditions."""
+    waits = (step.query for step in plan.scenario.steps if isinstance(step, Wait))
+    aborts = (one.query for one in plan.profile.abort)
+    return (
+        *(query for query in (*waits, *aborts) if query is not None),
+        *(query for _, spec in plan.scenario.faults() for query in _queries(spec, known())),
+    )
 
 
 def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str, limits: Mapping[str, Any]) -> list[Problem]:

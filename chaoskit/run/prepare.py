@@ -28,7 +28,7 @@ from chaoskit.localize.configuration import Ports, localize
 from chaoskit.localize.sink_addresses import SinkAddress, SinkAddresses
 from chaoskit.plan.model import Plan
 from chaoskit.plan.witnesses import seen_integrations
-from chaoskit.run.planning import Asked, Planned, by_name, plan_for
+from chaoskit.run.planning import Asked, Planned, by_name, plan_for, queries_in
 from chaoskit.run.track import Track
 from chaoskit.run.traffic import own_load
 from chaoskit.safety.stop_all import refuse_if_blocked
@@ -71,11 +71,16 @@ class PreparedRun:
 
 
 def prepare(
-    asks: Sequence[Asked], folder: Callable[[Plan], Path], stack_folder: Callable[[Sequence[Path]], Path] | None = None
+    asks: Sequence[Asked],
+    folder: Callable[[Plan], Path],
+    stack_folder: Callable[[Sequence[Path]], Path] | None = None,
+    *,
+    unseen: bool = False,
 ) -> Prepared:
     """Everything that runs on one stack need, computed, and checked with promtool and amtool.
 
-    All of them share profile, bundle and time scale. The stack's folder is the first run's `stack` unless told.
+    All of them share profile, bundle and time scale. The stack's folder is the first run's `stack` unless told. Where
+    it is `unseen`, as with a dozen of them, its Prometheus has what rules and scenarios read and no more.
     Raises BadInput or Refused with every problem at once; Refused also while runs are stopped on this machine.
     """
     planned = [plan_for(one) for one in asks]
@@ -93,9 +98,10 @@ def prepare(
         needed = frozenset(one.rule.alert for each in plans for one in each.alerts)
         needed |= {allow.alert for each in plans for allow in each.scenario.allow}
         scale, aside = plan.time_scale, plan.config.set_aside
+        queries = [query for each in plans for query in queries_in(each)] if unseen and scale > 1 else None
         localized = fitted(
             lambda too_new: localize(
-                sources, where, ports, scale, SinkAddresses(ports.webhook), needed, aside, too_new
+                sources, where, ports, scale, SinkAddresses(ports.webhook), needed, aside, too_new, queries
             ),
             binaries.amtool,
         )
