@@ -24,7 +24,17 @@ from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.gate.answer import cases_of, ending_of, gap_of, proofs_of
 from chaoskit.gate.candidate import Candidate, LeftOut
-from chaoskit.gate.choose import Wanted, apart_in, candidates, left, scheduled, select, stacks_side_by_side, suited
+from chaoskit.gate.choose import (
+    STACK_CORES,
+    Wanted,
+    apart_in,
+    candidates,
+    left,
+    scheduled,
+    select,
+    stacks_side_by_side,
+    suited,
+)
 from chaoskit.gate.coverage import covered
 from chaoskit.gate.earlier import Earlier, read_gate
 from chaoskit.gate.gate import Gate, Outcome
@@ -88,7 +98,7 @@ class _GateOrMerge(click.Command):
 @click.option("-k", "keyword", metavar="EXPR", help="Names, titles and alerts that match: 'worker and not queue'.")
 @click.option("-m", "tag", metavar="TAG", help="Tags that match: 'outage or documented'.")
 @click.option("-x", "first", is_flag=True, help="Start no scenario after the first one that does not pass.")
-@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: three for two cores]")
+@click.option("-j", "jobs", type=click.IntRange(1, 64), help="Stacks side by side.  [default: by what is idle]")
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True, help="Run the gate N times.")
 @click.option("--lf", "failed", is_flag=True, help="Only scenarios that did not pass last time.")
 @click.option("--budget", metavar="TIME", help="Pick the scenarios that prove most within this time (20m).")
@@ -140,8 +150,8 @@ def gate_command(
         everyone, unfit = suited(everyone, wanted)
         left_out += unfit
     one_load = any(one.plan.profile.load.workers for one in everyone)
-    side_by_side = _side_by_side(jobs, one_load)
     known, planned = (each.at(everyone[0].plan.time_scale) if everyone else AtScale() for each in (record, planned_by))
+    side_by_side = _side_by_side(jobs, one_load, known.cores or STACK_CORES)
     chosen, more = select(everyone, wanted, planned, side_by_side)
     left_out = sorted([*left_out, *more], key=lambda one: one.name)
     screen = console(stderr=format_ != "text")
@@ -182,12 +192,12 @@ def gate_command(
     return worst(codes)
 
 
-def _side_by_side(jobs: int | None, one_load: bool) -> int:
+def _side_by_side(jobs: int | None, one_load: bool, stack_cores: float) -> int:
     """How many stacks at once; one where load workers of other machines come to the one port of a profile."""
     if one_load and (jobs or 1) > 1:
         what = f"-j {jobs}: load workers of other machines bear the load of one stack at a time"
         raise BadInput(Problem(None, what, "leave out -j, or play with `processes` on this machine"))
-    return 1 if one_load else jobs or stacks_side_by_side(os.cpu_count() or 1, idle_cores())
+    return 1 if one_load else jobs or stacks_side_by_side(os.cpu_count() or 1, idle_cores(), stack_cores)
 
 
 def _refuse_beside_shard(
@@ -243,11 +253,13 @@ def _play(
     def hear(outcome: Outcome) -> None:
         print_to(screen, outcome_line(outcome))
 
-    gate, begun_at = Gate(where, shared, hear, stop_at_first=first), time.monotonic()
+    plan = schedule.stacks[0].members[0].plan
+    known = record.at(plan.time_scale)
+    gate = Gate(where, shared, hear, stop_at_first=first, cores=known.cores or STACK_CORES)
+    begun_at = time.monotonic()
     with signals_end(gate.interrupt):
         outcomes = sorted(gate.run(schedule), key=lambda one: one.candidate.name)
-    took_s = time.monotonic() - begun_at
-    plan = schedule.stacks[0].members[0].plan
+    took_s, known.cores = time.monotonic() - begun_at, gate.took_cores or known.cores
     coverage = covered(plan.config, proofs_of(outcomes), plan.profile.standing)
     ran = {one.candidate.name for one in outcomes}
     members = [one for stack in schedule.stacks for one in stack.members]

@@ -1,14 +1,15 @@
 """Running a schedule: each stack a warm process, several side by side, and each UNKNOWN once more on a fresh stack.
 
 UNKNOWN mostly means that the machine was too slow for so many stacks, and machines differ by a factor of two in what a
-stack costs: after a stack with an UNKNOWN one stack fewer runs at a time. The second attempts come last, one stack at a
-time, with as many of them in one as may share it.
+stack costs: after a stack with an UNKNOWN one stack fewer runs at a time, until as much is idle as a stack takes. The
+second attempts come last, one stack at a time, with as many of them in one as may share it.
 A scenario that FAILs is never tried again: a promise that is kept only sometimes is not kept.
 """
 
 from __future__ import annotations
 
 import contextlib
+import resource
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,21 +22,23 @@ from chaoskit import json_text
 from chaoskit.errors import ExitCode
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.gate.candidate import Candidate, Unread
-from chaoskit.gate.choose import apart_in
+from chaoskit.gate.choose import STACK_CORES, apart_in
 from chaoskit.gate.job import Job, Part, Said, import_all, play_job
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave, merged
 from chaoskit.hop import Hop
 from chaoskit.host.process import Child, ended, fork
-from chaoskit.observe.pressure import Busy
+from chaoskit.observe.pressure import Busy, Idle
 from chaoskit.report.judge_run import VERDICT, read_checklists
 from chaoskit.run.planning import Asked
 from chaoskit.stack.original import Answer
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Result, Verdict
 
-_LOOK_S = 0.1
+_LOOK_S = 0.25
 _SETTLE_S = 5.0
 """Between two beginnings: until what the last stack needs shows in how busy the machine is."""
+_TOLD_S = 60.0
+"""Seconds of stacks from which on their cost is told: shorter ones mostly start and judge."""
 _END_S = 40.0
 """How long a stack that is told to end may take to heal and to stop."""
 
@@ -86,9 +89,17 @@ class Gate:
         hear: Callable[[Outcome], None],
         busy: Callable[[], bool] | None = None,
         stop_at_first: bool = False,
+        idle: Callable[[], float] | None = None,
+        cores: float = STACK_CORES,
     ) -> None:
+        """`cores`: how many a stack takes, as far as it is known."""
         self._folder = folder
-        self._busy = busy or Busy()
+        self._busy, self._idle = busy or Busy(), idle or Idle()
+        self._cores = cores
+        self.took_cores: float | None = None
+        """The cores that a stack took, start and judgement included; None before the end, and where that was short."""
+        self._planned = 1
+        self._stacks_s = 0.0
         self._begun_at = 0.0
         self._asked = asked
         self._stop_at_first = stop_at_first
@@ -102,6 +113,7 @@ class Gate:
     def run(self, schedule: Schedule) -> list[Outcome]:
         """Every scenario's last outcome. Scenarios that were not begun (after -x, or Ctrl-C) have none."""
         waiting, unknown = [(stack, 1) for stack in schedule.stacks], list[StackPlan]()
+        self._planned, before_s = schedule.side_by_side, _used_s()
         try:
             while ((waiting or unknown) and not self._interrupted.is_set()) or self._running:
                 if not waiting and not self._running:
@@ -121,6 +133,8 @@ class Gate:
         finally:
             for one in self._running:
                 one.child.stop(_END_S)
+        if self._stacks_s >= _TOLD_S:
+            self.took_cores = (_used_s() - before_s) / self._stacks_s
         last = {outcome.candidate.name: outcome for outcome in self._outcomes}
         return list(last.values())
 
@@ -128,11 +142,14 @@ class Gate:
         """Whether another stack may begin beside those that run: on a machine that is busy it would only slow them.
 
         One more than asked for runs for a moment, where a stack should be about to end: starting is mostly waiting.
+        Where fewer run than were planned, one more does as soon as enough is idle: the neighbour may have left.
         """
+        busy, idle = self._busy(), self._idle()  # asked at every look, for they need to have been asked before
         if not self._running:
             return True
-        busy = self._busy()  # asked at every look, for it needs to have been asked before
         now, most = time.monotonic(), schedule.side_by_side
+        if idle >= self._cores:
+            most = max(most, min(len(self._running) + 1, self._planned))
         settled = now - self._begun_at >= _SETTLE_S
         ending = any(now - one.begun_at >= one.plan.length_s - schedule.lead_s for one in self._running)
         most += schedule.lead_s > 0 and ending
@@ -172,6 +189,7 @@ class Gate:
         """Takes in what a stack's process left; the scenarios to try again."""
         _listen(one)
         one.child.stop(1)
+        self._stacks_s += time.monotonic() - one.begun_at
         again = []
         for member in one.plan.members:
             outcome = self._outcome(one, member)
@@ -202,6 +220,12 @@ class Gate:
         killed = (one.child.returncode or 0) < 0
         code = int(ExitCode.ABORTED if self._interrupted.is_set() else ExitCode.UNKNOWN if killed else ExitCode.BUG)
         return Outcome(member, code, 0.0, folder, one.attempt, number, None, trouble)
+
+
+def _used_s() -> float:
+    """Processor seconds of all children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _again(plan: StackPlan, members: list[Candidate]) -> StackPlan:

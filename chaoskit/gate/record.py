@@ -35,6 +35,8 @@ class AtScale(msgspec.Struct, kw_only=True):
     """The record of one time scale, by scenario."""
 
     scenarios: dict[str, Known] = {}
+    cores: float | None = None
+    """How many a stack took on this machine in the last gate; None if unknown."""
 
     def note(self, name: str, exit_code: int, at: float, took_s: float, run: str) -> None:
         """Takes in how a scenario ended; one that was broken off keeps what it took before, which the plan goes by."""

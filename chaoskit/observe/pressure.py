@@ -2,7 +2,8 @@
 
     idle_cores   before anything of ours begins: have others the cores already?
     is_busy      the same by the last ten seconds
-    Busy         under way, asked again and again: has this machine room for more?
+    Busy         under way, asked again and again: does what runs here wait for a core?
+    Idle         the same: how many cores have nothing to do?
     Readings     for the history, from which verify tells how much of a delay may have been its doing
 
 Minutes are played in seconds, so what a busy machine adds to a delivery is soon as long as a group_wait. The
@@ -40,6 +41,11 @@ def _stalled_s() -> float | None:
     return int(match[1]) / 1e6 if match else None
 
 
+def _idle_s() -> float:
+    """Seconds that cores had nothing to do since the machine came up, of all cores together."""
+    return float(psutil.cpu_times().idle)
+
+
 def idle_cores(for_s: float = 0.5) -> float:
     """How many cores had nothing to do, over the next so many real seconds."""
     idle: float = psutil.cpu_times_percent(for_s).idle
@@ -55,28 +61,49 @@ def is_busy() -> bool:
     return match is not None and float(match[1]) >= _BUSY_PERCENT
 
 
-class Busy:
-    """Whether lately a task waited for a core most of the time, asked again and again.
-
-    False until it was asked for a while, and where the kernel does not tell.
+class _Lately:
+    """By how much a sum grew a second, lately, asked again and again; None until it was asked for a while, and where
+    the kernel does not tell it.
     """
+
+    def __init__(self, read: Callable[[], float | None], clock: Callable[[], float]) -> None:
+        self._read = read
+        self._clock = clock
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def rate(self) -> float | None:
+        value, now = self._read(), self._clock()
+        if value is None:
+            return None
+        self._seen.append((now, value))
+        while len(self._seen) > 1 and now - self._seen[1][0] >= _LATELY_S:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (value - before) / (now - since) if now - since >= _LATELY_S else None
+
+
+class Busy(_Lately):
+    """Whether lately a task waited for a core most of the time; False until it was asked for a while."""
 
     def __init__(
         self, stalled_s: Callable[[], float | None] = _stalled_s, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._stalled_s = stalled_s
-        self._clock = clock
-        self._seen: deque[tuple[float, float]] = deque()
+        super().__init__(stalled_s, clock)
 
     def __call__(self) -> bool:
-        stalled, now = self._stalled_s(), self._clock()
-        if stalled is None:
-            return False
-        self._seen.append((now, stalled))
-        while len(self._seen) > 1 and now - self._seen[1][0] >= _LATELY_S:
-            self._seen.popleft()
-        since, before = self._seen[0]
-        return now - since >= _LATELY_S and stalled - before >= _BUSY * (now - since)
+        return (self.rate() or 0.0) >= _BUSY
+
+
+class Idle(_Lately):
+    """How many cores had nothing to do lately; 0 until it was asked for a while."""
+
+    def __init__(
+        self, idle_s: Callable[[], float | None] = _idle_s, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(idle_s, clock)
+
+    def __call__(self) -> float:
+        return self.rate() or 0.0
 
 
 class Readings(Looking):

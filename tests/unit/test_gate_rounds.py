@@ -27,6 +27,8 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
     rounds: list[str] = []
 
     class Played:
+        took_cores = None
+
         def __init__(self, where: Path, *_: Any, **__: Any) -> None:
             self.where = where
 

@@ -20,9 +20,10 @@ from chaoskit.gate import gate as gate_module
 from chaoskit.gate.candidate import Candidate, conflict
 from chaoskit.gate.choose import stacks_side_by_side
 from chaoskit.gate.gate import Gate, Outcome, _Running
+from chaoskit.gate.record import Record, load_record, save_record
 from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, Schedule, StackPlan, Wave, make_schedule, merged
 from chaoskit.host import process
-from chaoskit.observe.pressure import Busy
+from chaoskit.observe.pressure import Busy, Idle
 from chaoskit.run.planning import Asked
 
 
@@ -162,9 +163,10 @@ def test_any_schedule_is_whole_free_of_clashes_and_no_longer_than_one_after_the_
     assert schedule.bound_s <= sum(START_S + WAVE_S + STOP_S + member.estimate_s for member in every) + 1e-6
 
 
-def test_fewer_stacks_stand_side_by_side_where_others_have_the_cores_already() -> None:
-    assert [stacks_side_by_side(2, idle) for idle in (0.0, 0.4, 0.6, 2.0)] == [2, 2, 3, 3]
-    assert [stacks_side_by_side(1, idle) for idle in (0.0, 1.0)] == [1, 1]
+def test_as_many_stacks_stand_side_by_side_as_the_idle_cores_bear_and_one_a_core_where_others_have_them() -> None:
+    assert [stacks_side_by_side(2, idle, 0.46) for idle in (0.0, 1.0, 1.7, 1.8, 2.0)] == [2, 2, 2, 3, 3]
+    assert [stacks_side_by_side(2, 2.0, stack_cores) for stack_cores in (0.8, 0.4, 0.32, 0.01)] == [2, 4, 5, 6]
+    assert [stacks_side_by_side(1, idle, 0.46) for idle in (0.0, 1.0)] == [1, 1]
 
 
 def test_a_machine_is_busy_where_somebody_waited_for_a_core_most_of_the_last_seconds() -> None:
@@ -178,6 +180,19 @@ def test_a_machine_is_busy_where_somebody_waited_for_a_core_most_of_the_last_sec
         said.append(busy())
     assert said == [5 + 3 <= second < 12 + 1 for second in range(20)]
     assert not Busy(lambda: None)()
+
+
+def test_cores_are_idle_as_they_were_in_the_last_seconds_and_none_is_before_that_is_known() -> None:
+    now, idle_s = 0.0, 100.0
+    idle = Idle(lambda: idle_s, lambda: now)
+    said = []
+    for second in range(20):
+        now += 1.0
+        idle_s += 1.5 if second >= 10 else 0.5
+        said.append(round(idle(), 1))
+    assert said[:5] == [0.0] * 5
+    assert said[5:10] == [0.5] * 5
+    assert said[10:15] == [0.7, 0.9, 1.1, 1.3, 1.5]
 
 
 @pytest.mark.parametrize(("busy", "beside"), [(False, True), (True, False)])
@@ -233,6 +248,38 @@ def test_after_each_stack_with_an_unknown_one_fewer_runs_at_a_time_and_a_second_
     assert gate._room(schedule, attempt) is begins
 
 
+@pytest.mark.parametrize(
+    ("idle", "running", "begins"), [(0.3, 1, False), (0.5, 1, True), (0.5, 2, True), (2.0, 3, False)]
+)
+def test_after_two_stacks_with_an_unknown_as_many_as_planned_run_again_once_enough_is_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle: float, running: int, begins: bool
+) -> None:
+    """A stack takes 0.4 cores here: the neighbour that took them has left, or not."""
+    gate = Gate(
+        tmp_path, Asked("", "local", tmp_path), lambda outcome: None, lambda: False, idle=lambda: idle, cores=0.4
+    )
+    monkeypatch.setattr(gate, "_running", [_running(0.0)] * running)
+    monkeypatch.setattr(gate, "_planned", 3)
+    assert gate._room(make_schedule([], clash, 3).calmer().calmer()) is begins
+    assert not gate._room(make_schedule([], clash, 3).calmer().calmer(), attempt=2)
+
+
+def test_a_gate_tells_how_many_cores_a_stack_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel counted it for its children, over the seconds of all stacks; the next gate plans by it."""
+    used_s = iter([10.0, 10.5])
+    monkeypatch.setattr(gate_module, "_TOLD_S", 0.0)
+    monkeypatch.setattr(gate_module, "_used_s", lambda: next(used_s))
+    monkeypatch.setattr(gate_module, "play_job", lambda _: 0)
+    monkeypatch.setattr(Gate, "_answer", lambda *_: None)
+    gate = Gate(tmp_path, Asked("", "local", ConfigFiles(tmp_path)), lambda outcome: None, busy=lambda: False)
+    gate.run(make_schedule([one("a")], clash, 1))
+    assert gate.took_cores == 0.5 / gate._stacks_s
+    record = Record()
+    record.at(60.0).cores = gate.took_cores
+    save_record(tmp_path, record)
+    assert load_record(tmp_path).at(60.0).cores == gate.took_cores
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ours(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -273,5 +320,6 @@ def test_what_says_nothing_in_two_stacks_is_tried_again_in_one(tmp_path: Path, m
     a, b = (dataclasses.replace(one(name, expects=name), plan=local) for name in "ab")
     gate = Gate(tmp_path, Asked("", "local", ConfigFiles(tmp_path)), heard.append, busy=lambda: False)
     gate.run(Schedule((StackPlan([Wave([a])]), StackPlan([Wave([b])])), 1, ()))
+    assert gate.took_cores is None, "stacks of a moment tell nothing of what one takes"
     assert [(each.candidate.name, each.attempt) for each in heard] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
     assert sorted(each.name for each in tmp_path.glob("*.log")) == ["stack-1.log", "stack-2.log", "stack-3.log"]
