@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import msgspec
 import requests
 
-from chaoskit.access import plain_session, trouble
+from chaoskit.access import near_session, trouble
 from chaoskit.events import Event, Poll
 
 MERGED_S = 0.5
@@ -76,7 +76,7 @@ class Poller(Looking):
         super().__init__(f"{self.source}-observer", every_s)
         self._url = url.rstrip("/")
         self._on_event = on_event
-        self._session = session or plain_session()
+        self._session = session or near_session()
         self._said: Poll | None = None
         self._unsaid: Poll | None = None
         self._said_at = 0.0

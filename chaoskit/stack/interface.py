@@ -9,7 +9,7 @@ from typing import Any
 
 from requests import Session
 
-from chaoskit.access import plain_session
+from chaoskit.access import near_session
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
 from chaoskit.handles.address import Address
@@ -51,7 +51,7 @@ class Stack(ABC):
 
         Raises BadInput where secrets cannot be read.
         """
-        return plain_session()
+        return near_session()
 
     @property
     def replicas(self) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from chaoskit.access import plain_session, session_for, trouble
+from chaoskit.access import near_session, plain_session, session_for, trouble
 from chaoskit.errors import BadInput, Place
 from chaoskit.events import Event, Poll
 from chaoskit.examine.alertmanager import Status
@@ -155,10 +156,44 @@ def test_a_redirect_to_another_host_is_an_error_and_takes_nothing_along(behind: 
 
 def test_answers_are_asked_for_unpacked_on_loopback_and_packed_elsewhere(behind: Proxy) -> None:
     """What travels nowhere is not worth the packing; what crosses a network is."""
-    for make, packing in ((plain_session, "identity"), (lambda: session_for(target(behind.url), "prometheus"), "gzip")):
+    for make, packing in (
+        (plain_session, "identity"),
+        (near_session, "identity"),
+        (lambda: session_for(target(behind.url), "prometheus"), "gzip"),
+    ):
         with make() as session:
             session.get(behind.url, timeout=5)
         assert packing in behind.asked[-1][1]["accept-encoding"]
+
+
+@pytest.mark.parametrize("make", [plain_session, near_session])
+def test_a_session_on_loopback_gives_what_was_answered_again_and_again(make: Callable[[], requests.Session]) -> None:
+    body = '{"said": "\u00e4"}'.encode()
+    answers = HEAD.replace(b"200 OK", b"503 Busy") + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with answering(answers, b"") as url, make() as session:
+        for _ in range(2):
+            answer = session.get(f"{url}/a", params={"query": "up[1ms] + 1"}, timeout=5)
+            assert (answer.status_code, answer.ok, answer.json()) == (503, False, {"said": "\u00e4"})
+            assert answer.text == body.decode()
+
+
+@pytest.mark.parametrize("make", [plain_session, near_session])
+def test_a_session_on_loopback_tells_why_there_is_no_answer(make: Callable[[], requests.Session]) -> None:
+    with make() as session, socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(requests.Timeout) as late:
+            session.get(url, timeout=0.05)
+        silent.close()
+        with pytest.raises(requests.ConnectionError) as refused:
+            session.get(url, timeout=5)
+    assert [trouble(each.value) for each in (late, refused)] == ["no answer in time", "no connection"]
+
+
+def test_our_own_programs_lead_nowhere_else(behind: Proxy) -> None:
+    with proxied(Proxy({})) as other, near_session() as session:
+        behind.elsewhere = other.url
+        assert session.get(behind.url, timeout=5).status_code == 302
+        assert other.asked == []
 
 
 def test_credentials_stay_away_from_other_hosts(behind: Proxy, tmp_path: Path) -> None:
