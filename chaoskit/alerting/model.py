@@ -330,6 +330,8 @@ class Promise:
     """By job: the labels that it adds to its series."""
     alertmanagers: PromisedAddresses | None = None
     """Every Alertmanager that Prometheus tells; None where nothing is promised of them."""
+    timeouts: Mapping[str, PromisedTime] = field(default_factory=dict)
+    """By job: how long one scrape of it may take."""
 
 
 @dataclass(frozen=True, slots=True)

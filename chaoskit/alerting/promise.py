@@ -125,6 +125,7 @@ def read_promise(reading: Reading, text: str, file: str, names: Names = _NO_NAME
         {name.raw: at for name, node in jobs.pairs if (at := _addresses(reading, node, "at")) is not None},
         {name.raw: _texts(reading, node, "labels") or () for name, node in jobs.pairs if node.get("labels")},
         _addresses(reading, root, "alertmanagers"),
+        {name.raw: most for name, node in jobs.pairs if (most := _timeout(reading, name, node)) is not None},
     )
 
 
@@ -227,6 +228,11 @@ def _intervals(
         if (interval := _time(reading, node, key, f"'{key}' of the {what} '{name.raw}'", name)) is not None:
             found[name.raw] = interval
     return found
+
+
+def _timeout(reading: Reading, job: Node, node: Node) -> PromisedTime | None:
+    """How long one scrape of a job may take; None where nothing is promised of it."""
+    return _time(reading, node, "timeout", f"'timeout' of the job '{job.raw}'") if node.get("timeout") else None
 
 
 def _addresses(reading: Reading, node: Node, key: str) -> PromisedAddresses | None:

@@ -95,6 +95,7 @@ RECEIVER = _record(
 JOB = _record(
     {
         "scrape": _key("how often it is scraped", "15s", _DURATION),
+        "timeout": _key("how long one scrape of it may take", "10s", _DURATION),
         "at": _key("the addresses of its targets", ["crm.example.com:9091"], _TEXTS),
         "labels": _key("the labels that the job adds to its series, and no others", ["environment"], _TEXTS),
     },

@@ -107,6 +107,7 @@ def promise_text(promise: Promise, mark: str = "") -> str:
         "jobs": {
             name: {
                 "scrape": format_duration(each.seconds),
+                **({"timeout": format_duration(promise.timeouts[name].seconds)} if name in promise.timeouts else {}),
                 **({"at": list(promise.targets[name].at)} if name in promise.targets else {}),
                 **({"labels": list(promise.added[name])} if name in promise.added else {}),
             }

@@ -79,12 +79,15 @@ class Outcome:
         return max((finding.severity for finding in self.findings), default=None)
 
 
-def check(context: LintContext, ignore: Collection[str] = ()) -> Outcome:
-    """Asks every lint whose needs are met; `ignore` names lints whose findings are only counted."""
+def check(context: LintContext, ignore: Collection[str] = (), least: Severity = Severity.INFO) -> Outcome:
+    """Asks every lint whose needs are met; `ignore` names lints whose findings are only counted.
+
+    With a `least` severity lints that are milder are left out, and so is what the scenarios exercise.
+    """
     findings: list[Finding] = []
     skipped: dict[str, list[str]] = {}
     ignored = 0
-    for lint in LINTS.values():
+    for lint in (each for each in LINTS.values() if each.severity >= least):
         missing = next((part for part in lint.needs if not context.has(part)), None)
         if missing is not None:
             skipped.setdefault(_MISSING[missing], []).append(lint.id)
@@ -100,6 +103,8 @@ def check(context: LintContext, ignore: Collection[str] = ()) -> Outcome:
     findings = [each for each in findings if each.id != "scenario-plan" or each.place not in told]
     found = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
     reasons = tuple(Skipped(reason, tuple(ids)) for reason, ids in skipped.items())
+    if least > Severity.INFO:
+        return Outcome(tuple(found), reasons, (), ignored)
     return Outcome(tuple(found), reasons, tuple(_coverage(context)), ignored, dict(_thresholds(context)))
 
 

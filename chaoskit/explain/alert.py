@@ -65,6 +65,7 @@ def departures_of(config: AlertConfig, rule: Rule, receivers: set[str], muting: 
         clears_s=_only(promise.clears_s, rule.alert),
         alerts=alerts,
         jobs={name: each for name, each in promise.jobs.items() if name in jobs},
+        timeouts={name: each for name, each in promise.timeouts.items() if name in jobs},
         groups={name: each for name, each in promise.groups.items() if name == rule.group},
     )
     others = muting.union(*(each.muted_by or () for each in alerts.values())) - {rule.alert}

@@ -60,6 +60,7 @@ def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None)
         {name: at for name, job in shown.jobs.items() if (at := _addresses(targets(job)))},
         {name: tuple(sorted(added_labels(job))) for name, job in shown.jobs.items()},
         _addresses(shown.targets),
+        {job.name: PromisedTime(job.timeout_s, job.place) for job in config.jobs if job.place.file},
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,6 +37,7 @@ DOCUMENTED = {9090: "prometheus", 9091: "metrics", 9093: "alertmanager"}
 """Ports by which configurations name the parts that a local stack has."""
 
 _UNUSED = ("remote_write", "remote_read", "storage", "tracing")
+_SCALED = {"prometheus": scale_prometheus, "alertmanager": scale_alertmanager}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,14 @@ def localize(
     Alertmanager that are `too_new` for the one that runs (see `stack.original.fitted`).
     """
     k = Fraction(scale).limit_denominator(1000)
+    if problems := incompressible(sources, scale):
+        raise Refused(problems)
     by_role = _documents(sources)
     (_, prometheus), (_, alertmanager) = by_role["prometheus"][0], by_role["alertmanager"][0]
     notes = [f"{name} is left out: {text.splitlines()[1]}" for name, text in of_role(sources, "unread")]
-    try:
-        rule_files = _rules(of_role(sources, "rules"), prometheus, k, needed, set_aside, notes)
-        prometheus = scale_prometheus(prometheus, k)
-        alertmanager = scale_alertmanager(alertmanager, k)
-    except CannotScale as error:
-        raise Refused(Problem(None, f"cannot run at scale {scale:g}: {error}", "choose another --time-scale")) from None
+    rule_files = _rules(of_role(sources, "rules"), prometheus, k, needed, set_aside, notes)
+    prometheus = scale_prometheus(prometheus, k)
+    alertmanager = scale_alertmanager(alertmanager, k)
     files = {f"rules/{name}": _dump(rule_files[given]) for given, name in _apart(rule_files).items()}
     prometheus["rule_files"] = [str(folder / name) for name in files]
     _lead_home(prometheus, ports, notes, None if asked is None else _read_by(rule_files.values(), asked))
@@ -106,11 +107,31 @@ def localize(
     return Localized(files, redirected.doors, tuple(notes))
 
 
+def incompressible(sources: Mapping[str, str], scale: float) -> list[Problem]:
+    """The settings of Prometheus and Alertmanager that keep a stack from running at this time scale; empty for none."""
+    texts = [(role, *each) for role in _SCALED for each in of_role(sources, role)]
+    return [problem for each in texts if (problem := _incompressible(*each, scale)) is not None]
+
+
+@lru_cache(maxsize=16)
+def _incompressible(role: str, name: str, text: str, scale: float) -> Problem | None:
+    """The same files are asked about for every scenario."""
+    try:
+        _SCALED[role](_document(text, name), Fraction(scale).limit_denominator(1000))
+    except CannotScale as error:
+        return Problem(Place(name), f"cannot run at scale {scale:g}: {error}", "choose another --time-scale")
+    return None
+
+
+def _document(text: str, name: str) -> dict[str, Any]:
+    return dict(read(text, name, first=True).plain() or {})
+
+
 def _documents(sources: Mapping[str, str]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for role in ("prometheus", "alertmanager"):
         for name, text in of_role(sources, role):
-            found.setdefault(role, []).append((name, dict(read(text, name, first=True).plain() or {})))
+            found.setdefault(role, []).append((name, _document(text, name)))
     return found
 
 

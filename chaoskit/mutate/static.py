@@ -6,17 +6,21 @@ promtool sees all rule files in one call, amtool each Alertmanager configuration
 
 from __future__ import annotations
 
+import gc
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.approve.texts import TEXTS, UNRENDERED, first_change, is_approved, rendered
+from chaoskit.approve.texts import TEXTS, UNRENDERED, first_change, is_approved, rendered, rendered_together
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
@@ -24,6 +28,7 @@ from chaoskit.diff.expressions import Recorded
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import without_places
 from chaoskit.files import write_private
+from chaoskit.host.warm import tie_to
 from chaoskit.mutate.equivalence import equivalent
 from chaoskit.mutate.model import Mutant
 from chaoskit.mutate.source import Text, file_of, mutated, texts_of
@@ -33,7 +38,7 @@ from chaoskit.run.planning import ask_plans
 from chaoskit.scenario.model import Profile, Scenario
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.check_programs import failing_templates, template_texts
-from chaoskit.stack.monitoring import check_alertmanager, check_rules, check_syntax
+from chaoskit.stack.monitoring import check_alertmanagers, check_rules, check_syntax
 from chaoskit.yaml_source import Node
 
 STATUSES = ("refused", "killed", "warned", "equivalent", "execute")
@@ -105,7 +110,7 @@ class Ground:
 
     def _found(self, config: AlertConfig) -> Iterator[tuple[tuple[str, str], Severity, str]]:
         facts = replace(self.beside, config=config, elsewhere={}, _lines={})
-        for each in check(facts).findings:
+        for each in check(facts, least=Severity.WARNING).findings:
             yield (each.id, without_places(each.message, self._names)), each.severity, each.message
 
     def _planned(
@@ -174,28 +179,52 @@ def _beyond(
 def judge_all(
     ground: Ground, mutants: Sequence[Mutant], told: Callable[[int], None] = lambda count: None
 ) -> list[Outcome]:
-    """An outcome for each mutant, in their order; `told` hears how many `check` has looked at."""
+    """An outcome for each mutant, in their order; `told` hears after each share how many there are by now.
+
+    Many are judged by two processes. Raises EquipmentError where promtool or amtool cannot be run.
+    """
+    # What is about one alert is put to promtool together; templates, which take longest, come first.
+    ordered = sorted(mutants, key=lambda each: (each.role, each.about), reverse=True)
+    shares = [ordered[start : start + _TOGETHER] for start in range(0, len(ordered), _TOGETHER)]
+    found: dict[str, Outcome] = {}
+    with _side_by_side(ground) if len(shares) > 1 else nullcontext() as pool:
+        for outcomes in pool.map(_share_of, shares) if pool else (_judged(ground, share) for share in shares):
+            found |= outcomes
+            told(len(found))
+    return [found[mutant.id] for mutant in mutants]
+
+
+_grounds: list[Ground] = []
+"""In a process that judges beside others: the ground that they share."""
+
+
+def _side_by_side(ground: Ground) -> ProcessPoolExecutor:
+    """Processes that know the ground as we do, having been forked; they end with us."""
+
+    def begin(parent: int) -> None:
+        tie_to(parent)
+        _grounds.append(ground)
+
+    gc.freeze()  # the collector would write to every page that is shared
+    return ProcessPoolExecutor(2, get_context("fork"), begin, (os.getpid(),))
+
+
+def _share_of(mutants: Sequence[Mutant]) -> dict[str, Outcome]:
+    return _judged(_grounds[-1], mutants)
+
+
+def _judged(ground: Ground, mutants: Sequence[Mutant]) -> dict[str, Outcome]:
     known = {each.problem.message for each in ground.config.not_understood}
     found: dict[str, Outcome] = {}
-    with tempfile.TemporaryDirectory(prefix="chaoskit-mutate-") as folder, ThreadPoolExecutor(4) as pool:
-        beside = ThreadPoolExecutor(1)  # the programs have one processor while `check` has the other
-        try:
-            asked: list[Future[dict[str, Outcome]]] = []
-            for start in range(0, len(mutants), _TOGETHER):
-                left: list[_Left] = []
-                for count, mutant in enumerate(mutants[start : start + _TOGETHER], start + 1):
-                    told(count)
-                    judged = _by_check(ground, mutant, known)
-                    if isinstance(judged, Outcome):
-                        found[mutant.id] = judged
-                    else:
-                        left.append(judged)
-                asked.append(beside.submit(_by_programs, ground, left, Path(folder), pool))
-            for outcomes in asked:
-                found |= outcomes.result()
-        finally:
-            beside.shutdown(cancel_futures=True)
-    return [found[mutant.id] for mutant in mutants]
+    left: list[_Left] = []
+    for mutant in mutants:
+        judged = _by_check(ground, mutant, known)
+        if isinstance(judged, Outcome):
+            found[mutant.id] = judged
+        else:
+            left.append(judged)
+    with tempfile.TemporaryDirectory(prefix="chaoskit-mutate-") as folder, ThreadPoolExecutor(2) as pool:
+        return found | _by_programs(ground, left, Path(folder), pool)
 
 
 def _by_check(ground: Ground, mutant: Mutant, known: Collection[str]) -> Outcome | _Left:
@@ -250,7 +279,7 @@ def _notices(
     found: dict[str, Outcome] = {}
     beforehand = {(each.text, each.html) for each in template_texts(ground.config)}
     laid = [_laid_out(each.texts, folder / each.mutant.id) for each in mine]
-    as_it_is, *said = pool.map(partial(_amtool, amtool), [_laid_out(ground.texts, folder / "as-it-is"), *laid])
+    as_it_is, *said = _amtool(amtool, [_laid_out(ground.texts, folder / "as-it-is"), *laid])
     for each, texts, problems in zip(mine, laid, said, strict=True):
         refused = [problem for problem in problems if problem not in as_it_is]
         lost = {file_of(key) for key in ground.texts} != {file_of(key) for key in each.texts}
@@ -270,8 +299,12 @@ def _texts(ground: Ground, left: Sequence[_Left], pool: ThreadPoolExecutor) -> d
     folder = ground.approved
     if folder is None or not is_approved(folder):
         return {}
-    rendered(ground.config, ground.tools["amtool"], folder)  # what all share is remembered before they ask side by side
-    said = pool.map(lambda each: first_change(each.config, ground.tools["amtool"], folder), left)
+    amtool = ground.tools["amtool"]
+    rendered(ground.config, amtool, folder)  # what all share is remembered before they ask side by side
+    templates = [each for each in left if each.mutant.role == "template"]
+    together = rendered_together(ground.config, [each.config for each in templates], amtool, folder)
+    known = {each.mutant.id: mine for each, mine in zip(templates, together, strict=True)}
+    said = pool.map(lambda each: first_change(each.config, amtool, folder, known.get(each.mutant.id, {})), left)
     return {
         each.mutant.id: Outcome(each.mutant, "killed", TEXTS, "", message)
         for each, message in zip(left, said, strict=True)
@@ -349,7 +382,11 @@ def _laid_out(texts: Mapping[str, str], folder: Path) -> dict[str, str]:
     return laid
 
 
-def _amtool(amtool: Path, texts: Mapping[str, str]) -> list[str]:
-    """The faults that amtool finds in the Alertmanager configuration among these texts."""
-    files = [Path(file_of(key)) for key in texts if key.startswith("alertmanager:")]
-    return [each.message.replace(str(file.parent), "") for file in files for each in check_alertmanager(amtool, file)]
+def _amtool(amtool: Path, texts: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """For each of these configurations the faults that amtool finds in Alertmanager's file."""
+    files = [next((Path(file_of(key)) for key in each if key.startswith("alertmanager:")), None) for each in texts]
+    said = iter(check_alertmanagers(amtool, [file for file in files if file is not None]))
+    return [
+        [each.message.replace(str(file.parent), "") for each in next(said)] if file is not None else []
+        for file in files
+    ]

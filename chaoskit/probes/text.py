@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from chaoskit.errors import BadInput, Place, Problem
@@ -75,6 +76,7 @@ def _instance(one: Instance | None) -> str:
     return f"  = {', '.join(parts)} {identity('', dict(one.labels)) or '{}'}"
 
 
+@lru_cache(maxsize=64)
 def read_levels(text: str, file: str) -> Answered:
     """The probes and answers of a file; raises BadInput for each line that is none."""
     version = _VERSION.search(text)

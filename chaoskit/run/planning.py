@@ -28,6 +28,7 @@ from chaoskit.handles.base import Handle
 from chaoskit.handles.equipment import ALERTMANAGER, HANDLE
 from chaoskit.host.ports import LOOPBACKS
 from chaoskit.inputs import Inputs, attempt, read_inputs
+from chaoskit.localize.configuration import incompressible
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.plan.paged import paged
@@ -132,6 +133,7 @@ def plan_inputs(
     defined = [rule.alert for rule in inputs.config.rules]
     problems = wrong_with(inputs.profile.abort, defined, lambda query: unaskable(query, time_scale))
     problems += wrong_steps(inputs.scenario, inputs.profile.limits.bounds)
+    problems += incompressible(inputs.config.sources, time_scale)
     try:
         plan = make_plan(
             inputs.scenario,

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from chaoskit.alerting.model import AlertConfig
@@ -87,20 +88,21 @@ def failing_templates(
     texts = list(template_texts(config))
     data = list(_data_files(config, folder))
 
-    def render(some: Sequence[TemplateText], file: Path, html: bool) -> str:
+    @cache
+    def render(some: Sequence[str], file: Path, html: bool) -> str:
         kind = "html" if html else "text"
-        text = "\n".join(dict.fromkeys(each.text for each in some))
+        text = "\n".join(some)
         argv = [str(amtool), "template", "render", *globs, f"--template.type={kind}", f"--template.data={file}"]
         code, said = answer_of([*argv, f"--template.text={text}"])
         return "" if code == 0 else _TEMPLATE_ERROR.sub("", said.strip()) or f"amtool failed with {code}"
 
-    batches = [([t for t in texts if t.html is html], file, html) for html in (False, True) for file in data]
-    batches = [batch for batch in batches if batch[0]]
+    different = {html: tuple(dict.fromkeys(t.text for t in texts if t.html is html)) for html in (False, True)}
+    batches = [(some, file, html) for html, some in different.items() for file in data if some]
     failed = [b for b, reason in zip(batches, pool.map(lambda b: render(*b), batches), strict=True) if reason]
     found: dict[Place, Violation] = {}
-    for some, file, html in failed:
-        for each in some:
-            if each.place not in found and (reason := render([each], file, html)):
+    for _, file, html in failed:
+        for each in (each for each in texts if each.html is html):
+            if each.place not in found and (reason := render((each.text,), file, html)):
                 message = f"{each.where} fails for {file.stem}: {reason.splitlines()[-1]}"
                 found[each.place] = Violation(each.place, message, "guard it with if or with, or correct the name")
     return tuple(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from chaoskit.check.findings import Severity
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
-from chaoskit.errors import BadInput
+from chaoskit.errors import BadInput, Place
 from chaoskit.run.planning import Asked, ask_faults, ask_plans, plan_for
 from chaoskit.scenario.catalog import find_profile
 from chaoskit.scenario.loader import load_scenario_file
@@ -73,11 +74,12 @@ def written(folder: Path, what: str = "") -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def errors(scenario: Path, profile: Path) -> list[str]:
+def errors(scenario: Path, profile: Path, read: AlertConfig | None = None) -> list[str]:
     """What `check` calls an error."""
+    read = read or config()
     scenarios, profiles = [load_scenario_file(scenario)], [load_profile_file(profile)]
-    elsewhere = {"scenario-fault": ask_faults(scenarios), "scenario-plan": ask_plans(scenarios, profiles, config())}
-    found = check(LintContext(config(), scenarios, profiles, elsewhere=elsewhere)).findings
+    elsewhere = {"scenario-fault": ask_faults(scenarios), "scenario-plan": ask_plans(scenarios, profiles, read)}
+    found = check(LintContext(read, scenarios, profiles, elsewhere=elsewhere)).findings
     return [f"{each.id}: {each.message}" for each in found if each.severity is Severity.ERROR]
 
 
@@ -93,6 +95,31 @@ def test_what_plan_accepts_check_calls_no_error(tmp_path: Path) -> None:
     scenario, profile = written(tmp_path)
     plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle.folder())))
     assert errors(scenario, profile) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("prometheus_config.yml", "scrape_timeout: 10s", "scrape_timeout: 100ms", "scrape_timeout of global 100ms"),
+        ("alertmanager.yml", "  group_wait: 30s", "  group_wait: 50ms", "group_wait of route 50ms"),
+    ],
+)
+def test_a_setting_that_cannot_be_compressed_is_refused_before_anything_runs(
+    name: str, old: str, new: str, said: str, tmp_path: Path
+) -> None:
+    """100ms are 1.7 ms at 60x, which Prometheus cannot say; at 10x they are as good as any."""
+    scenario, profile = written(tmp_path)
+    shutil.copytree(bundle.folder(), tmp_path / "alerts")
+    file = tmp_path / "alerts" / name
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+    files = ConfigFiles(tmp_path / "alerts")
+    with pytest.raises(BadInput) as refused:
+        plan_for(Asked(str(scenario), str(profile), files))
+    assert [said in each.message for each in refused.value.problems] == [True]
+    assert refused.value.problems[0].place == Place(name)
+    assert [said in each for each in errors(scenario, profile, files.load()) if "scenario-plan" in each] == [True]
+    plan_for(Asked(str(scenario), str(profile), files, time_scale=10.0))
 
 
 def test_a_scenario_for_another_time_scale_is_no_error() -> None:

@@ -16,6 +16,7 @@ from chaoskit.alerting.model import Matcher
 from chaoskit.check.lint_context import LintContext
 from chaoskit.cli import run
 from chaoskit.cli.check import beside
+from chaoskit.errors import EquipmentError
 from chaoskit.mutate import static
 from chaoskit.mutate.docs import rendered
 from chaoskit.mutate.equivalence import equivalent, narrowed
@@ -24,6 +25,7 @@ from chaoskit.mutate.model import Mutant, applied
 from chaoskit.mutate.source import Text, files_of, mutated, texts_of
 from chaoskit.mutate.static import Ground, judge_all
 from chaoskit.run.planning import ask_plans
+from chaoskit.stack.binaries import Tool
 from chaoskit.stack.original import checkers
 from tests.check_examples import ALERTMANAGER, METRICS, PROFILE, PROMETHEUS, PROMISE, RULES, SCENARIO
 
@@ -209,6 +211,23 @@ def test_a_harmful_change_by_hand_is_killed_all_the_same(ground: Ground) -> None
     """The test above can fail."""
     spoilt = [changed(ground, "rules", "        for: 1m\n", "        for: 75s\n")]
     assert [(each.status, "promise-for" in each.by) for each in judge_all(ground, spoilt)] == [("killed", True)]
+
+
+def test_many_mutants_are_judged_side_by_side_as_they_are_one_after_the_other(
+    ground: Ground, mutants: list[Mutant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an order of their own, and told in that of the caller; what ends one process ends the command."""
+    some = [*mutants[::200], *mutants[1:3]][::-1]
+    few = replace(ground, beside=replace(ground.beside, scenarios=ground.beside.scenarios[::10], _lines={}))
+    alone = judge_all(few, some)
+    monkeypatch.setattr(static, "_TOGETHER", 3)
+    told: list[int] = []
+    assert judge_all(few, some, told.append) == alone
+    assert [each.mutant for each in alone] == some
+    assert (told[-1], len(told)) == (len(some), -(-len(some) // 3))
+    nowhere = Tool("amtool", Path("/nowhere/amtool"), "0")
+    with pytest.raises(EquipmentError, match="/nowhere/amtool"):
+        judge_all(replace(few, tools={"amtool": nowhere}), [m for m in mutants if m.operator == "text-emptied"][:4])
 
 
 @pytest.fixture

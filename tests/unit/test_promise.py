@@ -105,7 +105,7 @@ receivers:
   everyone:
     recipients: [ops@example.com]
     at: [localhost:25]
-jobs: {app: {scrape: 15s}}
+jobs: {app: {scrape: 15s, timeout: 10s}}
 groups: {workers: {interval: 15s}}
 volume: {healthy: 0..1/day, degraded: 2..5/day, incident: 5..10/day}
 alerts:
@@ -141,6 +141,7 @@ def test_everything_that_people_rely_on_can_be_promised() -> None:
     assert (notice.group_interval_s, notice.grouped_by) == (300, ("alertname", "worker_name"))
     assert promise.receivers["everyone"].at == ("localhost:25",)
     assert promise.jobs == {"app": PromisedTime(15, Place(FILE, 6))}
+    assert promise.timeouts == {"app": PromisedTime(10, Place(FILE, 6))}
     assert promise.groups == {"workers": PromisedTime(15, Place(FILE, 7))}
     assert [str(each) for each in promise.volume.values()] == ["0..1/day", "2..5/day", "5..10/day"]
 
@@ -179,7 +180,9 @@ def test_that_nothing_may_mute_an_alert_can_be_promised() -> None:
         ("[alertname, worker_name]", "[..., alertname]", ":18: grouped_by holds '...' beside other labels"),
         ("jobs: {app", "jobs: {ap", ":6: the job 'ap' is not defined in the Prometheus configuration"),
         ("scrape: 15s", "scrap: 15s", ":6: unknown key 'scrap' in the promised job 'app' (did you mean 'scrape'?)"),
-        ("{scrape: 15s}", "{}", ":6: 'scrape' of the job 'app' is missing"),
+        ("{scrape: 15s, ", "{", ":6: 'scrape' of the job 'app' is missing"),
+        ("timeout: 10s", "timeout: 0s", ":6: 'timeout' of the job 'app' is zero"),
+        ("timeout: 10s", "timeout: ", ":6: 'timeout' of the job 'app' is missing"),
         ("groups: {workers", "groups: {worker", ":7: the group 'worker' is not defined in any rule file (did you"),
         ("interval: 15s", "interval: 0s", ":7: 'interval' of the group 'workers' is zero"),
         ("healthy: 0", "helthy: 0", ":8: unknown key 'helthy' in 'volume' (did you mean 'healthy'?)"),

@@ -173,12 +173,13 @@ def _departs(context: LintContext, route: Route, wanted: TimeInterval | None) ->
 
 @lint("promise-scrape", Severity.ERROR, "promise", ("promise", "prometheus"))
 def scrape(context: LintContext) -> Iterator[Violation]:
-    """A job is not scraped as often as promised, or is not there.
+    """A job is not scraped as often as promised, or given up sooner or later, or is not there.
 
-    Every alert that reads its samples knows of a fault earlier or later than people were told.
+    Every alert that reads its samples knows of a fault earlier or later than people were told, or loses a slow page.
     """
     jobs = {job.name: job for job in context.config.jobs}
-    for name, promised in context.config.promise.jobs.items():
+    promise = context.config.promise
+    for name, promised in promise.jobs.items():
         if name not in jobs:
             todo = context.near(name, jobs) or "write the job, or take the promise back"
             yield Violation(
@@ -187,6 +188,12 @@ def scrape(context: LintContext) -> Iterator[Violation]:
         elif jobs[name].interval_s != promised.seconds:
             place = context.at(jobs[name].place, "scrape_interval")
             yield _other_interval(promised, f"the job {name} is promised to be scraped", place, jobs[name].interval_s)
+        most = promise.timeouts.get(name)
+        if most is not None and name in jobs and jobs[name].timeout_s != most.seconds:
+            place, timeout_s = context.at(jobs[name].place, "scrape_timeout"), jobs[name].timeout_s
+            told = f"a scrape of the job {name} is promised to take {format_duration(most.seconds)} at most"
+            message = f"{told}, and at {place} it is given up after {format_duration(timeout_s)}"
+            yield Violation(most.place, message, AGREE)
 
 
 @lint("promise-interval", Severity.ERROR, "promise", ("promise", "rules"))
