@@ -51,7 +51,7 @@ class Manager(ABC):
 
     @abstractmethod
     def stop(self, name: str) -> None:
-        """Stops it so that the manager does not start it again by itself."""
+        """Stops the program so that the manager does not start it again by itself."""
 
     def kill(self, name: str, before: State) -> None:
         """Ends its main process at once, as a crash would."""

@@ -13,8 +13,8 @@ from chaoskit.errors import ExitCode
 
 
 @click.command("attach")
-@click.option("--prometheus", required=True, metavar="URL", help="Where its Prometheus answers.")
-@click.option("--alertmanager", required=True, metavar="URL", help="Where its Alertmanager answers.")
+@click.option("--prometheus", required=True, metavar="URL", help="Where the system's Prometheus answers.")
+@click.option("--alertmanager", required=True, metavar="URL", help="Where the system's Alertmanager answers.")
 @click.option(
     "--environment", default="", metavar="NAME", help="The environment's name; asked of Prometheus unless given."
 )

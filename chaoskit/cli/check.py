@@ -59,7 +59,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 
 @click.command("check")
 @config_options
-@click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios to check with them; default: ./scenarios.")
+@click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios to check as well; default: ./scenarios.")
 @click.option("--metrics", type=_FILE, metavar="FILE", help="Known metrics: a name a line, or a saved metrics page.")
 @click.option(
     "--prometheus-url", metavar="URL|PROFILE", help="Take known metrics, labels and jobs from a live Prometheus."

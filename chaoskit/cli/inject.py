@@ -25,7 +25,7 @@ from chaoskit.yaml_source import scalar
 @click.option("--target", default="", metavar="HANDLE=NAME,…", help="The handles, as role:worker=worker-1.")
 @click.option("--at", "at", multiple=True, metavar="KEY=VALUE", help="Where the target is: pattern, url, token_file, …")
 @click.option("--with", "given", multiple=True, metavar="KEY=VALUE", help="A setting of the fault.")
-@click.option("--for", "duration", required=True, metavar="TIME", help="Undo it after this real time, as 30s.")
+@click.option("--for", "duration", required=True, metavar="TIME", help="Undo the fault after this real time, as 30s.")
 @CONFIRM
 @OUT
 def inject_command(

@@ -58,16 +58,16 @@ _LEAST_ID = 4
 @click.argument("rule_files", nargs=-1, metavar="[RULES…]")
 @config_options
 @click.option("--list", "listed", is_flag=True, help="List the mutants, without judging any.")
-@click.option("--show", metavar="ID", help="Show one: its change, why it does harm, which hop should notice.")
+@click.option("--show", metavar="ID", help="Show one mutant: its change, why that does harm, which hop should notice.")
 @click.option("--run", "play", nargs=2, metavar="ID SCENARIO", help="Play a scenario with one for real.")
-@click.option("--static", is_flag=True, help="Judge them by `check`; starts nothing. The default.")
+@click.option("--static", is_flag=True, help="Judge the mutants by `check`; starts no drill. The default.")
 @click.option("--only", multiple=True, metavar="OPERATOR", help="Only this operator's; repeatable.")
 @click.option(
     "--alert", "alerts", multiple=True, metavar="NAME", help="Only of this alert and its records; repeatable."
 )
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Only N, of each operator in proportion.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sample, reproducibly.")
-@click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios to check with them; default: ./scenarios.")
+@click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios that `check` reads; default: ./scenarios.")
 @click.option("--metrics", type=_FILE, metavar="FILE", help="Known metrics: a name a line, or a saved metrics page.")
 @click.option("--targets", type=_FILE, metavar="FILE", help="Targets of service levels; default: sla/targets.yml.")
 @click.option("--no-programs", is_flag=True, help="Do not ask promtool and amtool.")

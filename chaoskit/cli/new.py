@@ -30,7 +30,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 
 @click.command("new")
-@click.option("--alert", required=True, metavar="NAME", help="The alert that it is to prove.")
+@click.option("--alert", required=True, metavar="NAME", help="The alert that the scenario is to prove.")
 @config_options
 @PROFILE
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file.  [default: scenarios/NAME.yml]")

@@ -76,7 +76,7 @@ def status_command(out: Path) -> ExitCode:
 
 
 @click.command("stop")
-@click.option("--grace", type=Number(0, 600), default=30.0, show_default=True, help="Real seconds until it is killed.")
+@click.option("--grace", type=Number(0, 600), default=30.0, show_default=True, help="Real seconds before a SIGKILL.")
 @click.option("--reason", default="", help="The reason; refused runs show it.")
 @OUT
 def stop_command(grace: float, reason: str, out: Path) -> ExitCode:

@@ -250,7 +250,7 @@ def plan_group() -> None:
 @click.option("--from", "from_", metavar="INSTANT", required=True, help="2026-10-01T10:00, in the targets' zone.")
 @click.option("--to", "to", metavar="INSTANT", required=True)
 @click.option("--reason", required=True)
-@click.option("--by", default="", help="The person who declares it; by default you.")
+@click.option("--by", default="", help="The person who declares the window; by default you.")
 @click.option("--environment", default="", help="Needed where there are several.")
 def add_command(file: Path, db: str, from_: str, to: str, reason: str, by: str, environment: str) -> ExitCode:
     """Declare a planned window: maintenance if it has not begun, else a correction."""
@@ -391,7 +391,7 @@ def _silence(
         say(f"{one.name}: a level on latency is not searched for months that are missed without an alert")
         return ExitCode.PASS
     if best is None or not silent.holds(*best, mine):
-        say(f"{one.name}: no month that is missed in silence was found within {silent.SEARCH_S:g} s")
+        say(f"{one.name}: no month with a missed target and no alert was found within {silent.SEARCH_S:g} s")
         return ExitCode.PASS
     promtool = checkers(versions_of(yours)).get("promtool")
     if promtool is None or promtool.path is None:
@@ -466,7 +466,7 @@ def _verdicts(out: Path) -> Iterator[tuple[str, Verdict]]:
 @ENVIRONMENT
 @config_options
 @click.option("--witness", metavar="URL", help="A witness: when notices arrived.")
-@click.option("--witness-token-file", metavar="FILE", help="The file with its token.")
+@click.option("--witness-token-file", metavar="FILE", help="The file with the witness's token.")
 @click.option("--silences", metavar="URL", help="An Alertmanager: when silences began.")
 @form("text", "json")
 def incidents_command(

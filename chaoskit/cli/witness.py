@@ -32,7 +32,7 @@ def witness_group() -> None:
 @click.option("--alertmanager", type=_FILE, required=True, metavar="FILE", help="Alertmanager's present configuration.")
 @click.option("--url", default=f"http://127.0.0.1:{PORT}", show_default=True, help="The witness's address.")
 @click.option("--token-file", default="", metavar="FILE", help="The token's file as Alertmanager finds it.")
-@click.option("--recorder", default="", metavar="FILE", help="Have its event recorder write there, or to `witness`.")
+@click.option("--recorder", default="", metavar="FILE", help="Have the event recorder write there, or to `witness`.")
 @click.option("--whole", is_flag=True, help="Print the whole configuration, ready to deploy; comments get lost.")
 def config_command(alertmanager: Path, url: str, token_file: str, recorder: str, whole: bool) -> ExitCode:
     """Print the route and the receiver entries to add to an existing Alertmanager configuration.
@@ -63,7 +63,7 @@ def config_command(alertmanager: Path, url: str, token_file: str, recorder: str,
 @click.option("--token-file", type=_FILE, metavar="FILE", help="The token of senders and followers.")
 @click.option("--keep", type=click.IntRange(min=1), default=KEEP, show_default=True, help="Notices that are kept.")
 @click.option("--tls-cert", type=_FILE, metavar="FILE", help="Speak HTTPS with this certificate (PEM).")
-@click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key, where it is in a file of its own.")
+@click.option("--tls-key", type=_FILE, metavar="FILE", help="The certificate's key, where it is in another file.")
 def serve_command(
     host: str, port: int, token_file: Path | None, keep: int, tls_cert: Path | None, tls_key: Path | None
 ) -> ExitCode:

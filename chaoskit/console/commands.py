@@ -57,7 +57,7 @@ class Drill:
     folder: Path | None = None
     """Where its history is, once it is known."""
     stopping: bool = False
-    """Whether it was told to stop."""
+    """Whether the run was told to stop."""
 
     @property
     def alive(self) -> bool:

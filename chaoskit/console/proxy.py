@@ -38,7 +38,7 @@ class Mirror:
         self.child: Child | None = None
         """The mirror's process; None while there is none."""
         self._greeted = threading.Event()
-        """It listens, or has ended without."""
+        """Set once the mirror listens, or has ended without."""
         self._told: Mapping[str, Any] = {}
         self.tell({"folder": "", "alive": False, "starting": False, "scenarios": []})
 
@@ -52,7 +52,7 @@ class Mirror:
         fresh.replace(self._scratch / FOLLOWED)
 
     def start(self) -> None:
-        """Starts it where it is not there; in the thread that outlives it."""
+        """Starts the mirror unless it runs; call this in a thread that lives longer than the mirror."""
         if self.child is not None and self.child.alive:
             return
         self.end()
@@ -88,7 +88,7 @@ class Mirror:
             return Response(content, answer.status, headers)
 
     def end(self) -> None:
-        """Ends it, and waits for that; idempotent."""
+        """Ends the mirror, and waits for that; idempotent."""
         child, self.child = self.child, None
         if child is not None:
             child.stop()

@@ -145,7 +145,7 @@ def _listen(fault: Fault[Any], undo: Undo, ended: threading.Event) -> None:
 
 
 def _tried(done: str, failed: str, work: Callable[[], Seen]) -> bool:
-    """Whether it went well; either is said."""
+    """Whether the work succeeded; reports `done` or `failed`."""
     try:
         seen = work()
     except Exception as error:

@@ -265,7 +265,7 @@ class ScrapeDrop(ProcessPause):
         return {**super().prepare(target, settings), "url": target.address.url}
 
     def start(self, undo: Undo) -> Seen:
-        """Stops it and asks for the page, which must not come."""
+        """Stops the process and asks for its page, which must not come."""
         seen = super().start(undo)
         if _answers(undo["url"]):
             raise FaultError(

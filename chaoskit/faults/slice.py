@@ -312,7 +312,7 @@ class CpuBurn(Burn[CpuBurnSettings]):
         return Seen(burnt, f"{undo['burners']} processes burn {undo['cores']:g} cores")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
-        """Watches that none of them goes, and that the machine has the time for them."""
+        """Watches that no burner ends, and that the machine has time for all."""
         watch(undo, undo["burners"], ended, undo["cores"], lambda: self.measured(undo))
 
 
@@ -373,7 +373,7 @@ class MemoryBurn(Burn[MemoryBurnSettings]):
         return Seen((some[0], full[1]), f"{undo['size'] / 2**20:.0f} MiB held")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
-        """Watches that it stays, and stays in memory."""
+        """Watches that the memory stays taken, and is not swapped out."""
         held, strength = find(undo), Strength("MiB held", _WEAK_S)
 
         def look() -> None:

@@ -62,7 +62,7 @@ class _Request:
 
 
 _made: dict[int, _Request] = {}
-"""By the identity of what they were made of, which they keep alive."""
+"""Requests by the identity of the specification they are made of; each keeps that alive."""
 
 
 def _made_of(spec: RequestSpec) -> _Request:

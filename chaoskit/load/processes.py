@@ -159,8 +159,8 @@ class Processes:
             self.output.started()
 
     def log_to(self, log: Path) -> str:
-        """Moves their past and future output there. Gives a folder beside it for their own sockets, where they have
-        a master; else the empty text."""
+        """Moves the workers' past and future output to this file. Returns the folder beside it for their sockets, where
+        they have a master; else the empty text."""
         self.output.move_to(log)
         for child in self.children:
             child.log = log
@@ -190,7 +190,7 @@ class Processes:
         return []
 
     def gather(self, bind: str, port: int, token: str, within_s: float) -> None:
-        """Listens there, and waits until every worker that is elsewhere has come; bounded by `within_s` real seconds.
+        """Listens at the address, and waits for every worker elsewhere, for `within_s` real seconds at most.
 
         Raises EquipmentError with who is missing, and who is there; all is ended then.
         """
@@ -207,7 +207,7 @@ class Processes:
         self.names[: self.bearing] = found.names
 
     def stop(self, grace_s: float = 0.0) -> None:
-        """Ends them all, each after its grace; idempotent."""
+        """Ends all workers, each after its grace; idempotent."""
         for child in self.children:
             child.stop(grace_s)
         self.output.close()

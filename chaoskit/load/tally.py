@@ -29,7 +29,7 @@ class Skew:
 
     def __init__(self) -> None:
         self.s = 0.0
-        """Seconds that it was off at the worst; below 0 where it is ahead."""
+        """Seconds that the clock was behind at the worst; below 0 where it is ahead."""
         self._last: deque[float] = deque(maxlen=_SAMPLES)
 
     def take(self, sample_s: float) -> None:

@@ -67,7 +67,7 @@ class Server(_Wire):
     """The master's end, for Locust's `rpc.Server` too."""
 
     def __init__(self, bind: str, port: int, token: str) -> None:
-        """Listens there; raises zmq.ZMQError where it cannot."""
+        """Listens at the address; raises zmq.ZMQError where that cannot be."""
         super().__init__(zmq.ROUTER, bind, port, token, "master")
         self.refused = 0
         """Connections that were not let in."""
@@ -130,7 +130,7 @@ class Client(_Wire):
         self.socket.connect(f"tcp://{_host(host)}:{port}")
 
     def send(self, msg: Message, within_s: float = 0.0) -> bool:
-        """Sends it; False where there is no master for so long."""
+        """Sends the message; False where there is no master for so long."""
         packet = Message(msg.type, msg.data, self.identity).serialize()  # type: ignore[no-untyped-call]
         while True:
             try:

@@ -86,7 +86,7 @@ class Poller(Looking):
         """Asks now, emits what was found, and says whether there was anything; raises LookFailed and the like."""
 
     def tell(self, on_event: Callable[[Event], None]) -> None:
-        """Leads its events elsewhere; before it begins."""
+        """Gives the observer's events to another taker; to be called before it begins."""
         self._on_event = on_event
 
     def stop(self, timeout_s: float = 10.0) -> None:

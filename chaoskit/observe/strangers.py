@@ -101,7 +101,7 @@ class Guest(Protocol):
     """One client's connection."""
 
     def send_away(self) -> None:
-        """Ends it at once."""
+        """Ends the connection at once."""
 
 
 class Places:

@@ -159,7 +159,7 @@ class _Way:
 
     make: Callable[[float, float], tuple[Scripted, ...]]
     counted: bool
-    """Whether it leads to whole numbers exactly."""
+    """Whether the way leads to whole numbers exactly."""
     steps: bool = False
     """Whether the level is reached by counting, and left again once a range is over."""
 

@@ -62,7 +62,7 @@ def _when(at: datetime) -> str:
 
 
 def _told(told: Told, route: Route) -> str:
-    """Whether it is told at an instant, and until when."""
+    """Whether the alert is told over the route at an instant, and until when."""
     if told.tells:
         return f"told, until {_when(told.until)}" if told.until else "told, at any time"
     if told.until is None:

@@ -64,9 +64,9 @@ class Line:
     result: str
     about: str
     first: bool
-    """Whether it is the first of its promise."""
+    """Whether the row is the first of its promise."""
     alone: bool
-    """Whether it is the only one."""
+    """Whether the row is the only one of its promise."""
     hop: str
     to: str
     observed: str

@@ -178,7 +178,7 @@ class HeldHere:
         return self._fault.start(self.token)
 
     def change(self, altered: Undo) -> Seen:
-        """Gives it the level of an altered token; raises FaultError."""
+        """Gives the fault the level of an altered token; raises FaultError."""
         self.token = altered
         return cast(Changeable[Any], self._fault).change(altered)
 

@@ -130,7 +130,7 @@ def examine(source: Source, level: Level, key: str, begin: int, end: int) -> tup
         if level.below_s not in les:
             bounds = ", ".join(f"{one:g}" for one in sorted(les) if one < math.inf)
             said = f"{level.histogram} has no bucket of {level.below_s:g} s, so it cannot tell what was below it"
-            say(said, f"its buckets are {bounds}: take one of them, or give the histogram that one")
+            say(said, f"its buckets are {bounds}: take one of these as the level, or add that bucket to the histogram")
     for label in level.good_where if not problems else ():
         if not there(level.total, label):
             say(f"no series of {level.total} carries the label '{label}', so all would be bad", "see to `good`")

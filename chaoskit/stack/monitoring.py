@@ -170,7 +170,7 @@ def _start(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Child:
-    """Starts it; the user's own environment goes before `env`."""
+    """Starts the program; the user's own environment goes before `env`."""
     check_free(port)
     data_dir.mkdir(parents=True, exist_ok=True)
     child = spawn(argv, name=name, log=log, env={**(env or {}), **contained_environment()}, cwd=cwd)

@@ -158,7 +158,7 @@ def understood(config: AlertConfig) -> AlertConfig:
 
 
 def able(binaries: Binaries, answer: Answer) -> Binaries:
-    """These programs, or those of the generation that takes what these refuse."""
+    """The programs to run with: for what these refuse, those of the generation that accepts it."""
     for name, (path, version) in answer.run_with.items():
         binaries = replace(binaries, **{name: Path(path)}, versions={**binaries.versions, name: version})
     return binaries

@@ -116,9 +116,9 @@ def _running(begin: float, end: float, said: str) -> Need:
 
 
 def _lapsed(one: Instance, source: str, told: Sequence[Notice], reason: str) -> Iterator[Need]:
-    """Where each of the notices came while the source had resolved for a while: then the chain had to run.
+    """The need behind notices that came while the muting alert was resolved for a moment; nothing for any other.
 
-    An alert whose samples are missing resolves, and mutes no alert until it fires again.
+    An alert whose samples are missing resolves, and mutes no alert until it fires again: so Prometheus had to be quick.
     """
     firing = ((e.firing, e.resolved) for e in one.case.evidence.episodes if e.name == source and e.firing)
     lives = sorted((began[0], resolved) for began, resolved in firing)

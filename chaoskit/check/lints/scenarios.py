@@ -137,7 +137,7 @@ def not_muted(context: LintContext) -> Iterator[Violation]:
         found = [matchers for _, _, matchers in silences(scenario, each.silenced_by)] if each.silenced_by else []
         rules = context.rules_meant_by(each)
         if found and rules and not any(takes(one, alert) is not Answer.NO for one in found for alert in rules):
-            message = f"{each.alert} is expected to be silenced by {each.silenced_by}, whose matchers it does not meet"
+            message = f"{each.alert} is to be silenced by {each.silenced_by}, whose matchers the alert does not meet"
             yield Violation(each.place, message, "correct the matchers, or the expectation")
         sources = context.by_name.get(each.suppressed_by or "", ())
         pairs = [(source, target) for source in sources for target in context.rules_meant_by(each)]
