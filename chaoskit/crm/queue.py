@@ -14,13 +14,16 @@ choice, without having heard the ids. A replay is a single attempt.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from chaoskit.crm import physics
 from chaoskit.crm.config import Config, open_engine
@@ -76,6 +79,11 @@ _CENSUS = sa.select(
     sa.func.count(sa.case((_QUEUED & messages.c.replay, 1))).label("replaying"),
 )
 _CENSUS_OF = _CENSUS.where(messages.c.batch == sa.bindparam("of"))
+
+
+@cache
+def _compiled(query: sa.SelectBase) -> sa.Compiled:
+    return query.compile(dialect=sqlite.dialect(paramstyle="named"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +158,8 @@ class Queue:
     def take(self) -> Message | None:
         """Lease the oldest message that is available, or None."""
         now = time.time()
-        with self.engine.connect() as connection:  # most looks find nothing, and an update costs ten times as much
-            if connection.execute(_OLDEST, {"now": now}).first() is None:
-                return None
+        if self._look(_OLDEST, now=now) is None:  # most looks find nothing, and an update costs ten times as much
+            return None
         with self.engine.begin() as connection:
             row = connection.execute(_LEASE, {"now": now}).first()
         return None if row is None else Message(*row)
@@ -195,9 +202,19 @@ class Queue:
 
     def census(self, batch: str | None = None) -> Census:
         """Count the messages, or those of one batch."""
-        with self.engine.connect() as connection:
-            found = connection.execute(_CENSUS) if batch is None else connection.execute(_CENSUS_OF, {"of": batch})
-            return Census(**found.mappings().one())
+        return Census(*(self._look(_CENSUS) if batch is None else self._look(_CENSUS_OF, of=batch)))
+
+    def _look(self, query: sa.SelectBase, **values: object) -> Any:
+        """The first row, or None, from SQLite's own driver: through SQLAlchemy it takes six times as long, and there
+        are twenty looks a second. Raises SQLAlchemyError."""
+        asked = _compiled(query)
+        connection = self.engine.raw_connection()
+        try:
+            return connection.cursor().execute(str(asked), {**asked.params, **values}).fetchone()
+        except sqlite3.Error as error:
+            raise sa.exc.DBAPIError(str(asked), values, error) from error
+        finally:
+            connection.close()
 
     def _ring(self, times: int) -> None:
         """Wake workers. Only a hint: a worker that misses it finds the message at the next poll."""

@@ -2,7 +2,7 @@
 
             exits (SIGCHLD)            replaced at once, counted for workers
     child ---------------------------> supervisor --> insa_worker_health_status, insa_worker_restarts_total
-            heartbeats (a pipe each)
+            heartbeats (a pipe each)   of one that is well they are read when its silence would be due
 
 A worker that dies is reported at 0 as soon as it is reaped, which is a matter of milliseconds; one that only stands
 still is reported at 0 after 30 virtual seconds of silence (0.5 s real at least) and is left alone: a stopped process
@@ -31,6 +31,8 @@ from chaoskit.host import warm
 _START_LIMIT_S = 30.0
 _STOP_GRACE_S = 1.2
 _LONGEST_SLEEP_S = 1.0
+_RETRY_S = 0.05
+"""While the metrics pipe is full."""
 _SERVICES: dict[str, Callable[[Wiring, int], None]] = {
     "metrics": page.run,
     "proxy": proxy.run,
@@ -69,6 +71,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._wakeup = Pipe.open()
         self._stopping = False
+        self._flushed = True
         self._selector.register(self._wakeup.read, selectors.EVENT_READ)
 
     def start(self) -> None:
@@ -135,6 +138,9 @@ class Supervisor:
                 self._drain_wakeup()
             else:
                 self._hear(key.data)
+        for child in self._workers.values():
+            if child.reported and child.inbox >= 0:
+                self._hear(child)
         self._reap()
         for child in self._children():
             if not child.pid and not self._stopping and self._startable_s(child) <= time.monotonic():
@@ -148,6 +154,7 @@ class Supervisor:
         now = time.monotonic()
         due = [self._startable_s(child) for child in self._children() if not child.pid]
         due += [w.pulse.silent_from_s for w in self._workers.values() if w.reported and w.pulse]
+        due += [] if self._flushed else [now + _RETRY_S]
         return max(0.001, min([now + _LONGEST_SLEEP_S, *due]) - now)
 
     @staticmethod
@@ -160,9 +167,10 @@ class Supervisor:
 
     def _hear(self, child: Child) -> None:
         """Take in what a child wrote; an end of file comes with its death and is left to the reaper."""
-        data = b""
-        with suppress(BlockingIOError):
+        try:
             data = os.read(child.inbox, 4096)
+        except BlockingIOError:
+            return
         if child.pulse and data:
             for (at_s,) in worker.BEAT.iter_unpack(data):
                 child.pulse.beat(at_s)
@@ -170,9 +178,17 @@ class Supervisor:
             child.ready = child.ready or bool(data)
             self._close_inbox(child)
 
+    def _wake_for(self, child: Child, yes: bool) -> None:
+        """Whether to hear a child at once; a worker that is well is heard when its silence would be due."""
+        if child.inbox >= 0 and yes != (child.inbox in self._selector.get_map()):
+            if yes:
+                self._selector.register(child.inbox, selectors.EVENT_READ, child)
+            else:
+                self._selector.unregister(child.inbox)
+
     def _close_inbox(self, child: Child) -> None:
         if child.inbox >= 0:
-            self._selector.unregister(child.inbox)
+            self._wake_for(child, False)
             os.close(child.inbox)
             child.inbox = -1
 
@@ -198,7 +214,7 @@ class Supervisor:
         child.pid = fork(self._wiring.slice, child.role, self._folder, main)
         os.close(inbox.write)
         child.inbox = inbox.read
-        self._selector.register(inbox.read, selectors.EVENT_READ, child)
+        self._wake_for(child, True)
         if is_worker:
             child.pulse = Pulse(child.started_s, self._silence_s)
             if replaced:
@@ -213,8 +229,9 @@ class Supervisor:
             healthy = bool(child.pid and child.pulse and child.pulse.healthy(now))
             if healthy != child.reported:
                 child.reported = healthy
+                self._wake_for(child, not healthy)
                 self._emitter.level("insa_worker_health_status", float(healthy), name)
-        self._emitter.flush()
+        self._flushed = self._emitter.flush()
 
 
 _LOG = "crm.log"

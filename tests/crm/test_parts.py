@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,43 @@ def test_who_dies_while_the_first_is_replaced_is_reported_with_it(
     assert [json.loads(line) for line in told] == [
         [["insa_worker_health_status", [name], 0.0] for name in ("worker-1", "worker-2")]
     ]
+
+
+def test_a_worker_that_is_well_wakes_its_supervisor_no_more_and_its_silence_and_return_are_seen(tmp_path: Path) -> None:
+    """Its heartbeats wait in the pipe until its silence would be due; one that is not well is heard at once."""
+    wiring = open_wiring(Config(data_dir=str(tmp_path), admin_token_file="", workers=1), "q", "token")
+    supervisor, beats = Supervisor(wiring), Pipe.open()
+    (child,) = supervisor._workers.values()
+    supervisor._services.clear()
+    child.pid, child.inbox, child.pulse = os.getpid(), beats.read, Pulse(time.monotonic(), 0.5)
+    supervisor._reap = lambda: None  # type: ignore[method-assign]
+    supervisor._wake_for(child, True)
+
+    def beat(*ages_s: float) -> None:
+        for age_s in ages_s:
+            os.write(beats.write, worker.BEAT.pack(time.monotonic() - age_s))
+
+    def awaited() -> bool:
+        return beats.read in supervisor._selector.get_map()
+
+    beat(0.02, 0.01, 0.0)
+    supervisor._turn()
+    assert (child.reported, awaited()) == (True, False)
+    beat(0.0)
+    os.write(supervisor._wakeup.write, b"!")  # as where another one dies
+    supervisor._turn()
+    assert (child.reported, child.pulse.silent_from_s > time.monotonic()) == (True, True), "it was heard on the way"
+    while child.reported:
+        supervisor._turn()
+    assert time.monotonic() > child.pulse.silent_from_s
+    assert awaited()
+    beat(0.02, 0.01, 0.0)
+    supervisor._turn()
+    assert child.reported, "three heartbeats after a silence"
+    for listener in wiring.sockets.values():
+        listener.close()
+    for end in (beats.read, beats.write):
+        os.close(end)
 
 
 @pytest.mark.parametrize("scale", [1, 10, 60, 120, 600])

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from chaoskit.crm import queue as queue_module
 from chaoskit.crm.config import Config
-from chaoskit.crm.queue import Draft, Queue, draft, parked_letter
+from chaoskit.crm.queue import Census, Draft, Queue, draft, parked_letter
 
 
 class FakeTime:
@@ -131,3 +132,15 @@ def test_a_batch_is_found_again_without_ids_and_goes_newest_first(queue: Queue) 
     assert queue.remove("b1") == 2, "also what is leased"
     assert queue.remove("b1") == 0
     assert queue.census().depth == 1
+
+
+def test_a_look_that_fails_is_an_error_like_any_other_and_gives_its_connection_back(queue: Queue) -> None:
+    """There is one connection: the next look would wait for it for ever."""
+    with queue.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE messages RENAME TO away")
+    for look in (queue.take, queue.census):
+        with pytest.raises(SQLAlchemyError, match="no such table"):
+            look()
+    with queue.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO messages")
+    assert queue.census() == Census(0, 0, 0)
