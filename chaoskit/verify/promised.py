@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -55,13 +55,28 @@ def _notice_of(one: Instance, planned: PlannedNotice) -> PromisedNotice | None:
     return one.case.plan.config.promise.notices.get((one.alert.rule.alert, planned.receiver))
 
 
-def _said(one: Instance, hop: Hop, what: str, place: Place, to: str = "") -> str:
-    who = f"{one.about} -> {to}" if to else one.about
-    return f"{who}, {hop}: {what}; promised at {place}"
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """One key's row of an instance, at a door or none, promised at `place`."""
 
+    one: Instance
+    hop: Hop
+    place: Place
+    to: str = ""
 
-def _unjudged(one: Instance, hop: Hop, what: str, place: Place, to: str = "") -> Strict:
-    return unknown(hop, one.about, f"not judged: {_said(one, hop, what, place, to)}", to)
+    def says(self, what: str) -> str:
+        """`WorkerUnhealthy worker-1 -> worker-alerts (email), repeat: what; promised at place`."""
+        who = f"{self.one.about} -> {self.to}" if self.to else self.one.about
+        return f"{who}, {self.hop}: {what}; promised at {self.place}"
+
+    def unjudged(self, what: str) -> Strict:
+        return unknown(self.hop, self.one.about, f"not judged: {self.says(what)}", self.to)
+
+    def kept(self, rests_on: str, *needs: Need) -> Strict:
+        return kept(self.hop, self.one.about, rests_on, *needs, to=self.to)
+
+    def broken(self, what: str, *needs: Need) -> Strict:
+        return broken(self.hop, self.one.about, self.says(what), *needs, to=self.to)
 
 
 def _shown(one: Instance) -> list[Suppression]:
@@ -75,11 +90,10 @@ def _labels(one: Instance) -> Iterator[Strict]:
     promised = _promised(one)
     if promised is None or not promised.labels:
         return
-    hop, place = Hop.LABELS, promised.at("labels")
+    key = _Key(one, Hop.LABELS, promised.at("labels"))
     shown = [event.labels for event in _shown(one)]
     if not shown:
-        what = _UNFIRED if one.firing is None else "Alertmanager was not seen to have it"
-        yield _unjudged(one, hop, what, place)
+        yield key.unjudged(_UNFIRED if one.firing is None else "Alertmanager was not seen to have it")
         return
     wrong = [
         f"{name} is {labels[name] if labels.get(name) else 'missing'}, where {value} is promised"
@@ -88,11 +102,9 @@ def _labels(one: Instance) -> Iterator[Strict]:
         if labels.get(name, "") != value
     ]
     if wrong:
-        what = f"Alertmanager showed it, and {'; '.join(dict.fromkeys(wrong))}"
-        yield broken(hop, one.about, _said(one, hop, what, place))
+        yield key.broken(f"Alertmanager showed it, and {'; '.join(dict.fromkeys(wrong))}")
     else:
-        carried = ", ".join(f"{name}={value}" for name, value in promised.labels.items())
-        yield kept(hop, one.about, f"shown with {carried}")
+        yield key.kept(f"shown with {', '.join(f'{name}={value}' for name, value in promised.labels.items())}")
 
 
 def _muted_by(one: Instance) -> Iterator[Strict]:
@@ -100,24 +112,23 @@ def _muted_by(one: Instance) -> Iterator[Strict]:
     promised, episode = _promised(one), one.episode
     if promised is None or promised.muted_by is None:
         return
-    hop, place = Hop.MUTED_BY, promised.at("muted_by")
+    key = _Key(one, Hop.MUTED_BY, promised.at("muted_by"))
     if episode is None or episode.firing is None:
-        yield _unjudged(one, hop, _UNFIRED, place)
+        yield key.unjudged(_UNFIRED)
         return
     mine = _shown(one)
     by = dict.fromkeys(other.get("alertname", "?") for e in mine for other in e.inhibited_by)
     others = [name for name in by if name not in promised.muted_by]
     if others:
         only = ", ".join(promised.muted_by) or "none"
-        yield broken(hop, one.about, _said(one, hop, f"{', '.join(others)} muted it, of {only} that may", place))
+        yield key.broken(f"{', '.join(others)} muted it, of {only} that may")
     elif not mine:
-        yield _unjudged(one, hop, "Alertmanager was not seen to have it", place)
+        yield key.unjudged("Alertmanager was not seen to have it")
     else:
         said = f"{', '.join(by)} muted it" if by else "nothing muted it"
         end = min(episode.resolved[1] if episode.resolved else math.inf, one.case.evidence.known_to(one.case.until))
-        but_ = but(_said(one, hop, f"{said} as far as was seen", place))
-        need = Need((episode.firing[0], end), but_, episode.firing[1], "firing", ("alertmanager",))
-        yield kept(hop, one.about, said, need)
+        says = but(key.says(f"{said} as far as was seen"))
+        yield key.kept(said, Need((episode.firing[0], end), says, episode.firing[1], "firing", ("alertmanager",)))
 
 
 def _ways(one: Instance, hop: Hop) -> Iterator[tuple[PlannedNotice, Window]]:
@@ -151,8 +162,8 @@ def _all_clear(one: Instance) -> Iterator[Strict]:
     for planned, window in _ways(one, Hop.UNDO_TO_ALL_CLEAR):
         way, heard = _way(one, planned, window), one.heard(planned, "resolved")
         if planned.all_clear is None:
-            what = "no all-clear is promised to the receiver"
-            yield _unjudged(one, way.hop, what, window.place or one.alert.expectation.place, planned.to)
+            key = _Key(one, way.hop, window.place or one.alert.expectation.place, planned.to)
+            yield key.unjudged("no all-clear is promised to the receiver")
         else:
             start = one.anchors.undo if heard or one.heard(planned, "firing") else None
             yield _made_of(way.timed(start, told_at(planned, heard)), *clear(one), *ended(one, planned))
@@ -189,25 +200,22 @@ def _made_of(whole: Strict, *hops: Strict) -> Strict:
 def _grouped_by(one: Instance) -> Iterator[Strict]:
     """The labels of the group with which a notice came."""
     for planned, notice in _grouped(one):
-        hop, wanted = Hop.GROUPED_BY, notice.grouped_by or ()
+        key, wanted = _Key(one, Hop.GROUPED_BY, notice.place, planned.to), notice.grouped_by or ()
         # A mail does not tell its group; the recorder of what Alertmanager delivered does.
         seen = [told for by in ("", *planned.by[1:]) if (told := one.heard(planned, "firing", by))]
         heard = next((told for told in seen if told.group_labels is not None), None)
         if heard is None or heard.group_labels is None:
-            what = "its notices do not tell the labels of their group" if seen else _UNHEARD
-            yield _unjudged(one, hop, what, notice.place, planned.to)
+            yield key.unjudged("its notices do not tell the labels of their group" if seen else _UNHEARD)
             continue
         # A group has of the labels only those that its alerts carry.
         carried = next(dict(item.labels) for item in heard.alerts if one.episode and one.episode.is_in(item.labels))
         expected = sorted(carried if wanted == ("...",) else {*wanted} & carried.keys())
         found = sorted(heard.group_labels)
         if found == expected:
-            yield kept(hop, one.about, f"by {', '.join(found) or 'nothing'}", to=planned.to)
+            yield key.kept(f"by {', '.join(found) or 'nothing'}")
         else:
-            what = (
-                f"its notice was grouped by {', '.join(found) or 'nothing'}, not by {', '.join(expected) or 'nothing'}"
-            )
-            yield broken(hop, one.about, _said(one, hop, what, notice.place, planned.to), to=planned.to)
+            by, not_by = (", ".join(labels) or "nothing" for labels in (found, expected))
+            yield key.broken(f"its notice was grouped by {by}, not by {not_by}")
 
 
 def _grouped(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
@@ -231,19 +239,17 @@ def _mailed(one: Instance) -> Iterator[PlannedNotice]:
 def _recipients(one: Instance) -> Iterator[Strict]:
     """The addresses that the mails went to."""
     for planned in _mailed(one):
-        hop, place = Hop.RECIPIENTS, one.case.plan.config.promise.receivers[planned.receiver].place
+        place = one.case.plan.config.promise.receivers[planned.receiver].place
+        key, promised = _Key(one, Hop.RECIPIENTS, place, planned.to), ", ".join(planned.recipients)
         mails = [mail for status in ("firing", "resolved") if (mail := one.heard(planned, status))]
         went_to = {tuple(sorted(mail.recipients)) for mail in mails} - {tuple(sorted(planned.recipients))}
         if not mails:
-            yield _unjudged(one, hop, _UNHEARD, place, planned.to)
+            yield key.unjudged(_UNHEARD)
         elif went_to:
             went = "; ".join(", ".join(addresses) for addresses in sorted(went_to))
-            what = f"a mail went to {went or 'no address'}, not to {', '.join(planned.recipients)}"
-            yield broken(hop, one.about, _said(one, hop, what, place, planned.to), to=planned.to)
+            yield key.broken(f"a mail went to {went or 'no address'}, not to {promised}")
         else:
-            yield kept(
-                hop, one.about, f"{amount(len(mails), 'mails')} to {', '.join(planned.recipients)}", to=planned.to
-            )
+            yield key.kept(f"{amount(len(mails), 'mails')} to {promised}")
 
 
 def _resolves(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
@@ -258,22 +264,17 @@ def _resolves(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
 def _resolved(one: Instance) -> Iterator[Strict]:
     """Whether the end was told."""
     for planned, place in _resolves(one):
-        hop, [over] = Hop.RESOLVED, ended(one, planned)
+        key, [over] = _Key(one, Hop.RESOLVED, place, planned.to), ended(one, planned)
         if one.heard(planned, "resolved") is not None and planned.no_all_clear is None:
-            yield kept(hop, one.about, "the end was told", to=planned.to)
+            yield key.kept("the end was told")
         elif one.heard(planned, "resolved") is not None:
-            what = "the end was told, and no all-clear is promised"
-            yield broken(hop, one.about, _said(one, hop, what, place, planned.to), to=planned.to)
+            yield key.broken("the end was told, and no all-clear is promised")
         elif one.resolved is None or one.heard(planned, "firing") is None:
-            what = "it was not seen to resolve" if one.resolved is None else _UNHEARD
-            yield _unjudged(one, hop, what, place, planned.to)
+            yield key.unjudged("it was not seen to resolve" if one.resolved is None else _UNHEARD)
         else:
-            silent = _said(one, hop, "the end was not told", place, planned.to)
-            needs = [replace(need, says=but(silent)) for need in over.needs]
-            if planned.all_clear is None:
-                yield kept(hop, one.about, "the end was not told", *needs, to=planned.to)
-            else:
-                yield broken(hop, one.about, silent, *needs, to=planned.to)
+            silent = "the end was not told"
+            needs = [replace(need, says=but(key.says(silent))) for need in over.needs]
+            yield (key.kept if planned.all_clear is None else key.broken)(silent, *needs)
 
 
 def _repeats(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
@@ -285,11 +286,11 @@ def _repeats(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
 def _repeat(one: Instance) -> Iterator[Strict]:
     """How long after a notice the same came again, as far as the run was long enough to see it."""
     for planned, notice in _repeats(one):
-        told = _told(one, planned)
+        told, key = _told(one, planned), _Key(one, Hop.REPEAT, notice.place, planned.to)
         if one.episode is None or not told:
-            yield _unjudged(one, Hop.REPEAT, _UNHEARD, notice.place, planned.to)
+            yield key.unjudged(_UNHEARD)
         else:
-            yield _repeated(one, one.episode, planned, notice, told)
+            yield _repeated(key, one.episode, planned, notice, told)
 
 
 def _told(one: Instance, planned: PlannedNotice) -> list[Notice]:
@@ -304,9 +305,9 @@ def _told(one: Instance, planned: PlannedNotice) -> list[Notice]:
 
 
 def _repeated(
-    one: Instance, episode: Episode, planned: PlannedNotice, notice: PromisedNotice, told: Sequence[Notice]
+    key: _Key, episode: Episode, planned: PlannedNotice, notice: PromisedNotice, told: Sequence[Notice]
 ) -> Strict:
-    case, hop, sinks = one.case, Hop.REPEAT, planned.sinks
+    one, case, sinks = key.one, key.one.case, planned.sinks
     tolerance_vs = windows.delivery_of(case.plan.config, case.scale)
     gaps = [
         (between(later.sent, earlier.sent, case.scale), (earlier, later))
@@ -314,36 +315,31 @@ def _repeated(
         if _listed(earlier) == _listed(later)
     ]
     promise = f"again after {format_duration(notice.repeat_s)}"
-    span = (told[0].sent[0], told[-1].sent[1])
-
-    def says(what: str) -> Callable[[str], str]:
-        return but(_said(one, hop, what, notice.place, planned.to))
-
     due_vs, ticks = _due_vs(one, planned, notice, tolerance_vs)
     for gap, (earlier, later) in gaps:
         if gap[1] < notice.repeat_s - tolerance_vs - DUST_VS or gap[0] > due_vs + DUST_VS:
             what = f"the same was told again after {seconds(gap[1])}, where {promise} is promised{ticks}"
             # Alertmanager, started again, does not know of it; nor that a first one arrived, where its answer was lost.
             need = Need(
-                (earlier.sent[0], later.sent[1]), says(what), earlier.sent[1], "that notice", sinks,
+                (earlier.sent[0], later.sent[1]), but(key.says(what)), earlier.sent[1], "that notice", sinks,
                 equipment=("alertmanager", *sinks), busy=SENDERS,
             )  # fmt: skip
-            return broken(hop, one.about, _said(one, hop, what, notice.place, planned.to), need, to=planned.to)
+            return key.broken(what, need)
     known_to = case.evidence.known_to(case.until)
     end = min(episode.resolved[0] if episode.resolved else math.inf, case.until)
     fired: Interval = between((end, end), told[-1].sent, case.scale)
-    watched = Need((span[0], min(end, known_to)), says("as far as was seen"), span[0], "the first notice", sinks)
+    says = but(key.says("as far as was seen"))
+    watched = Need((told[0].sent[0], min(end, known_to)), says, told[0].sent[0], "the first notice", sinks)
     if fired[0] > due_vs:
         what = f"it went on for {seconds(fired[0])} and was not told again, where {promise} is promised{ticks}"
         need = Need(
-            (told[-1].sent[0], told[-1].sent[1] + due_vs / case.scale), says(what), told[-1].sent[1], "the last notice",
-            sinks, (*SENDERS, *sinks), SENDERS, instance=one,
+            (told[-1].sent[0], told[-1].sent[1] + due_vs / case.scale), but(key.says(what)), told[-1].sent[1],
+            "the last notice", sinks, (*SENDERS, *sinks), SENDERS, instance=one,
         )  # fmt: skip
-        return broken(hop, one.about, _said(one, hop, what, notice.place, planned.to), need, to=planned.to)
+        return key.broken(what, need)
     if gaps:
-        seen = ", ".join(seconds(gap[1]) for gap, _ in gaps)
-        return kept(hop, one.about, f"the same came again after {seen}", watched, to=planned.to)
-    return kept(hop, one.about, f"not again in {seconds(max(0.0, fired[0]))}, due {promise}", watched, to=planned.to)
+        return key.kept(f"the same came again after {', '.join(seconds(gap[1]) for gap, _ in gaps)}", watched)
+    return key.kept(f"not again in {seconds(max(0.0, fired[0]))}, due {promise}", watched)
 
 
 def _due_vs(one: Instance, planned: PlannedNotice, notice: PromisedNotice, tolerance_vs: float) -> tuple[float, str]:
