@@ -173,7 +173,7 @@ def _made(
 ) -> Iterator[Mapping[str, str] | str]:
     """Each notice's texts as amtool renders them, by their part, or its complaint; `map_` goes ahead, or does not.
 
-    What is `known` of these templates is not asked.
+    Texts that are `known` of these templates are not asked for.
     """
     if not some or tool.path is None:
         return
@@ -208,7 +208,7 @@ def _answered(argv: list[str], asked: _Asked, folder: Path) -> list[str] | str:
 
 
 def _questions(one: Notice) -> dict[_Asked, list[Text]]:
-    """What amtool is asked about a notice, with the texts that are rendered so."""
+    """The question to amtool about a notice, with the texts that are rendered so."""
     data = json.dumps(one.data)
     found = {}
     for html in (False, True):

@@ -150,7 +150,7 @@ def _selectors(expr: str) -> tuple[tuple[int, str], ...] | None:
 
 
 def _own(at: int, among: int) -> str:
-    """What tells one of several in a file from the others, behind each of its names."""
+    """The ending of each name that tells one of several questions in a file from the others."""
     return f"_{at}" if among > 1 else ""
 
 
