@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 import pytest
@@ -35,6 +36,13 @@ for number, handler in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+def pytest_collection_finish() -> None:
+    """Some 400,000 objects are there before the first test and until the last: looking through them again and again for
+    garbage took 8.7 of the 19.8 s of processor time of two files' tests, now 1.2 of 9.1."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -156,7 +156,7 @@ def on_the_way(root: Route, route: Route) -> list[Route]:
     return nodes
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_routing_follows_from_its_definition_on_random_trees(seed: int) -> None:
     """A route handles an alert iff all on its way match, no child does, and no sibling before it ended the search."""

@@ -67,13 +67,13 @@ def mutated(draw: st.DrawFn, texts: tuple[str, ...]) -> str:
 
 
 @given(mutated(SCENARIOS))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_mutated_scenario_is_read_or_refused(text: str) -> None:
     problems(load_scenario, text)
 
 
 @given(mutated((PROFILE,)))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_a_mutated_profile_is_read_or_refused(text: str) -> None:
     problems(load_profile, text)
 
@@ -111,7 +111,7 @@ options = st.builds(
 
 
 @given(st.lists(options, max_size=3))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_any_override_is_applied_or_refused(given_options: list[str]) -> None:
     problems(load_profile, PROFILE, tuple(given_options))
     problems(load_scenario, ERRORS, tuple("scenario." + option for option in given_options))

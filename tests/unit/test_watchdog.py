@@ -78,8 +78,11 @@ def healed_by_watchdog(folder: Path) -> str:
 
 
 def test_a_run_that_is_killed_is_healed_and_that_is_noted(run: subprocess.Popen[str], sleeper: psutil.Process) -> None:
+    """Its invoke was on disk before the effect: by that it is healed."""
     folder = in_force(run)
     assert processes.stopped(sleeper)
+    invoke_, *_ = read_history(folder).of(Invoke)
+    assert invoke_.undo["victims"][0]["pid"] == sleeper.pid
     run.kill()
     assert healed_by_watchdog(folder) == "the run is gone"
     assert not processes.stopped(sleeper)
@@ -238,13 +241,6 @@ def test_a_watchdog_that_does_not_come_up_is_said_before_anything_is_broken(
     with pytest.raises(EquipmentError, match="watchdog: it did not come up"):
         lease.begin()
     lease.end(healed=True)
-
-
-def test_the_invoke_is_on_disk_before_the_effect(run: subprocess.Popen[str], sleeper: psutil.Process) -> None:
-    folder = in_force(run)
-    assert processes.stopped(sleeper)
-    invoke_, *_ = read_history(folder).of(Invoke)
-    assert invoke_.undo["victims"][0]["pid"] == sleeper.pid
 
 
 def test_a_run_whose_terminal_is_closed_heals_and_ends(state: Path, tmp_path: Path, sleeper: psutil.Process) -> None:
