@@ -217,17 +217,17 @@ def test_many_mutants_are_judged_side_by_side_as_they_are_one_after_the_other(
     ground: Ground, mutants: list[Mutant], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In an order of their own, and told in that of the caller; what ends one process ends the command."""
-    some = [*mutants[::200], *mutants[1:3]][::-1]
+    some = [*mutants[::400], *mutants[1:3]][::-1]
     few = replace(ground, beside=replace(ground.beside, scenarios=ground.beside.scenarios[::10], _lines={}))
     alone = judge_all(few, some)
-    monkeypatch.setattr(static, "_TOGETHER", 3)
+    monkeypatch.setattr(static, "_TOGETHER", 2)
     told: list[int] = []
     assert judge_all(few, some, told.append) == alone
     assert [each.mutant for each in alone] == some
-    assert (told[-1], len(told)) == (len(some), -(-len(some) // 3))
+    assert (told[-1], len(told)) == (len(some), -(-len(some) // 2))
     nowhere = Tool("amtool", Path("/nowhere/amtool"), "0")
     with pytest.raises(EquipmentError, match="/nowhere/amtool"):
-        judge_all(replace(few, tools={"amtool": nowhere}), [m for m in mutants if m.operator == "text-emptied"][:4])
+        judge_all(replace(few, tools={"amtool": nowhere}), [m for m in mutants if m.operator == "text-emptied"][:3])
 
 
 @pytest.fixture

@@ -125,7 +125,17 @@ def test_rules_that_are_asked_the_same_are_asked_together_and_answer_as_they_do_
         Path("rules.yml").write_text(RULES.replace(old, new))
         rules = load_config(None, ["rules.yml"]).rules
         subjects.append(subject_of(next(r for r in rules if r.alert == "ShopErrors"), rules, recording_rules(rules)))
-    probes = Levels(load_config(None, ["rules.yml"]), tool).derived(subjects[:1])[0][0].probes[1::3]
+    page = 'http_total{code="%s",instance="%s",job="one",zone="one"}'
+    probes = [
+        Probe(
+            name, tuple((page % labels, values) for labels, values in series.items()), 15.0, 60.0, 480.0, 600.0, 450.0
+        )
+        for name, series in {
+            "a tenth": {("500", "one"): "0+10x40", ("200", "one"): "0+90x40"},
+            "one of two": {("500", "one"): "0+10x40", ("200", "one"): "0+90x40", ("200", "two"): "0+200x40"},
+            "then nothing": {("500", "one"): "0+10x10 100x30", ("200", "one"): "0+90x10 900x30"},
+        }.items()
+    ]
     folder = tmp_path / "asked"
     folder.mkdir()
     together = Asking(tool.path, folder).answers([(each, probes) for each in subjects])
