@@ -147,10 +147,10 @@ def test_loads_that_the_pages_show_can_be_planned(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.stack
-def test_gates_that_the_page_shows_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gates_that_the_pages_show_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
-    shown = [one for one in commands("gate.md") if re.fullmatch(PLANNED, one)]
+    shown = [one for page in ("gate.md", "gate-parts.md") for one in commands(page) if re.fullmatch(PLANNED, one)]
     assert {one: int(run([*words(one), "--dry-run"])) for one in shown} == dict.fromkeys(shown, 0)
     assert len(shown) > 3
 
