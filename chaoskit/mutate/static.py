@@ -6,17 +6,17 @@ promtool sees all rule files in one call, amtool each Alertmanager configuration
 
 from __future__ import annotations
 
-import gc
-import os
+import pickle
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from multiprocessing import get_context
 from pathlib import Path
+from queue import SimpleQueue
+from typing import cast
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
@@ -25,10 +25,11 @@ from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.diff.expressions import Recorded
-from chaoskit.errors import BadInput
+from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.explain.alert import without_places
 from chaoskit.files import write_private
-from chaoskit.host.warm import tie_to
+from chaoskit.host.lines import Lines
+from chaoskit.host.process import Child, fork
 from chaoskit.mutate.equivalence import equivalent
 from chaoskit.mutate.model import Mutant
 from chaoskit.mutate.source import Text, file_of, mutated, texts_of
@@ -187,30 +188,57 @@ def judge_all(
     ordered = sorted(mutants, key=lambda each: (each.role, each.about), reverse=True)
     shares = [ordered[start : start + _TOGETHER] for start in range(0, len(ordered), _TOGETHER)]
     found: dict[str, Outcome] = {}
-    with _side_by_side(ground) if len(shares) > 1 else nullcontext() as pool:
-        for outcomes in pool.map(_share_of, shares) if pool else (_judged(ground, share) for share in shares):
-            found |= outcomes
-            told(len(found))
+    some = (_judged(ground, share) for share in shares) if len(shares) < 2 else _side_by_side(ground, shares)
+    for outcomes in some:
+        found |= outcomes
+        told(len(found))
     return [found[mutant.id] for mutant in mutants]
 
 
-_grounds: list[Ground] = []
-"""In a process that judges beside others: the ground that they share."""
+def _side_by_side(ground: Ground, shares: Sequence[Sequence[Mutant]]) -> Iterator[dict[str, Outcome]]:
+    """The outcomes of each share, in any order, from two forks, which know the ground as we do; they end with us."""
+    with tempfile.TemporaryDirectory(prefix="chaoskit-mutate-") as name:
+        folder = Path(name)
 
+        def main() -> int:
+            parent = Lines(1, 0)
+            for number in parent:
+                found: object
+                try:
+                    found = _judged(ground, shares[int(number)])
+                except Exception as error:
+                    error.add_note(traceback.format_exc())
+                    found = error
+                (folder / number.strip().decode()).write_bytes(pickle.dumps(found))
+                parent.send(number)
+            return 0
 
-def _side_by_side(ground: Ground) -> ProcessPoolExecutor:
-    """Processes that know the ground as we do, having been forked; they end with us."""
+        def asked(number: int) -> dict[str, Outcome]:
+            child = free.get()
+            try:
+                if not child.lines.send(b"%d" % number) or not child.lines.hear():
+                    raise EquipmentError(child.name, f"ended with {child.returncode}", child.tail())
+            finally:
+                free.put(child)
+            found = pickle.loads((folder / str(number)).read_bytes())
+            if isinstance(found, Exception):
+                raise found
+            return cast(dict[str, Outcome], found)
 
-    def begin(parent: int) -> None:
-        tie_to(parent)
-        _grounds.append(ground)
-
-    gc.freeze()  # the collector would write to every page that is shared
-    return ProcessPoolExecutor(2, get_context("fork"), begin, (os.getpid(),))
-
-
-def _share_of(mutants: Sequence[Mutant]) -> dict[str, Outcome]:
-    return _judged(_grounds[-1], mutants)
+        free: SimpleQueue[Child] = SimpleQueue()
+        children: list[Child] = []
+        with ThreadPoolExecutor(2) as pool:
+            try:
+                for judge in ("judge-1", "judge-2"):
+                    title = f"chaoskit mutate: {judge}"
+                    children.append(fork(main, name=judge, log=folder / f"{judge}.log", title=title))
+                    free.put(children[-1])
+                for done in as_completed([pool.submit(asked, number) for number in range(len(shares))]):
+                    yield done.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in children:
+                    child.stop(0)
 
 
 def _judged(ground: Ground, mutants: Sequence[Mutant]) -> dict[str, Outcome]:
