@@ -31,10 +31,16 @@ def title(process: psutil.Process) -> str:
         return ""
 
 
+def _every() -> Iterator[psutil.Process]:
+    """All processes, looked at anew: psutil keeps them by pid, and one whose number came again would count as ended."""
+    psutil.process_iter.cache_clear()
+    return psutil.process_iter()
+
+
 def matching(pattern: str) -> Iterator[tuple[str, psutil.Process]]:
     """The live processes whose title matches, each with what the pattern's group `name` calls it."""
     wanted = re.compile(pattern)
-    for process in psutil.process_iter():
+    for process in _every():
         if match := wanted.fullmatch(title(process)):
             yield match["name"], process
 
@@ -47,7 +53,7 @@ def find(pattern: str) -> dict[str, psutil.Process]:
 def marked(name: str, value: str) -> list[psutil.Process]:
     """The live processes with this variable in their environment, as far as that can be read from here."""
     wanted, found = f"{name}={value}".encode(), []
-    for process in psutil.process_iter():
+    for process in _every():
         with contextlib.suppress(OSError):
             if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0") and lives(process):
                 found.append(process)

@@ -22,7 +22,7 @@ from chaoskit.errors import BadInput, Refused
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.faults.base import Changeable, FaultError, Made, Settings, Target
 from chaoskit.faults.process import _Replacements
-from chaoskit.faults.processes import prepare, vouched
+from chaoskit.faults.processes import find, lives, prepare, vouched
 from chaoskit.faults.registry import known, known_actions
 from chaoskit.handles import handle_kinds, ways
 from chaoskit.handles.address import Address
@@ -261,6 +261,14 @@ def twins() -> Any:
     for one in found:
         one.kill()
         one.wait()
+
+
+def test_a_process_whose_number_another_had_before_is_found_alive(twins: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern, name, pids = twins
+    for each in psutil.process_iter():
+        if each.pid in pids:
+            monkeypatch.setattr(each, "_ident", (each.pid, 0.0))  # as of one that had the number before
+    assert lives(find(pattern)[name])
 
 
 def test_of_several_processes_with_one_name_the_oldest_or_each_is_hit_where_that_is_said(twins: Any) -> None:
