@@ -24,17 +24,7 @@ from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.gate.answer import cases_of, ending_of, gap_of, proofs_of
 from chaoskit.gate.candidate import Candidate, LeftOut
-from chaoskit.gate.choose import (
-    STACK_CORES,
-    Wanted,
-    apart_in,
-    candidates,
-    left,
-    scheduled,
-    select,
-    stacks_side_by_side,
-    suited,
-)
+from chaoskit.gate.choose import Wanted, apart_in, candidates, left, scheduled, select, stacks_side_by_side, suited
 from chaoskit.gate.coverage import covered
 from chaoskit.gate.earlier import Earlier, read_gate
 from chaoskit.gate.gate import Gate, Outcome
@@ -151,7 +141,7 @@ def gate_command(
         left_out += unfit
     one_load = any(one.plan.profile.load.workers for one in everyone)
     known, planned = (each.at(everyone[0].plan.time_scale) if everyone else AtScale() for each in (record, planned_by))
-    side_by_side = _side_by_side(jobs, one_load, known.cores or STACK_CORES)
+    side_by_side = _side_by_side(jobs, one_load, known.stack_cores)
     chosen, more = select(everyone, wanted, planned, side_by_side)
     left_out = sorted([*left_out, *more], key=lambda one: one.name)
     screen = console(stderr=format_ != "text")
@@ -255,7 +245,7 @@ def _play(
 
     plan = schedule.stacks[0].members[0].plan
     known = record.at(plan.time_scale)
-    gate = Gate(where, shared, hear, stop_at_first=first, cores=known.cores or STACK_CORES)
+    gate = Gate(where, shared, hear, stop_at_first=first, cores=known.stack_cores)
     begun_at = time.monotonic()
     with signals_end(gate.interrupt):
         outcomes = sorted(gate.run(schedule), key=lambda one: one.candidate.name)

@@ -35,8 +35,6 @@ class Wanted:
     count: int
 
 
-STACK_CORES = 0.4
-"""The cores that a stack takes, start and judgement included, as measured once; a gate that played measures its own."""
 _USED = 0.75
 """The share of what is idle that stacks may take, for they need it in bursts: at 0.63 no scenario of 33 was tried a
 second time, at 0.79 one was, at 1.08 seventeen were."""
@@ -44,7 +42,7 @@ _MOST = 3
 """Stacks a core, however little they take: each has memory of its own, and starts and judges at full speed."""
 
 
-def stacks_side_by_side(cores: int, idle: float, stack_cores: float = STACK_CORES) -> int:
+def stacks_side_by_side(cores: int, idle: float, stack_cores: float) -> int:
     """As many stacks as the idle cores bear, and one a core at least: where others have them it gets its share."""
     return max(cores, min(_MOST * cores, int(_USED * idle / stack_cores)))
 

@@ -22,8 +22,9 @@ from chaoskit import json_text
 from chaoskit.errors import ExitCode
 from chaoskit.files import HISTORY, read_regular
 from chaoskit.gate.candidate import Candidate, Unread
-from chaoskit.gate.choose import STACK_CORES, apart_in
+from chaoskit.gate.choose import apart_in
 from chaoskit.gate.job import Job, Part, Said, import_all, play_job
+from chaoskit.gate.record import STACK_CORES
 from chaoskit.gate.schedule import Schedule, StackPlan, Wave, merged
 from chaoskit.hop import Hop
 from chaoskit.host.process import Child, ended, fork

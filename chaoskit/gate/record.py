@@ -17,6 +17,8 @@ from chaoskit.files import SMALL, read_regular
 from chaoskit.surroundings import leave
 
 FILE = "gates.json"
+STACK_CORES = 0.4
+"""The cores that a stack takes, start and judgement included, as measured once; a gate that played measures its own."""
 MOST = 8 * SMALL
 
 
@@ -37,6 +39,11 @@ class AtScale(msgspec.Struct, kw_only=True):
     scenarios: dict[str, Known] = {}
     cores: float | None = None
     """How many a stack took on this machine in the last gate; None if unknown."""
+
+    @property
+    def stack_cores(self) -> float:
+        """The cores that a stack takes, as far as it is known."""
+        return self.cores or STACK_CORES
 
     def note(self, name: str, exit_code: int, at: float, took_s: float, run: str) -> None:
         """Takes in how a scenario ended; one that was broken off keeps what it took before, which the plan goes by."""

@@ -75,7 +75,7 @@ def fork(
     try:
         os.close(up)
         if tied:
-            tie_to(parent)
+            _tie_to(parent)
         if apart:
             _apart = True
             os.setsid()
@@ -101,7 +101,7 @@ def fork(
         os._exit(status)
 
 
-def tie_to(parent: int) -> None:
+def _tie_to(parent: int) -> None:
     """The end of the parent, which is this one, ends us; raises OSError where the kernel refuses."""
     if sys.platform.startswith("linux") and ctypes.CDLL(None, use_errno=True).prctl(
         _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0

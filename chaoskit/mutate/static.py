@@ -1,7 +1,8 @@
 """Mutants judged without starting anything: which ones `check` notices, and which only a run could.
 
 The one idea: what `check` says of the configuration as it is counts for nothing; only what it says beyond that does.
-promtool sees all rule files in one call, amtool each Alertmanager configuration and the texts that differ.
+Shares of the mutants are judged by two forks: of a share promtool sees all rule files in one call, amtool all
+Alertmanager configurations in one, and the texts that differ.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.diff.expressions import Recorded
-from chaoskit.errors import BadInput, EquipmentError
+from chaoskit.errors import BadInput
 from chaoskit.explain.alert import without_places
 from chaoskit.files import write_private
 from chaoskit.host.lines import Lines
@@ -47,6 +48,8 @@ _PROBES = 4
 """Further probes that a mutant is put to together: one that answers the first ones otherwise is asked no more."""
 _TOGETHER = 100
 """Mutants that the programs are asked about together; so many names of files fit on a command line."""
+_SHARE_S = 3600.0
+"""So long they may take on a busy machine; alone they take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +219,8 @@ def _side_by_side(ground: Ground, shares: Sequence[Sequence[Mutant]]) -> Iterato
         def asked(number: int) -> dict[str, Outcome]:
             child = free.get()
             try:
-                if not child.lines.send(b"%d" % number) or not child.lines.hear():
-                    raise EquipmentError(child.name, f"ended with {child.returncode}", child.tail())
+                child.lines.send(b"%d" % number)
+                child.hello(_SHARE_S, "the outcomes of its mutants")
             finally:
                 free.put(child)
             found = pickle.loads((folder / str(number)).read_bytes())

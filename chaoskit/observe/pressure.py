@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 
@@ -66,8 +67,13 @@ class _Lately:
     the kernel does not tell it.
     """
 
-    def __init__(self, read: Callable[[], float | None], clock: Callable[[], float]) -> None:
-        self._read = read
+    _kernel: ClassVar[Callable[[], float | None]]
+    """Where the sum is read, unless told otherwise."""
+
+    def __init__(
+        self, read: Callable[[], float | None] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read or type(self)._kernel
         self._clock = clock
         self._seen: deque[tuple[float, float]] = deque()
 
@@ -85,10 +91,7 @@ class _Lately:
 class Busy(_Lately):
     """Whether lately a task waited for a core most of the time; False until it was asked for a while."""
 
-    def __init__(
-        self, stalled_s: Callable[[], float | None] = _stalled_s, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        super().__init__(stalled_s, clock)
+    _kernel = staticmethod(_stalled_s)
 
     def __call__(self) -> bool:
         return (self.rate() or 0.0) >= _BUSY
@@ -97,10 +100,7 @@ class Busy(_Lately):
 class Idle(_Lately):
     """How many cores had nothing to do lately; 0 until it was asked for a while."""
 
-    def __init__(
-        self, idle_s: Callable[[], float | None] = _idle_s, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        super().__init__(idle_s, clock)
+    _kernel = staticmethod(_idle_s)
 
     def __call__(self) -> float:
         return self.rate() or 0.0

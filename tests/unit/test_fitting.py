@@ -15,7 +15,7 @@ from chaoskit.localize.sink_addresses import SinkAddresses
 from chaoskit.stack import original as fitting
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.local import LocalStack
-from chaoskit.stack.monitoring import check_alertmanager
+from chaoskit.stack.monitoring import check_alertmanager, check_alertmanagers
 from chaoskit.stack.original import fitted
 
 NEWER = """\
@@ -47,6 +47,21 @@ def made(folder: Path, routes: str = NEWER) -> Callable[[frozenset[Setting]], Lo
         return localize(sources, folder, PORTS, 60.0, book, frozenset(), {}, too_new)
 
     return make
+
+
+def test_of_several_configurations_amtool_says_in_one_call_what_it_says_of_each(
+    tmp_path: Path, generation: Binaries
+) -> None:
+    good = "route: {receiver: a}\nreceivers: [{name: a}]\n"
+    texts = [good, good.replace("receiver: a", "receiver: b"), "route: [", good, good.replace("name: a", "nam: a")]
+    files = [tmp_path / f"{number}.yml" for number in range(len(texts))]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    files.append(tmp_path / "none.yml")
+    together = check_alertmanagers(generation.amtool, files)
+    assert together == [check_alertmanager(generation.amtool, file) for file in files]
+    assert [bool(each) for each in together] == [False, True, True, False, True, True]
+    assert check_alertmanagers(generation.amtool, []) == []
 
 
 def test_what_an_older_alertmanager_does_not_know_is_left_out_and_it_takes_the_rest(

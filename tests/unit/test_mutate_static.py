@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -228,6 +229,9 @@ def test_many_mutants_are_judged_side_by_side_as_they_are_one_after_the_other(
     nowhere = Tool("amtool", Path("/nowhere/amtool"), "0")
     with pytest.raises(EquipmentError, match="/nowhere/amtool"):
         judge_all(replace(few, tools={"amtool": nowhere}), [m for m in mutants if m.operator == "text-emptied"][:3])
+    monkeypatch.setattr(static, "_judged", lambda ground, share: os._exit(3))
+    with pytest.raises(EquipmentError, match=r"judge-[12].*ended with 3 before: the outcomes of its mutants"):
+        judge_all(few, some)
 
 
 @pytest.fixture
