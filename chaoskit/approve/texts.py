@@ -10,14 +10,12 @@ amtool renders every template; what it made of an alert's is remembered under th
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from chaoskit.alerting.model import AlertConfig, of_role
@@ -27,7 +25,7 @@ from chaoskit.safety.remembered import keep, key_of, recall
 from chaoskit.stack.binaries import Tool
 from chaoskit.stack.monitoring import answer_of, package_root
 from chaoskit.wording.form import changed_lines
-from chaoskit.wording.notices import Notice, Text, notices, receivers_text, series_labels
+from chaoskit.wording.notices import Notice, notices, receivers_text, series_labels
 from chaoskit.yaml_source import read_text
 
 LABELS, RECEIVERS = "labels.txt", "receivers.txt"
@@ -38,10 +36,6 @@ UNRENDERED = "cannot be rendered"
 _KIND = "notices"
 _OWN_TEMPLATES = "usr/share/prometheus/alertmanager"
 _SEPARATOR = "\n\u241e\n"
-_Asked = tuple[bool, tuple[str, ...], str]
-"""A call of amtool: whether its texts are HTML, the texts, and the data as JSON."""
-_NAMING = re.compile(r"""(\{\{-?\s*(?:define|template|block)\s+["`])([^"`\\]+)""")
-"""Where a template's name stands, which Go takes as a constant only."""
 _HEADS = {1: "# One alert", 3: "# Three alerts"}
 _SHOWN = 6
 """Lines of a difference that a finding shows."""
@@ -108,15 +102,13 @@ class _OneByOne(Mapping[str, str]):
     """The texts of an alert's notices by name, each rendered when it is asked for, best in the order of names; what
     cannot be rendered is added to `failed`."""
 
-    def __init__(
-        self, tool: Tool, templates: Sequence[str], some: Iterable[Notice], rendered: Mapping[_Asked, list[str]]
-    ) -> None:
+    def __init__(self, tool: Tool, templates: Sequence[str], some: Iterable[Notice]) -> None:
         self.failed: list[Failed] = []
         ordered = _by_name(some)
         self._left = deque(ordered)
         self._key = _key(tool, templates, ordered)
         kept = recall(_KIND, self._key)
-        self._answers = _made(tool, templates, ordered, map, rendered) if kept is None else iter(json.loads(kept))
+        self._answers = _made(tool, templates, ordered, map) if kept is None else iter(json.loads(kept))
         self._new: list[Mapping[str, str] | str] | None = [] if kept is None else None
         self._texts: dict[str, str] = dict.fromkeys((one.name for one in ordered), "")
 
@@ -165,56 +157,20 @@ def _with_section(before: str, one: Notice, answer: Mapping[str, str]) -> str:
 
 
 def _made(
-    tool: Tool,
-    templates: Sequence[str],
-    some: Sequence[Notice],
-    map_: Callable[..., Iterator[Any]],
-    known: Mapping[_Asked, list[str]] = MappingProxyType({}),
+    tool: Tool, templates: Sequence[str], some: Sequence[Notice], map_: Callable[..., Iterator[Any]]
 ) -> Iterator[Mapping[str, str] | str]:
-    """Each notice's texts as amtool renders them, by their part, or its complaint; `map_` goes ahead, or does not.
-
-    Texts that are `known` of these templates are not asked for.
-    """
+    """Each notice's texts as amtool renders them, by their part, or its complaint; `map_` goes ahead, or does not."""
     if not some or tool.path is None:
         return
     with tempfile.TemporaryDirectory(prefix="chaoskit-approve-") as scratch:
-        argv = _with_templates(tool, templates, Path(scratch))
-
-        def parts(asked: _Asked) -> list[str] | str:
-            return known.get(asked) or _answered(argv, asked, Path(scratch))
-
-        yield from map_(lambda one: _render(one, parts), some)
-
-
-def _with_templates(tool: Tool, templates: Sequence[str], folder: Path) -> list[str]:
-    """The words that begin a call of amtool with these templates, which are written into a folder."""
-    for number, text in enumerate(templates or [""]):
-        (folder / f"{number:03}.tmpl").write_text(text, encoding="utf-8")
-    return [str(tool.path), "template", "render", f"--template.glob={folder}/*.tmpl"]
-
-
-def _answered(argv: list[str], asked: _Asked, folder: Path) -> list[str] | str:
-    """Each text as amtool renders it, or its complaint."""
-    html, texts, data = asked
-    argv = [*argv, f"--template.type={'html' if html else 'text'}", f"--template.text={_SEPARATOR.join(texts)}"]
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, suffix=".json") as file:
-        file.write(data)
-        file.flush()
-        code, said = answer_of([*argv, f"--template.data={file.name}"])
-    parts = said.removesuffix("\n").split(_SEPARATOR)
-    if code or len(parts) != len(texts):
-        return said.strip().splitlines()[-1] if said.strip() else f"amtool failed with {code}"
-    return parts
-
-
-def _questions(one: Notice) -> dict[_Asked, list[Text]]:
-    """The question to amtool about a notice, with the texts that are rendered so."""
-    data = json.dumps(one.data)
-    found = {}
-    for html in (False, True):
-        if texts := [each for each in one.texts if each.html is html and "{{" in each.template]:
-            found[html, tuple(each.template for each in texts), data] = texts
-    return found
+        folder = Path(scratch)
+        for number, text in enumerate(templates or [""]):
+            (folder / f"{number:03}.tmpl").write_text(text, encoding="utf-8")
+        argv = [str(tool.path), "template", "render", f"--template.glob={folder}/*.tmpl"]
+        files = [folder / f"{number}.json" for number in range(len(some))]
+        for one, file in zip(some, files, strict=True):
+            file.write_text(json.dumps(one.data), encoding="utf-8")
+        yield from map_(lambda pair: _render(argv, *pair), list(zip(some, files, strict=True)))
 
 
 def _built_in(amtool: Path | None) -> list[str]:
@@ -223,81 +179,22 @@ def _built_in(amtool: Path | None) -> list[str]:
     return [file.read_text(encoding="utf-8") for file in sorted((root / _OWN_TEMPLATES).glob("*.tmpl"))]
 
 
-def _render(one: Notice, parts: Callable[[_Asked], list[str] | str]) -> Mapping[str, str] | str:
-    known: dict[_Asked, list[str]] = {}
-    for asked in _questions(one):
-        said = parts(asked)
-        if isinstance(said, str):
-            return said
-        known[asked] = said
-    return _parts(one, known)
-
-
-def _parts(one: Notice, known: Mapping[_Asked, list[str]]) -> dict[str, str]:
-    """The texts of a notice by their part, of what amtool made of them."""
-    found = {each.part: each.template for each in one.texts}
-    for asked, texts in _questions(one).items():
-        found |= {each.part: part for each, part in zip(texts, known[asked], strict=True)}
-    return found
-
-
-def rendered_together(
-    config: AlertConfig, others: Sequence[AlertConfig], tool: Tool, folder: Path
-) -> list[dict[_Asked, list[str]]]:
-    """For each of the other configurations, which differ from this one in templates alone, what amtool makes of its
-    texts in the order of `first_change`, up to the first notice that does not read as here.
-
-    One call renders a text by the templates of all, whose names are told apart. Before and behind them stands the text
-    as it is here: were a page left open, the second would not read as the first.
-    """
-    here = len(others)
-    found: list[dict[_Asked, list[str]]] = [{} for _ in (*others, config)]
-    built_in, words = _built_in(tool.path), brought(folder)
-    own = [[text for _, text in sorted(of_role(each.sources, "template"))] for each in (*others, config)]
-    names = {name for texts in own for text in texts for _, name in _NAMING.findall(text)}
-    if not others or tool.path is None or any(n in names for text in built_in for _, n in _NAMING.findall(text)):
-        return found[:-1]
-    with tempfile.TemporaryDirectory(prefix="chaoskit-approve-") as scratch:
-        renamed = [_told_apart(text, names, at) for at, texts in enumerate(own) for text in texts]
-        argv = _with_templates(tool, [*built_in, *renamed], Path(scratch))
-
-        def ask(asked: _Asked, some: Sequence[int]) -> None:
-            """Asks about these; where one of them fails or leaves a page open, about each half by itself."""
-            html, texts, data = asked
-            each = [_told_apart(text, names, at) for at in (here, *some, here) for text in texts]
-            said = _answered(argv, (html, tuple(each), data), Path(scratch))
-            count = len(texts)
-            groups = [said[at : at + count] for at in range(0, len(said), count)] if not isinstance(said, str) else []
-            for group in groups:
-                group[-1] = group[-1].removesuffix("\n")  # as at the end of a call
-            if groups and groups[0] == groups[-1]:
-                for at, group in zip((here, *some), groups[:-1], strict=True):
-                    found[at][asked] = group
-            elif len(some) > 1:
-                ask(asked, some[: len(some) // 2])
-                ask(asked, some[len(some) // 2 :])
-
-        left = list(range(here))
-        for one in (one for alert in _alerts(config, words) for one in _by_name(notices(config, words, (alert,)))):
-            for asked in _questions(one) if left else ():
-                ask(asked, left)
-            read = {at: _read(one, found[at]) for at in (here, *left)}
-            left = [at for at in left if read[at] is not None and read[at] == read[here]]
-    return found[:-1]
-
-
-def _read(one: Notice, known: Mapping[_Asked, list[str]]) -> str | None:
-    """The notice as a person reads it; None where not all of its texts are known."""
-    return one.form(_parts(one, known)) if known.keys() >= _questions(one).keys() else None
-
-
-def _told_apart(text: str, names: Collection[str], number: int) -> str:
-    """The text with this number behind each of these names of templates."""
-    return _NAMING.sub(lambda m: f"{m[1]}{m[2]} {number}" if m[2] in names else m[0], text)
-
-
-def _alerts(config: AlertConfig, words: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys((*(rule.alert for rule in config.rules if rule.alert), *words)))
+def _render(argv: list[str], one: Notice, file: Path) -> Mapping[str, str] | str:
+    found: dict[str, str] = {}
+    for html in (False, True):
+        texts = [each for each in one.texts if each.html is html]
+        templated = [each for each in texts if "{{" in each.template]
+        if templated:
+            kind = f"--template.type={'html' if html else 'text'}"
+            text = _SEPARATOR.join(each.template for each in templated)
+            call = [*argv, kind, f"--template.data={file}", f"--template.text={text}"]
+            code, said = answer_of(call)
+            parts = said.removesuffix("\n").split(_SEPARATOR)
+            if code or len(parts) != len(templated):
+                return said.strip().splitlines()[-1] if said.strip() else f"amtool failed with {code}"
+            found |= {each.part: part for each, part in zip(templated, parts, strict=True)}
+        found |= {each.part: each.template for each in texts if each not in templated}
+    return {each.part: found[each.part] for each in one.texts}
 
 
 def is_approved(folder: Path) -> bool:
@@ -320,16 +217,13 @@ def changes(folder: Path, now: Mapping[str, str], alerts: Sequence[str] = ()) ->
             yield name, before, now.get(name, "")
 
 
-def first_change(
-    config: AlertConfig, tool: Tool, folder: Path, known: Mapping[_Asked, list[str]] = MappingProxyType({})
-) -> str:
-    """The first text that is not as approved, in words; empty where all are. Asks text by text, and stops there; what
-    is `known` is not asked."""
+def first_change(config: AlertConfig, tool: Tool, folder: Path) -> str:
+    """The first text that is not as approved, in words; empty where all are. Asks text by text, and stops there."""
     if receivers_text(config) != read_text(folder / RECEIVERS):
         return f"{RECEIVERS} is not as approved"
     templates, words = _templates(config, tool), brought(folder)
-    for alert in _alerts(config, words):
-        now = _OneByOne(tool, templates, notices(config, words, (alert,)), known)
+    for alert in dict.fromkeys((*(rule.alert for rule in config.rules if rule.alert), *words)):
+        now = _OneByOne(tool, templates, notices(config, words, (alert,)))
         for said in compared(config, folder, now, now.failed, (alert,)):
             return said.message
     return ""

@@ -21,7 +21,7 @@ from typing import cast
 
 from chaoskit.alerting.config import load_texts
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.approve.texts import TEXTS, UNRENDERED, first_change, is_approved, rendered, rendered_together
+from chaoskit.approve.texts import TEXTS, UNRENDERED, first_change, is_approved, rendered
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
@@ -187,7 +187,7 @@ def judge_all(
 
     Many are judged by two processes. Raises EquipmentError where promtool or amtool cannot be run.
     """
-    # What is about one alert is put to promtool together; templates, which take longest, come first.
+    # Templates, which take longest, come first.
     ordered = sorted(mutants, key=lambda each: (each.role, each.about), reverse=True)
     shares = [ordered[start : start + _TOGETHER] for start in range(0, len(ordered), _TOGETHER)]
     found: dict[str, Outcome] = {}
@@ -332,10 +332,7 @@ def _texts(ground: Ground, left: Sequence[_Left], pool: ThreadPoolExecutor) -> d
         return {}
     amtool = ground.tools["amtool"]
     rendered(ground.config, amtool, folder)  # what all share is remembered before they ask side by side
-    templates = [each for each in left if each.mutant.role == "template"]
-    together = rendered_together(ground.config, [each.config for each in templates], amtool, folder)
-    known = {each.mutant.id: mine for each, mine in zip(templates, together, strict=True)}
-    said = pool.map(lambda each: first_change(each.config, amtool, folder, known.get(each.mutant.id, {})), left)
+    said = pool.map(lambda each: first_change(each.config, amtool, folder), left)
     return {
         each.mutant.id: Outcome(each.mutant, "killed", TEXTS, "", message)
         for each, message in zip(left, said, strict=True)

@@ -350,7 +350,7 @@ def _measured(
             probes = [work.probe("", one.way.make(one.rest, to), one.way.steps) for one in mine for to in one.levels]
             texts = [one.side.quantity for one in mine for _ in one.levels]
             asked = [(p, {"level": (text, p.looks_s)}) for p, text in zip(probes, texts, strict=True)]
-            sheets.append(Sheet([work.subject], asked, work.every_s))
+            sheets.append(Sheet(work.subject, asked, work.every_s))
     answers = iter(asking.ask(sheets))
     found: list[dict[str, _Tried]] = []
     for work, mine in zip(works, tried, strict=True):

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from chaoskit import bundle
 from chaoskit.alerting.config import load_config
-from chaoskit.alerting.model import AlertConfig
-from chaoskit.approve.texts import brought, compared, first_change, is_approved, rendered, rendered_together
+from chaoskit.approve.texts import brought, compared, first_change, is_approved, rendered
 from chaoskit.cli import run
 from chaoskit.errors import ExitCode
 from chaoskit.events import Notice, NoticedAlert
@@ -196,37 +195,6 @@ def test_texts_as_approved_have_no_first_change_and_one_that_changed_is_all_that
     asked.clear()
     assert first_change(config, amtool, approved_once) == wanted.message
     assert len(asked) < everything
-
-
-def test_templates_that_differ_are_rendered_together_and_say_what_each_says_alone(
-    team: Path, approved_once: Path, amtool: Tool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that fails, and one that spoils what stands behind it on the same page, take nothing from the others."""
-
-    def with_template(old: str, new: str) -> AlertConfig:
-        (team / "t.tmpl").write_text(TEMPLATE.replace(old, new))
-        return load_config(rules=["rules.yml"], alertmanager=Path("am.yml"))
-
-    changes = (
-        ("</b>", "!</b>"),
-        (".Status |", ".Nope |"),
-        ("<p>", '<p title="'),
-        ("toUpper", "toLower"),
-        ("<td>", "<td >"),
-    )
-    config, *others = [with_template("", ""), *(with_template(*each) for each in changes)]
-    monkeypatch.setenv("CHAOSKIT_STATE", str(team / "together"))
-    known = rendered_together(config, others, amtool, approved_once)
-    assert [any(not html for html, *_ in each) for each in known] == [True, False, True, True, True]
-    together = [first_change(one, amtool, approved_once, same) for one, same in zip(others, known, strict=True)]
-    monkeypatch.setenv("CHAOSKIT_STATE", str(team / "alone"))
-    assert together == [first_change(one, amtool, approved_once) for one in others]
-    assert [bool(each) for each in together] == [True, True, True, True, False]
-    asked: list[list[str]] = []
-    monkeypatch.setenv("CHAOSKIT_STATE", str(team / "again"))
-    monkeypatch.setattr("chaoskit.approve.texts.answer_of", asked.append)
-    assert first_change(others[-1], amtool, approved_once, known[-1]) == ""
-    assert asked == []
 
 
 def test_a_text_that_cannot_be_rendered_is_told_with_the_reason(team: Path, approved_once: Path, amtool: Tool) -> None:

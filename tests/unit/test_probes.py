@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,11 +16,10 @@ from chaoskit.alerting.config import load_config
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
-from chaoskit.probes.ask import Asking
 from chaoskit.probes.derive import compact, samples, sides, subject_of
 from chaoskit.probes.levels import CHANGED, UNPROVED, WRONG, Levels, Said
-from chaoskit.probes.model import Answer, Answered, Instance, Probe
-from chaoskit.probes.text import answer_lines, read_levels, same, text_of
+from chaoskit.probes.model import Answered, Instance, Probe
+from chaoskit.probes.text import read_levels, same, text_of
 from chaoskit.rehearse.derive import recording_rules
 from chaoskit.stack.binaries import Binaries, Tool
 
@@ -98,59 +96,6 @@ def test_a_threshold_that_is_not_the_promised_one_is_an_error_at_the_rule_and_na
         "rules.yml:9: Restarts is promised to fire at 3 (promise.yml:5), and stays quiet",
     ]
     assert said.proved == {}
-
-
-def shown_as(answers: dict[str, Answer] | str) -> object:
-    """As approved, without the last digits of a sum, which depend on its order, and without a file's number."""
-    if isinstance(answers, str):
-        return re.sub(r"-\d+\.yml", "", answers)
-    return {name: answer_lines(answer) for name, answer in answers.items()}
-
-
-def test_rules_that_are_asked_the_same_are_asked_together_and_answer_as_they_do_alone(
-    tool: Tool, tmp_path: Path
-) -> None:
-    """Each under names of its own in one file; one that cannot be evaluated takes no answer from the others."""
-    assert tool.path is not None
-    of_each = " / (sum by (zone) (rate(http_total[5m])) > 0)"
-    changes = (
-        ("500", "500"),
-        ("500", "404"),
-        (of_each, of_each[:-5] + ")"),
-        ("> 0.05", "< 0.05"),
-        ("for: 2m", "for: 5m"),
-    )
-    broken, by_name = (of_each, " / on (zone) rate(http_total[5m])"), ("ratio > 0.05", "ratio > 0.05 unless ALERTS")
-    subjects = []
-    for old, new in (*changes, broken, by_name):
-        Path("rules.yml").write_text(RULES.replace(old, new))
-        rules = load_config(None, ["rules.yml"]).rules
-        subjects.append(subject_of(next(r for r in rules if r.alert == "ShopErrors"), rules, recording_rules(rules)))
-    page = 'http_total{code="%s",instance="%s",job="one",zone="one"}'
-    probes = [
-        Probe(
-            name, tuple((page % labels, values) for labels, values in series.items()), 15.0, 60.0, 480.0, 600.0, 450.0
-        )
-        for name, series in {
-            "a tenth": {("500", "one"): "0+10x40", ("200", "one"): "0+90x40"},
-            "one of two": {("500", "one"): "0+10x40", ("200", "one"): "0+90x40", ("200", "two"): "0+200x40"},
-            "then nothing": {("500", "one"): "0+10x10 100x30", ("200", "one"): "0+90x10 900x30"},
-        }.items()
-    ]
-    folder = tmp_path / "asked"
-    folder.mkdir()
-    together = Asking(tool.path, folder).answers([(each, probes) for each in subjects])
-    names = [re.findall(r"alert: (ShopErrors\w*)", file.read_text()) for file in sorted(folder.glob("*.rules.yml"))]
-    assert ["ShopErrors"] in names
-    assert [f"ShopErrors_{at}" for at in range(len(changes) + 1)] in names
-    alone = [Asking(tool.path, tmp_path).answers([(each, probes)])[0] for each in subjects]
-
-    def said(each: Any) -> Any:  # promtool names file and series of an error in any order
-        return "many-to-many matching not allowed" in each if isinstance(each, str) else shown_as(each)
-
-    assert [said(each) for each in together] == [said(each) for each in alone]
-    assert isinstance(together[-2], str)
-    assert len({str(each) for each in together[: len(changes)]}) > 3
 
 
 def test_a_level_that_no_series_lead_to_is_said_and_not_proved(tool: Tool) -> None:
