@@ -110,7 +110,10 @@ def test_five_frozen_seconds_show_in_the_percentiles(start: Start, target: Targe
     assert closed.finished > 200
     quiet = [w for w in heard.of(LoadWindow) if w.finished == 0 and w.in_flight]
     assert len(quiet) >= 3
-    assert all(w.started >= 80 and w.in_flight >= 80 and w.p99_ms is None for w in quiet)
+    assert all(w.p99_ms is None for w in quiet)
+    # Of a second in which the generator had no processor some requests leave in the next.
+    assert sum(w.started for w in quiet) >= 80 * len(quiet)
+    assert quiet[-1].in_flight >= 80
     assert max(w.oldest_ms for w in quiet) > 3000
     assert sum(target.counts().values()) == totals.finished + closed.finished
     assert totals.finished == totals.locust_requests
