@@ -6,14 +6,19 @@ READY := .venv/.ready
 # Bytecode is kept whatever the caller's shell says: hundreds of commands start, each of which would compile anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: game-day test gate test-long test-sla test-staging staging-demo staging-gate staging-stop test-ui screenshots sla-demo fresh-machine generations lint setup clean
+DRILLS = $(BIN)/python -m pytest -n 2 -m "drill and not long and not staging" $$(grep -rl --include='*.py' 'mark\.drill' tests)
+
+.PHONY: game-day test test-drills gate test-long test-sla test-staging staging-demo staging-gate staging-stop test-ui screenshots sla-demo fresh-machine generations lint setup clean
 
 game-day: setup         ## set up, then run the first drill
 	$(BIN)/chaoskit run worker-unhealthy
 
 test: setup lint generations  ## set up, then pass the tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not long and not drill and not sla and not staging"
-	$(BIN)/python -m pytest -n 2 -m "drill and not long and not staging" $$(grep -rl --include='*.py' 'mark\.drill' tests)
+	$(DRILLS)
+
+test-drills: setup generations  ## whole runs only, the second half of make test
+	$(DRILLS)
 
 gate: setup             ## every scenario, one answer
 	$(BIN)/chaoskit gate --require-coverage 100
@@ -57,7 +62,7 @@ test-ui: setup          ## install Chromium where it is missing, then the tests 
 screenshots: setup      ## the pictures of README and docs, taken anew
 	$(BIN)/python scripts/screenshots.py
 
-# As root, with debootstrap: game-day and tests on a fresh Debian, of which nothing is left afterwards.
+# As root, with debootstrap: game-day and tests on a fresh Debian, of which nothing is left afterwards (PARTS=test-drills: whole runs only).
 SUITE ?= bookworm
 PARTS ?= venv game-day test
 fresh-machine: setup

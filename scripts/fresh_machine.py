@@ -4,9 +4,10 @@ The machine is a chroot made by debootstrap with python3, python3-venv, make, gi
 pip and apt settings of this machine. It lives in memory, in namespaces for mounts and processes of its own: when they
 end, in whatever way (Ctrl-C and kill -9 too), nothing of it is left, neither files nor mounts nor processes. Root only.
 
-    venv      without python3-venv an ordinary user's set-up ends with one sentence, and root's installs it
-    game-day  `make game-day`, as root and as an ordinary user
-    test      `make test`, as an ordinary user
+    venv         without python3-venv an ordinary user's set-up ends with one sentence, and root's installs it
+    game-day     `make game-day`, as root and as an ordinary user
+    test         `make test`, as an ordinary user
+    test-drills  `make test-drills`, its second half by itself; only when asked
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from chaoskit.stack.binaries import os_release
 from chaoskit.stack.install import Source, at_suite, machine_sources, own_archive
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("venv", "game-day", "test")
+PARTS = ("venv", "game-day", "test", "test-drills")
 PACKAGES = "python3,python3-venv,make,git,ca-certificates"
 USER = 1000
 HOMES = {"root": "root", "user": "home/user"}
@@ -89,7 +90,9 @@ def main(arguments: Sequence[str]) -> int:
     """The command; 0 when every part went well, 1 when one failed, 2 when it could not begin."""
     parser = argparse.ArgumentParser(prog="fresh_machine.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("suite", help="bookworm, trixie or another suite of this machine's Debian archive")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; all unless told")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; those before test-drills unless told"
+    )
     parser.add_argument(_INSIDE, action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     wrong = [part for part in asked.parts if part not in PARTS]
@@ -108,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
     elif source is None:
         say("/etc/apt names no Debian archive of this machine's own suite to take the packages from")
     elif asked.inside:
-        return _reaping(lambda: _inside(asked.suite, asked.parts or PARTS, source))
+        return _reaping(lambda: _inside(asked.suite, asked.parts or PARTS[:-1], source))
     else:
         return _in_namespaces([str(asked.suite), *asked.parts])
     return 2
@@ -194,11 +197,12 @@ def _inside(suite: str, parts: Sequence[str], source: Source) -> int:
             if done.returncode and f"Error {_BUSY}" in done.stdout:
                 done = machine.run(who, "make", "game-day")
             machine.expect(done.returncode == 0 and "PASS" in done.stdout, f"make game-day as {who}")
-    if "test" in parts:
-        done = machine.run("user", "make", "test")
-        machine.expect(done.returncode == 0, "make test as user")
-        for line in re.findall(r"^.*\d+ passed.* in .*$", done.stdout, re.MULTILINE):
-            say(line.strip("= "))
+    for target in PARTS[2:]:
+        if target in parts:
+            done = machine.run("user", "make", target)
+            machine.expect(done.returncode == 0, f"make {target} as user")
+            for line in re.findall(r"^.*\d+ passed.* in .*$", done.stdout, re.MULTILINE):
+                say(line.strip("= "))
     for what in machine.failed:
         say(f"FAILED on {suite}: {what}")
     say(f"{suite}: {' '.join(parts)}: {'failed' if machine.failed else 'passed'}")
