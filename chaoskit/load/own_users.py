@@ -156,6 +156,7 @@ class MasterRunner(runners.MasterRunner):
     def handle_message(self, client_id: str, msg: Message) -> None:
         if msg.type == "quit":
             self.done.add(client_id)
+            self.send_message("ack", client_id=client_id)
         else:
             super().handle_message(client_id, msg)
         self.heard.set()
@@ -170,14 +171,15 @@ class MasterRunner(runners.MasterRunner):
 class WorkerRunner(runners.WorkerRunner):
     """Locust's, under its name. Takes jobs in the order of arrival and ignores the master's time stamps.
 
-    It hears the master before it is whole: a job waits until its requests can be counted."""
+    It hears the master before it is whole: all that follows the greeting waits until listeners are there and requests
+    can be counted."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.begun = Event()
         super().__init__(*args, **kwargs)
 
     def handle_message(self, msg: Message) -> None:
-        if msg.type == "spawn":
+        if msg.type != "ack":
             self.begun.wait()
         super().handle_message(msg)
 
@@ -198,8 +200,13 @@ class Worker(OwnUsers):
         self._runner.begun.set()
 
     def settle(self) -> None:
+        """Goes once the master has heard the last report: what another thread has yet to send ends with the process."""
         self._runner._send_stats()
-        self._runner.client.send(Message("quit", None, self._runner.client_id))  # type: ignore[no-untyped-call]
+        client: Any = self._runner.client  # its listener went with the runner
+        client.send(Message("quit", None, self._runner.client_id))  # type: ignore[no-untyped-call]
+        with gevent.Timeout(max(0.0, self._at.left_s + _LAST_WORDS_S), False):
+            while client.recv().type != "ack":
+                pass
 
 
 class Master(OwnUsers):

@@ -243,6 +243,7 @@ def test_a_worker_that_stood_still_is_told_with_its_share_of_every_second(start:
 
 
 DEALING = """
+import time
 from pathlib import Path
 from locust import FastHttpUser, constant, events, task
 from locust.runners import MasterRunner, WorkerRunner
@@ -253,6 +254,7 @@ seats = []
 def listen(environment, **_):
     if isinstance(environment.runner, WorkerRunner):
         assert environment.parsed_options.worker and not environment.parsed_options.master
+        time.sleep(0.3)  # its master begins meanwhile
         environment.runner.register_message("seats", lambda msg, **_: seats.extend(msg.data))
     else:
         assert environment.parsed_options.expect_workers == environment.parsed_options.processes == 2
@@ -293,6 +295,34 @@ def test_masters_and_workers_send_each_other_what_they_like(start: Start, tmp_pa
     totals = load.stop()
     adds_up(heard, totals)
     assert side.read_text() == f"{[f'seat-{number}-{n}' for number in (0, 1) for n in (0, 1, 2)]} {totals.finished}"
+
+
+LATE = """
+import gevent
+from locust import FastHttpUser, constant, events, task
+
+@events.init.add_listener
+def hold_up(environment, **_):
+    client = getattr(environment.runner, "client", None)
+    if client is not None:
+        send = client.send
+        client.send = lambda message: gevent.spawn_later(0.3, send, message)
+
+class Plain(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def look(self):
+        self.client.get("/plain")
+"""
+
+
+@pytest.mark.long
+def test_a_worker_goes_once_its_last_report_was_heard_however_late_it_leaves(start: Start) -> None:
+    """On a busy machine the thread that sends comes late, and what it has not sent ends with its process."""
+    load, heard = start(users=4, processes=2, own=LATE)
+    heard.wait(lambda windows: windows[-1].users == 4)
+    adds_up(heard, load.stop())
 
 
 LEAVING = """
