@@ -8,11 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.readme_commands import LONG, ROOT, STORY, TEXT, lay_out
 
@@ -88,6 +91,7 @@ def test_a_rendered_bundle_is_run_as_its_page_says(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(400)
 def test_a_run_is_judged_again_and_the_local_stack_stays_up_until_ctrl_c(tmp_path: Path) -> None:
+    """A fault on its link is in force once a call was hit, so calls go over the link meanwhile."""
     run, verify, up = LONG[1:4]
     done = shell(run, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -105,6 +109,24 @@ def test_a_run_is_judged_again_and_the_local_stack_stays_up_until_ctrl_c(tmp_pat
         assert asked.returncode == 0, asked.stdout + asked.stderr
         os.killpg(stack.pid, signal.SIGINT)
         assert stack.wait(60) == 0
+
+
+@contextmanager
+def calls(url: str) -> Iterator[None]:
+    """Requests for an agent, one after the other, until the block ends."""
+    enough = threading.Event()
+
+    def call() -> None:
+        while not enough.wait(0.05):
+            requests.post(url, json={"agent": "lead-scorer", "lead_id": 1}, timeout=10)
+
+    with ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(call)
+        try:
+            yield
+        finally:
+            enough.set()
+        calling.result(20)
 
 
 @contextmanager
