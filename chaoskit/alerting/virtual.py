@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import chain, count, islice
 from typing import Any
 
 from chaoskit.alerting.config_alertmanager import GROUP_INTERVAL_S, GROUP_WAIT_S, REPEAT_INTERVAL_S
@@ -168,45 +169,53 @@ class Refusal:
     group: str
     rule: str
     reason: str
+    number: int
+    """Which of all rules it is, from 0."""
+    reads: tuple[str, ...] = ()
+    """The rules that were left out before, for which it is."""
 
     def __str__(self) -> str:
         return f"{self.group}/{self.rule}: {self.reason}"
 
 
 def scale_rules(
-    doc: Mapping[str, Any],
-    k: Scale,
-    eval_interval_s: float,
-    *,
-    instants: Collection[str] = (),
-    lost: Iterable[str] = (),
+    doc: Mapping[str, Any], k: Scale, eval_interval_s: float, *, lost: Iterable[str] = ()
 ) -> tuple[Document, list[Refusal]]:
     """A rule file (as parsed YAML) for k virtual seconds a second, and the rules that had to be left out.
 
     `eval_interval_s` is the global evaluation interval before compression, which groups without an interval have.
-    `instants` names recorded metrics of other files whose value is a point on the real clock (`instant_records`).
-    `lost` names rules that are left out already: what reads one of them is left out at every k.
-    The document given is not changed; k = 1 gives an equal one.
+    `lost` names rules that are left out already: what reads one of them is left out at every k. Of the rules that are
+    told, what another one reads comes before it. The document given is not changed; k = 1 gives an equal one.
     """
     factor, scaled = as_fraction(k), copy.deepcopy(dict(doc))
     refused: list[Refusal] = []
     without = {(kind, name) for name in lost for kind in ("record", "alert")}
     if factor == 1 and not without:
         return scaled, []
-    known = frozenset(instants) | instant_records([doc])
+    known, numbers = instant_records([doc]), count()
     for group in scaled.get("groups") or []:
         kept: list[Any] = []
-        for rule, new in _scaled_rules(group, factor, eval_interval_s, known):
+        for (rule, new), number in zip(_scaled_rules(group, factor, eval_interval_s, known), numbers, strict=False):
             if isinstance(new, CannotScale):
-                refused.append(Refusal(str(group.get("name")), name_of(rule), str(new)))
+                refused.append(Refusal(str(group.get("name")), name_of(rule), str(new), number))
                 without.add(_what(rule))
             else:
-                kept.append((rule, new))
+                kept.append((number, rule, new))
         group["rules"] = kept
     refused += _without_readers(scaled.get("groups") or [], without)
     for group in scaled.get("groups") or []:
-        group["rules"] = [new for _, new in group["rules"]]
+        group["rules"] = [new for _, _, new in group["rules"]]
     return scaled, refused
+
+
+def scale_rule_files(
+    files: Mapping[str, Document], k: Scale, eval_interval_s: float, *, lost: Iterable[str] = ()
+) -> tuple[dict[str, Document], list[Refusal]]:
+    """`scale_rules` of several files by name, where a rule may read what another file records."""
+    groups = {name: doc.get("groups") or [] for name, doc in files.items()}
+    whole, refused = scale_rules({"groups": [*chain.from_iterable(groups.values())]}, k, eval_interval_s, lost=lost)
+    scaled = iter(whole["groups"])
+    return {name: {**files[name], "groups": [*islice(scaled, len(own))]} for name, own in groups.items()}, refused
 
 
 def name_of(rule: Mapping[str, Any]) -> str:
@@ -279,20 +288,20 @@ def scaled_hold(hold: int, k: Fraction, interval: int, new_interval: int) -> int
 
 
 def _without_readers(groups: list[Document], lost: set[tuple[str, str]]) -> list[Refusal]:
-    """Takes out the rules that read a lost one, until nothing more is lost; `rules` hold (old, new) pairs here."""
+    """Takes out the rules that read a lost one, until nothing more is lost; `rules` hold (number, old, new) here."""
     refused: list[Refusal] = []
     before = -1
     while lost and before != len(refused):
         before = len(refused)
         for group in groups:
             kept = []
-            for rule, new in group["rules"]:
+            for number, rule, new in group["rules"]:
                 missing = _read_by(rule, lost)
                 if not missing:
-                    kept.append((rule, new))
+                    kept.append((number, rule, new))
                     continue
                 reason = f"it reads {', '.join(missing)}, which is left out"
-                refused.append(Refusal(str(group.get("name")), name_of(rule), reason))
+                refused.append(Refusal(str(group.get("name")), name_of(rule), reason, number, tuple(missing)))
                 lost.add(_what(rule))
             group["rules"] = kept
     return refused
@@ -320,6 +329,10 @@ _SCRAPING = {
 }
 _WAITS_S = {"group_wait": GROUP_WAIT_S, "group_interval": GROUP_INTERVAL_S, "repeat_interval": REPEAT_INTERVAL_S}
 _ROUTE = {key: format_duration(seconds) for key, seconds in _WAITS_S.items()}
+_RESOLVING = {"resolve_timeout": Rounding.WAIT}
+_ROUTING = dict.fromkeys(_ROUTE, Rounding.WAIT)
+DURATIONS: Mapping[str, Mapping[str, Rounding]] = {"prometheus": _SCRAPING, "alertmanager": _RESOLVING | _ROUTING}
+"""By role, the settings that are divided."""
 _FLAGS = {
     "query.lookback-delta": ("5m", Rounding.WINDOW),
     "rules.alert.resend-delay": ("1m", Rounding.WAIT),
@@ -377,7 +390,7 @@ def scale_alertmanager(doc: Mapping[str, Any], k: Scale) -> Document:
         return scaled
     settings = dict(scaled.get("global") or {})
     settings["resolve_timeout"] = settings.get("resolve_timeout") or "5m"
-    scaled["global"] = _divided(settings, factor, {"resolve_timeout": Rounding.WAIT}, "global")
+    scaled["global"] = _divided(settings, factor, _RESOLVING, "global")
     root = dict(scaled.get("route") or {})
     for name, default in _ROUTE.items():
         # A written 0s is a wait of nothing, not a missing one.
@@ -397,7 +410,7 @@ def _divided(settings: Document, k: Fraction, ways: Mapping[str, Rounding], wher
 
 
 def _scaled_route(route: Document, k: Fraction, where: str) -> Document:
-    scaled = _divided(route, k, dict.fromkeys(_ROUTE, Rounding.WAIT), where)
+    scaled = _divided(route, k, _ROUTING, where)
     children = scaled.get("routes")
     if children:
         scaled["routes"] = [_scaled_route(child, k, f"{where}.routes[{i}]") for i, child in enumerate(children)]

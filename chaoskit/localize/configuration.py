@@ -6,7 +6,7 @@ written files stay in the run's folder.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -16,15 +16,16 @@ from typing import Any
 import yaml
 
 from chaoskit.alerting.expression import expression, selectors
-from chaoskit.alerting.model import of_role
-from chaoskit.alerting.promql_durations import CannotScale
+from chaoskit.alerting.model import AlertConfig, of_role
+from chaoskit.alerting.promql_durations import CannotScale, divide_text
 from chaoskit.alerting.rules import rule_document
 from chaoskit.alerting.virtual import (
-    instant_records,
+    DURATIONS,
+    Refusal,
     queries_of,
     scale_alertmanager,
     scale_prometheus,
-    scale_rules,
+    scale_rule_files,
 )
 from chaoskit.errors import Place, Problem, Refused
 from chaoskit.localize.mail_header import GROUP_NAME, GROUP_TEMPLATE, HEADER_NAME, HEADER_TEMPLATE
@@ -38,6 +39,8 @@ DOCUMENTED = {9090: "prometheus", 9091: "metrics", 9093: "alertmanager"}
 
 _UNUSED = ("remote_write", "remote_read", "storage", "tracing")
 _SCALED = {"prometheus": scale_prometheus, "alertmanager": scale_alertmanager}
+_HOLDERS = frozenset({"global", "scrape_configs", "route", "routes"})
+"""The parts of their files in which durations are compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,6 @@ def localize(
     ports: Ports,
     scale: float,
     book: SinkAddresses,
-    needed: frozenset[str],
     set_aside: Mapping[str, str],
     too_new: Collection[Setting] = (),
     asked: Collection[str] | None = None,
@@ -76,17 +78,20 @@ def localize(
     `asked` are the queries that this Prometheus is asked beside its rules, where all of them are known. Pages of which
     neither reads anything are not scraped then: a page costs the same at every scrape, sixty times as often at 60x.
 
-    A rule that cannot be compressed exactly is left out and named; one that the scenario needs is Refused. Rules that
-    cannot be read, and those of the expressions `set_aside`, are left out and named as well; so are settings of
-    Alertmanager that are `too_new` for the one that runs (see `stack.original.fitted`).
+    A rule that cannot be compressed exactly is left out and named. Rules that cannot be read, and those of the
+    expressions `set_aside`, are left out and named as well; so are settings of Alertmanager that are `too_new` for the
+    one that runs (see `stack.original.fitted`). Raises Refused for other settings that cannot be compressed.
     """
     k = Fraction(scale).limit_denominator(1000)
-    if problems := incompressible(sources, scale):
+    if problems := _settings(sources, scale):
         raise Refused(problems)
     by_role = _documents(sources)
     (_, prometheus), (_, alertmanager) = by_role["prometheus"][0], by_role["alertmanager"][0]
     notes = [f"{name} is left out: {text.splitlines()[1]}" for name, text in of_role(sources, "unread")]
-    rule_files = _rules(of_role(sources, "rules"), prometheus, k, needed, set_aside, notes)
+    every_s = parse_duration(str((prometheus.get("global") or {}).get("evaluation_interval") or "1m"))
+    rule_files, refused, left_out = _rules(sources, k, every_s, set_aside)
+    notes += [f"rule {rule} is left out: {why}" for rule, why in left_out]
+    notes += [f"rule {each.rule} is left out at this time scale: {each.reason}" for each in refused]
     prometheus = scale_prometheus(prometheus, k)
     alertmanager = scale_alertmanager(alertmanager, k)
     files = {f"rules/{name}": _dump(rule_files[given]) for given, name in _apart(rule_files).items()}
@@ -107,20 +112,53 @@ def localize(
     return Localized(files, redirected.doors, tuple(notes))
 
 
-def incompressible(sources: Mapping[str, str], scale: float) -> list[Problem]:
-    """The settings of Prometheus and Alertmanager that keep a stack from running at this time scale; empty for none."""
+def incompressible(config: AlertConfig, scale: float, needed: Collection[str]) -> list[Problem]:
+    """Why no stack can run at this time scale: settings of Prometheus and Alertmanager, and rules of the names `needed`
+    with all that they read, that cannot be compressed or are left out, each at its place; empty where one can."""
+    problems, wanted = _settings(config.sources, scale), {*needed}
+    every_s, aside = config.evaluation_interval_s, config.set_aside
+    _, refused, left_out = _rules(config.sources, Fraction(scale).limit_denominator(1000), every_s, aside)
+    _, always, _ = _rules(config.sources, Fraction(1), every_s, aside)
+    for each in reversed(refused):
+        if each.rule in wanted:
+            wanted |= {*each.reads}
+            place = config.rules[each.number].place
+            if each in always:
+                why = "; ".join(why for name, why in left_out if name in each.reads)
+                problems.append(Problem(place, f"cannot run: rule {each}", why))
+            else:
+                problems.append(_problem(place, scale, f"rule {each}"))
+    return problems
+
+
+def _problem(place: Place, scale: float, what: object) -> Problem:
+    return Problem(place, f"cannot run at scale {scale:g}: {what}", "choose another --time-scale")
+
+
+def _settings(sources: Mapping[str, str], scale: float) -> list[Problem]:
     texts = [(role, *each) for role in _SCALED for each in of_role(sources, role)]
-    return [problem for each in texts if (problem := _incompressible(*each, scale)) is not None]
+    return [problem for each in texts for problem in _wrong_settings(*each, scale)]
 
 
 @lru_cache(maxsize=16)
-def _incompressible(role: str, name: str, text: str, scale: float) -> Problem | None:
+def _wrong_settings(role: str, name: str, text: str, scale: float) -> tuple[Problem, ...]:
     """The same files are asked about for every scenario."""
-    try:
-        _SCALED[role](_document(text, name), Fraction(scale).limit_denominator(1000))
-    except CannotScale as error:
-        return Problem(Place(name), f"cannot run at scale {scale:g}: {error}", "choose another --time-scale")
-    return None
+    root, k = read(text, name, first=True), Fraction(scale).limit_denominator(1000)
+    found = []
+    for path, key, value in root.walk():
+        way, holders = DURATIONS[role].get(key.raw), path[:-1]
+        if way and holders and _HOLDERS.issuperset(holders) and value.value not in (None, ""):
+            try:
+                divide_text(value.raw, k, way, f"{key.raw} of {holders[-1]}")
+            except CannotScale as error:
+                found.append(_problem(value.place, scale, error))
+    if not found:
+        try:
+            _SCALED[role](dict(root.plain() or {}), k)
+        except CannotScale as error:
+            at = root.get(error.construct)
+            found.append(_problem(at.place if at else Place(name), scale, error))
+    return tuple(found)
 
 
 def _document(text: str, name: str) -> dict[str, Any]:
@@ -147,31 +185,21 @@ def _apart(names: Iterable[str]) -> dict[str, str]:
 
 
 def _rules(
-    texts: list[tuple[str, str]],
-    prometheus: Mapping[str, Any],
-    k: Fraction,
-    needed: frozenset[str],
-    set_aside: Mapping[str, str],
-    notes: list[str],
-) -> dict[str, dict[str, Any]]:
-    every_s = parse_duration(str((prometheus.get("global") or {}).get("evaluation_interval") or "1m"))
-    documents = {name: rule_document(text, name, set_aside) for name, text in texts}
-    instants = instant_records([document for document, _ in documents.values()])
-    lost = [name for _, left_out in documents.values() for name, _ in left_out]
-    scaled, problems = {}, []
-    for name, (document, left_out) in documents.items():
-        notes += [f"rule {rule} is left out: {why}" for rule, why in left_out]
-        scaled[name], refusals = scale_rules(document, k, every_s, instants=instants, lost=lost)
-        for refusal in refusals:
-            if refusal.rule in needed:
-                problems.append(
-                    Problem(Place(name), f"rule {refusal} (at scale {float(k):g})", "run it at --time-scale 1")
-                )
-            else:
-                notes.append(f"rule {refusal.rule} is left out at this time scale: {refusal.reason}")
-    if problems:
-        raise Refused(problems)
-    return scaled
+    sources: Mapping[str, str], k: Fraction, every_s: float, set_aside: Mapping[str, str]
+) -> tuple[Mapping[str, dict[str, Any]], Sequence[Refusal], Sequence[tuple[str, str]]]:
+    """The rule files at a time scale by name, the rules that it leaves out, and those that are at every scale."""
+    return _scaled_rules(tuple(of_role(sources, "rules")), k, every_s, tuple(set_aside.items()))
+
+
+@lru_cache(maxsize=4)
+def _scaled_rules(
+    texts: tuple[tuple[str, str], ...], k: Fraction, every_s: float, aside: tuple[tuple[str, str], ...]
+) -> tuple[Mapping[str, dict[str, Any]], Sequence[Refusal], Sequence[tuple[str, str]]]:
+    """The same files are asked about for every scenario."""
+    read = {name: rule_document(text, name, dict(aside)) for name, text in texts}
+    left_out = [each for _, names in read.values() for each in names]
+    documents = {name: document for name, (document, _) in read.items()}
+    return *scale_rule_files(documents, k, every_s, lost=[name for name, _ in left_out]), left_out
 
 
 def _read_by(rule_files: Iterable[Mapping[str, Any]], asked: Collection[str]) -> frozenset[str] | None:

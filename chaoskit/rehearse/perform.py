@@ -12,7 +12,7 @@ from typing import Any
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promise_text import promise_text
 from chaoskit.alerting.rules import rule_document
-from chaoskit.alerting.virtual import instant_records, scale_rules
+from chaoskit.alerting.virtual import scale_rule_files
 from chaoskit.events import SCHEMA, Header
 from chaoskit.faults.registry import known
 from chaoskit.history import read_history
@@ -92,9 +92,7 @@ def perform(
     every = None if any(drill.rules is None for drill in drills) else frozenset[str]()
     sources, where = with_rules(config, every), folder / "stack"
     localized = fitted(
-        lambda too_new: localize(
-            sources, where, ports, scale, SinkAddresses(ports.webhook), frozenset(), config.set_aside, too_new
-        ),
+        lambda too_new: localize(sources, where, ports, scale, SinkAddresses(ports.webhook), config.set_aside, too_new),
         binaries.amtool,
     )
     localized = scrape_series_only(localized, ports.metrics, where)
@@ -165,15 +163,9 @@ def _header(
 
 def scaled_rules(config: AlertConfig, wanted: frozenset[str] | None, scale: float) -> dict[str, str]:
     """Rule files for this time scale with only these rules, by file name; what cannot be scaled is left out."""
-    documents = _documents(config, wanted)
-    instants = instant_records(documents.values())
     factor = Fraction(scale).limit_denominator(1000)
-    return {
-        PurePosixPath(name).with_suffix(".yml").name: dumped(
-            scale_rules(document, factor, config.evaluation_interval_s, instants=instants)[0]
-        )
-        for name, document in documents.items()
-    }
+    scaled, _ = scale_rule_files(_documents(config, wanted), factor, config.evaluation_interval_s)
+    return {PurePosixPath(name).with_suffix(".yml").name: dumped(document) for name, document in scaled.items()}
 
 
 def with_rules(config: AlertConfig, wanted: frozenset[str] | None) -> dict[str, str]:

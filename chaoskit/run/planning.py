@@ -133,7 +133,8 @@ def plan_inputs(
     defined = [rule.alert for rule in inputs.config.rules]
     problems = wrong_with(inputs.profile.abort, defined, lambda query: unaskable(query, time_scale))
     problems += wrong_steps(inputs.scenario, inputs.profile.limits.bounds)
-    problems += incompressible(inputs.config.sources, time_scale)
+    if inputs.profile.target == "local":
+        problems += incompressible(inputs.config, time_scale, inputs.scenario.alerts)
     try:
         plan = make_plan(
             inputs.scenario,

@@ -95,13 +95,11 @@ def prepare(
         plans = [each for each, *_ in planned]
         folders = [folder(each) for each in plans]
         where = stack_folder(folders) if stack_folder else folders[0] / "stack"
-        needed = frozenset(one.rule.alert for each in plans for one in each.alerts)
-        needed |= {allow.alert for each in plans for allow in each.scenario.allow}
         scale, aside = plan.time_scale, plan.config.set_aside
         queries = [query for each in plans for query in queries_in(each)] if unseen and scale > 1 else None
         localized = fitted(
             lambda too_new: localize(
-                sources, where, ports, scale, SinkAddresses(ports.webhook), needed, aside, too_new, queries
+                sources, where, ports, scale, SinkAddresses(ports.webhook), aside, too_new, queries
             ),
             binaries.amtool,
         )

@@ -73,7 +73,7 @@ def run_stack(
         folder = Path(temporary) / "stack"
         localized = fitted(
             lambda too_new: localize(
-                config.sources, folder, ports, scale, SinkAddresses(ports.webhook), frozenset(), set_aside, too_new
+                config.sources, folder, ports, scale, SinkAddresses(ports.webhook), set_aside, too_new
             ),
             binaries.amtool,
         )

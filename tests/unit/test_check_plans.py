@@ -15,7 +15,7 @@ from chaoskit.check.findings import Severity
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
-from chaoskit.errors import BadInput, Place
+from chaoskit.errors import BadInput, ExitCode
 from chaoskit.run.planning import Asked, ask_faults, ask_plans, plan_for
 from chaoskit.scenario.catalog import find_profile
 from chaoskit.scenario.loader import load_scenario_file
@@ -97,28 +97,100 @@ def test_what_plan_accepts_check_calls_no_error(tmp_path: Path) -> None:
     assert errors(scenario, profile) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
-    [
-        ("prometheus_config.yml", "scrape_timeout: 10s", "scrape_timeout: 100ms", "scrape_timeout of global 100ms"),
-        ("alertmanager.yml", "  group_wait: 30s", "  group_wait: 50ms", "group_wait of route 50ms"),
-    ],
-)
-def test_a_setting_that_cannot_be_compressed_is_refused_before_anything_runs(
-    name: str, old: str, new: str, said: str, tmp_path: Path
+def with_changes(here: Path, *changes: tuple[str, str, str]) -> ConfigFiles:
+    """A copy of the shipped configuration, changed at the first place of each text, with a second rule file."""
+    folder = here / "alerts"
+    shutil.copytree(bundle.folder(), folder)
+    (folder / "second.yml").write_text("groups:\n- name: second\n  rules:\n  - record: j:one\n    expr: up\n")
+    for name, old, new in (("prometheus_config.yml", "rule_files:", "rule_files:\n  - second.yml"), *changes):
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+    return ConfigFiles(folder)
+
+
+RULES, HEALTH = "prometheus_alerts.yml", "insa_worker_health_status == 0"
+LAST = "max_over_time(insa_worker_health_status[7s])"
+NAMED = "- alert: DiskSpaceLow\n        expr:"
+AT_NIGHT = (RULES, NAMED, f"{NAMED} hour() < 6 and")
+FIRST_WAIT = ("alertmanager.yml", "  group_wait: 30s", "  group_wait: 50ms")
+CONTROL = SCENARIO[: SCENARIO.index("expect:")] + "expect:\n  - {alert: DiskSpaceLow, never: true, during: kill}\n"
+INCOMPRESSIBLE = {
+    "a setting of Prometheus": (
+        "", [("prometheus_config.yml", "scrape_timeout: 10s", "scrape_timeout: 100ms")],
+        {"prometheus_config.yml:8": "scrape_timeout of global 100ms cannot"},
+    ),
+    "several settings of Alertmanager": (
+        "", [FIRST_WAIT, ("alertmanager.yml", "group_wait: 1m", "group_wait: 40ms")],
+        {"alertmanager.yml:24": "group_wait of route 50ms cannot", "alertmanager.yml:68": "group_wait of routes 40ms"},
+    ),
+    "an expected alert": (
+        "", [(RULES, HEALTH, f"{LAST} == 0")],
+        {f"{RULES}:30": "rule insa-crm-worker/WorkerUnhealthy: range 7s cannot be compressed"},
+    ),
+    "the record of another file that it reads": (
+        "", [(RULES, HEALTH, "j:one == 0"), ("second.yml", "expr: up", f"expr: {LAST}")],
+        {f"{RULES}:30": "WorkerUnhealthy: it reads j:one, which is", "second.yml:4": "rule second/j:one: range 7s"},
+    ),
+    "a negative control": (CONTROL, [AT_NIGHT], {RULES: "/DiskSpaceLow: hour() cannot"}),
+    "a wait": (
+        SCENARIO.replace("wait: settled", "wait: {alert: DiskSpaceLow, state: firing, at_most: 5m}"),
+        [AT_NIGHT],
+        {RULES: "/DiskSpaceLow: hour() cannot"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", INCOMPRESSIBLE)
+def test_what_cannot_be_compressed_and_is_needed_is_refused_before_anything_runs(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """100ms are 1.7 ms at 60x, which Prometheus cannot say; at 10x they are as good as any."""
+    """100ms are 1.7 ms at 60x, which Prometheus cannot say. All of it is told at once, each where it stands."""
     scenario, profile = written(tmp_path)
-    shutil.copytree(bundle.folder(), tmp_path / "alerts")
-    file = tmp_path / "alerts" / name
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new, 1))
-    files = ConfigFiles(tmp_path / "alerts")
+    other, changes, told = INCOMPRESSIBLE[what]
+    scenario.write_text(other or SCENARIO)
+    files = with_changes(tmp_path, *changes)
     with pytest.raises(BadInput) as refused:
         plan_for(Asked(str(scenario), str(profile), files))
-    assert [said in each.message for each in refused.value.problems] == [True]
-    assert refused.value.problems[0].place == Place(name)
-    assert [said in each for each in errors(scenario, profile, files.load()) if "scenario-plan" in each] == [True]
+    said = [str(each) for each in refused.value.problems]
+    assert len(said) == len(told)
+    for place, words in told.items():
+        (line,) = (each for each in said if each.startswith(place))
+        assert f": cannot run at scale 60: {words}" in line or words in line
+    assert {each.partition(": ")[2] for each in errors(scenario, profile, files.load())} >= {
+        each.message for each in refused.value.problems
+    }
+    if len(changes) == 1:
+        return
+    at = ["--bundle", str(tmp_path / "alerts"), "--profile", str(profile)]
+    for command in (["plan"], ["gate", "--dry-run", "--out", str(tmp_path)]):
+        assert run([command[0], str(scenario), *command[1:], *at]) is ExitCode.USAGE
+        shown = " ".join(capsys.readouterr().err.split())
+        assert all(place in shown for place in told)
+
+
+def test_an_expected_alert_that_reads_what_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+    scenario, profile = written(tmp_path)
+    files = with_changes(tmp_path, (RULES, HEALTH, "j:one == 0"), ("second.yml", "expr: up", "expr: up @@ 3"))
+    for scale in (1.0, 60.0):
+        with pytest.raises(BadInput) as refused:
+            plan_for(Asked(str(scenario), str(profile), files, time_scale=scale))
+        (said,) = (str(each) for each in refused.value.problems if each.message.startswith("cannot run"))
+        assert said.startswith(f"{RULES}:30: cannot run: rule insa-crm-worker/WorkerUnhealthy: it reads j:one, which")
+        assert "parse" in said.partition("is left out (")[2]
+
+
+def test_what_cannot_be_compressed_is_no_matter_where_nothing_needs_it_or_time_is_less_compressed(
+    tmp_path: Path,
+) -> None:
+    """Seven seconds are 700 ms at 10x; a rule that no expectation, control, wait or allowance names is left out."""
+    scenario, profile = written(tmp_path)
+    files = with_changes(
+        tmp_path,
+        (RULES, HEALTH, f"{LAST} == 0"),
+        AT_NIGHT,
+        FIRST_WAIT,
+    )
     plan_for(Asked(str(scenario), str(profile), files, time_scale=10.0))
 
 

@@ -93,7 +93,7 @@ def test_what_runs_is_made_of_the_same_texts_wherever_they_lie(loose: Loose, tmp
     for files in (loose.files, ConfigFiles(bundle.folder())):
         _, sources, *_ = plan_for(Asked("worker-unhealthy", "local", files))
         ports = Ports(*range(1, len(Ports.__dataclass_fields__) + 1))
-        found = localize(sources, tmp_path / "stack", ports, 60.0, SinkAddresses(ports.webhook), frozenset(), {}).files
+        found = localize(sources, tmp_path / "stack", ports, 60.0, SinkAddresses(ports.webhook), {}).files
         # The sinks' addresses in Alertmanager's file are new each time.
         texts = [text for name, text in found.items() if name != "alertmanager.yml"]
         made.append(sorted(text.replace("prometheus_alerts.yml", "a.yml") for text in texts))
@@ -109,7 +109,7 @@ def test_rule_files_of_one_name_in_two_folders_are_both_loaded(loose: Loose, tmp
     )  # fmt: skip
     _, sources, *_ = plan_for(Asked("worker-unhealthy", "local", files))
     ports = Ports(*range(1, len(Ports.__dataclass_fields__) + 1))
-    found = localize(sources, tmp_path / "stack", ports, 60.0, SinkAddresses(ports.webhook), frozenset(), {}).files
+    found = localize(sources, tmp_path / "stack", ports, 60.0, SinkAddresses(ports.webhook), {}).files
     text = "".join(text for name, text in found.items() if name.startswith("rules/"))
     assert "alert: Second" in text
     assert "alert: WorkerUnhealthy" in text

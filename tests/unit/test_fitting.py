@@ -44,7 +44,7 @@ def made(folder: Path, routes: str = NEWER) -> Callable[[frozenset[Setting]], Lo
 
     def make(too_new: frozenset[Setting]) -> Localized:
         book = SinkAddresses(PORTS.webhook, lambda: next(ports))
-        return localize(sources, folder, PORTS, 60.0, book, frozenset(), {}, too_new)
+        return localize(sources, folder, PORTS, 60.0, book, {}, too_new)
 
     return make
 

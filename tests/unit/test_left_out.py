@@ -232,7 +232,7 @@ def test_where_no_rule_file_of_a_folder_can_be_read_the_reasons_are_told(tmp_pat
 def test_a_stack_says_which_rule_file_it_goes_without(tmp_path: Path) -> None:
     config = load_config(with_second_file(tmp_path, b"\xff")[0], complete=True)
     localized = localize(config.sources, tmp_path, Ports(*range(2000, 2000 + len(Ports.__dataclass_fields__))), 60.0,
-                         SinkAddresses(2100), frozenset(), {})  # fmt: skip
+                         SinkAddresses(2100), {})  # fmt: skip
     assert "second.yml is left out: is not UTF-8: byte 0xff" in localized.notes
     assert "rules/second.yml" not in localized.files
 

@@ -32,7 +32,7 @@ def made(
     """The scrape jobs of a stack with this rule, by name."""
     rules = yaml.safe_dump({"groups": [{"name": "g", "rules": [{"alert": "A", **rule}]}]})
     sources = {"prometheus:p.yml": prometheus, "rules:r.yml": rules, "alertmanager:a.yml": ROUTES}
-    return jobs(localize(sources, folder, PORTS, 60.0, SinkAddresses(PORTS.webhook), frozenset(), {}, (), asked))
+    return jobs(localize(sources, folder, PORTS, 60.0, SinkAddresses(PORTS.webhook), {}, (), asked))
 
 
 def jobs(localized: Localized) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def test_the_shipped_configuration_reads_nothing_of_prometheus_itself_and_its_st
     config = load_config(bundle.folder(), complete=True)
     plan = plan_for(Asked(scenario, "local", ConfigFiles(bundle.folder())))[0]
     book = SinkAddresses(PORTS.webhook)
-    localized = localize(config.sources, tmp_path, PORTS, 60.0, book, frozenset(), {}, (), queries_in(plan))
+    localized = localize(config.sources, tmp_path, PORTS, 60.0, book, {}, (), queries_in(plan))
     assert list(jobs(localized)) == ["insa-crm", "prometheus"]
     assert "scrape job prometheus asks Prometheus for no metrics of its own: nothing reads them" in localized.notes
     for name, text in localized.files.items():

@@ -19,6 +19,7 @@ from chaoskit.alerting.virtual import (
     prometheus_flags,
     scale_alertmanager,
     scale_prometheus,
+    scale_rule_files,
     scale_rules,
     scaled_hold,
 )
@@ -204,11 +205,18 @@ def test_a_recorded_instant_is_one_for_its_readers_also_through_other_records() 
     assert instant_records([_file(*rules)]) == {"j:seen", "j:last"}
 
 
-def test_recorded_instants_of_another_file_can_be_named() -> None:
-    doc = _file({"alert": "A", "expr": "a - b > 5"})
-    assert scale_rules(doc, 60, 15)[0]["groups"][0]["rules"][0]["expr"] == "a - b > 5"
-    scaled, _ = scale_rules(doc, 60, 15, instants=["a"])
-    assert scaled["groups"][0]["rules"][0]["expr"] == "((a - b) * 60) > 5"
+def test_rules_of_several_files_are_compressed_together() -> None:
+    """What one file records is known in another: that it is an instant, and that it had to be left out."""
+    files = {
+        "readers": _file({"alert": "A", "expr": "seen - b > 5"}, {"alert": "Late", "expr": "night > 0"}),
+        "empty": {},
+        "records": _file({"record": "seen", "expr": "timestamp(x)"}, {"record": "night", "expr": "hour()"}),
+    }
+    scaled, refused = scale_rule_files(files, 60, 15)
+    assert [rule["expr"] for rule in scaled["readers"]["groups"][0]["rules"]] == ["((seen - b) * 60) > 5"]
+    assert [rule["record"] for rule in scaled["records"]["groups"][0]["rules"]] == ["seen"]
+    assert [(one.number, one.rule, one.reads) for one in refused] == [(3, "night", ()), (1, "Late", ("night",))]
+    assert scaled["empty"] == {"groups": []}
 
 
 @pytest.mark.parametrize(("setting", "value"), [("interval", "1s"), ("interval", "soon"), ("query_offset", "1s")])
