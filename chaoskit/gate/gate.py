@@ -25,7 +25,7 @@ from chaoskit.gate.candidate import Candidate, Unread
 from chaoskit.gate.choose import apart_in
 from chaoskit.gate.job import Job, Part, Said, import_all, play_job
 from chaoskit.gate.record import STACK_CORES
-from chaoskit.gate.schedule import Schedule, StackPlan, Wave, merged
+from chaoskit.gate.schedule import APART_S, Schedule, StackPlan, Wave, merged
 from chaoskit.hop import Hop
 from chaoskit.host.process import Child, ended, fork
 from chaoskit.observe.pressure import Busy, Idle
@@ -37,7 +37,7 @@ from chaoskit.verify.verdict import Result, Verdict
 
 _LOOK_S = 0.25
 _SETTLE_S = 5.0
-"""Between two beginnings: until what the last stack needs shows in how busy the machine is."""
+"""After a stack's beginning: until what it needs shows in how busy the machine is."""
 _TOLD_S = 60.0
 """Seconds of stacks from which on their cost is told: shorter ones mostly start and judge."""
 _END_S = 40.0
@@ -144,6 +144,7 @@ class Gate:
 
         One more than asked for runs for a moment, where a stack should be about to end: starting is mostly waiting.
         Where fewer run than were planned, one more does as soon as enough is idle: the neighbour may have left.
+        Soon after another one begins only what finds enough idle for both.
         """
         busy, idle = self._busy(), self._idle()  # asked at every look, for they need to have been asked before
         if not self._running:
@@ -151,7 +152,8 @@ class Gate:
         now, most = time.monotonic(), schedule.side_by_side
         if idle >= self._cores:
             most = max(most, min(len(self._running) + 1, self._planned))
-        settled = now - self._begun_at >= _SETTLE_S
+        young = sum(now - one.begun_at < _SETTLE_S for one in self._running)
+        settled = now - self._begun_at >= (APART_S if idle >= self._cores * (young + 1) else _SETTLE_S)
         ending = any(now - one.begun_at >= one.plan.length_s - schedule.lead_s for one in self._running)
         most += schedule.lead_s > 0 and ending
         return attempt == 1 and len(self._running) < most and settled and not busy

@@ -19,6 +19,8 @@ START_S = 8.0
 WAVE_S = 1.0
 """Real seconds that the beginning of a wave takes besides its quiet."""
 STOP_S = 1.0
+APART_S = 2.0
+"""Real seconds between the beginnings of two stacks: most of what one does at first is done by then."""
 
 Conflict = Callable[[Candidate, Candidate], str]
 
@@ -106,7 +108,7 @@ class Schedule:
     @property
     def bound_s(self) -> float:
         """Real seconds that it should take: in each slot the next stack starts while the one before it ends."""
-        slots = [self.lead_s] * max(1, self.side_by_side)
+        slots = [self.lead_s + number * APART_S for number in range(max(1, self.side_by_side))]
         for stack in self.stacks:
             first = min(range(len(slots)), key=slots.__getitem__)
             slots[first] += stack.length_s - self.lead_s

@@ -30,6 +30,7 @@ _TOTAL = re.compile(r"^some .*total=(\d+)$", re.MULTILINE)
 _LATELY = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
 _BUSY_PERCENT = 50.0
 _LATELY_S = 5.0
+_AT_LEAST_S = 2.0
 _BUSY = 0.75
 _EVERY_S = 0.05
 
@@ -85,7 +86,7 @@ class _Lately:
         while len(self._seen) > 1 and now - self._seen[1][0] >= _LATELY_S:
             self._seen.popleft()
         since, before = self._seen[0]
-        return (value - before) / (now - since) if now - since >= _LATELY_S else None
+        return (value - before) / (now - since) if now - since >= _AT_LEAST_S else None
 
 
 class Busy(_Lately):

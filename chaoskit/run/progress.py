@@ -114,13 +114,18 @@ class Progress:
         return bound if self._clock() < bound + _SLACK_REAL_S else 0.0
 
     def reached(self, alert: str, state: str) -> bool:
-        """Whether every expected instance of an alert (or any, if none is expected) has come to a state."""
+        """Whether every expected instance of an alert (or any, if none is expected) has come to a state.
+
+        What ended before the first step was another scenario's, of an earlier wave of the stack.
+        """
         with self.news:
             planned = [p for p in self.plan.alerts if p.expectation.alert == alert]
             begun = [p for p in planned if p.expectation.from_step in self._done_at]
             if begun:
                 return all(sum(_is_in(e, state, p.notices) for e in self.episodes_of(p)) >= p.count for p in begun)
-            return any(_is_in(e, state, ()) for e in self.fold.named(alert))
+            since = min(self.fold.begun.values(), default=0.0)
+            named = (e for e in self.fold.named(alert) if e.resolved is None or e.resolved[1] >= since)
+            return any(_is_in(e, state, ()) for e in named)
 
     def active(self) -> list[str]:
         """Names of alerts that are pending or firing now, standing and foreign ones left out."""

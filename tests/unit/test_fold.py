@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from chaoskit.events import AlertState, Equipment, FaultOk, Notice, NoticedAlert, Phase, Poll, StepEnd, UndoOk
+from chaoskit.events import (
+    AlertState,
+    Equipment,
+    FaultOk,
+    Notice,
+    NoticedAlert,
+    Phase,
+    Poll,
+    StepBegin,
+    StepEnd,
+    UndoOk,
+)
 from chaoskit.fold import Episode, Faults, Fold
 from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
@@ -79,6 +91,19 @@ def test_what_is_pending_since_before_its_step_is_waited_for_where_its_fault_beg
         return len(progress.episodes_of(alert))
 
     assert [waited_for(1000.0), waited_for(0.0)] == [1, 0]
+
+
+@pytest.mark.parametrize("state", ["firing", "inactive"])
+def test_an_allowed_alert_is_not_waited_for_in_what_ended_before_the_first_step(state: str) -> None:
+    """Its earlier episode was another scenario's of the same stack; one that still fires is as good as a new one."""
+    progress = Progress(replace(plan_of(KEPT.header), alerts=()))
+    for one, at in (("firing", 1.0), (state, 5.0)):
+        progress.feed(AlertState(labels={"alertname": "A"}, state=one, at=at, previous=at - 1, t=at))  # type: ignore[arg-type]
+    progress.feed(StepBegin(step="outage", verb="inject", t=9.0))
+    assert progress.reached("A", "firing") is (state == "firing")
+    for one, at in (("inactive", 12.0), ("firing", 15.0)):
+        progress.feed(AlertState(labels={"alertname": "A"}, state=one, at=at, previous=at - 1, t=at))  # type: ignore[arg-type]
+    assert progress.reached("A", "firing")
 
 
 def test_a_step_runs_until_its_end() -> None:

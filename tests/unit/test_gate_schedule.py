@@ -21,7 +21,7 @@ from chaoskit.gate.candidate import Candidate, conflict
 from chaoskit.gate.choose import stacks_side_by_side
 from chaoskit.gate.gate import Gate, Outcome, _Running
 from chaoskit.gate.record import Record, load_record, save_record
-from chaoskit.gate.schedule import START_S, STOP_S, WAVE_S, Schedule, StackPlan, Wave, make_schedule, merged
+from chaoskit.gate.schedule import APART_S, START_S, STOP_S, WAVE_S, Schedule, StackPlan, Wave, make_schedule, merged
 from chaoskit.host import process
 from chaoskit.observe.pressure import Busy, Idle
 from chaoskit.run.planning import Asked
@@ -99,18 +99,29 @@ def test_two_that_may_bring_about_each_others_alerts_never_share_a_stack() -> No
 
 
 def test_in_a_slot_the_next_stack_starts_while_the_one_before_it_ends() -> None:
-    """Three that share nothing, 20 s each: two slots take 20 and 20 + 12 s, a single one all three in turn."""
+    """Three that share nothing, 20 s each: of two slots the second begins later, and a single one has all in turn."""
     every = [one(name, expects="A") for name in "abc"]
     assert make_schedule(every, clash, 2).bound_s == 20.0 + 20.0 - START_S
     assert make_schedule(every, clash, 1).bound_s == 60.0
 
 
 def test_further_orders_find_a_shorter_schedule_and_the_same_one_each_time() -> None:
-    """Longest first, 30 + 20 + 20 beside 30 + 20 s; better 30 + 30 beside 20 + 20 + 20."""
+    """Longest first, 30 + 20 + 20 beside 30 + 20 s; better 30 + 30 beside 20 + 20 + 20, a little later."""
     every = [one(str(n), takes_s, needs="link") for n, takes_s in enumerate((30.0, 30.0, 20.0, 20.0, 20.0))]
     three = START_S + 3 * WAVE_S + STOP_S
     assert make_schedule(every, clash, 2).bound_s == three + 70.0
-    assert [make_schedule(every, clash, 2, 64).bound_s for _ in range(2)] == [three + 60.0] * 2
+    assert [make_schedule(every, clash, 2, 64).bound_s for _ in range(2)] == [three + 60.0 - WAVE_S + APART_S] * 2
+
+
+@pytest.mark.parametrize(("idle", "since_s", "begins"), [(0.9, 3.0, True), (0.7, 3.0, False), (0.9, 1.0, False)])
+def test_soon_after_a_stack_another_one_begins_only_where_enough_is_idle_for_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle: float, since_s: float, begins: bool
+) -> None:
+    """A stack takes 0.4 cores here; how busy the machine is shows only five seconds after its beginning."""
+    gate = Gate(tmp_path, Asked("", "local", tmp_path), lambda outcome: None, lambda: False, lambda: idle, cores=0.4)
+    monkeypatch.setattr(gate, "_running", [_running(since_s)])
+    monkeypatch.setattr(gate, "_begun_at", time.monotonic() - since_s)
+    assert gate._room(make_schedule([], clash, 2)) is begins
 
 
 def test_the_others_alerts_are_allowed_and_ones_own_are_not_among_them() -> None:
@@ -190,8 +201,8 @@ def test_cores_are_idle_as_they_were_in_the_last_seconds_and_none_is_before_that
         now += 1.0
         idle_s += 1.5 if second >= 10 else 0.5
         said.append(round(idle(), 1))
-    assert said[:5] == [0.0] * 5
-    assert said[5:10] == [0.5] * 5
+    assert said[:2] == [0.0] * 2
+    assert said[2:10] == [0.5] * 8
     assert said[10:15] == [0.7, 0.9, 1.1, 1.3, 1.5]
 
 
