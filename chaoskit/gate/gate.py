@@ -142,9 +142,9 @@ class Gate:
     def _room(self, schedule: Schedule, attempt: int = 1) -> bool:
         """Whether another stack may begin beside those that run: on a machine that is busy it would only slow them.
 
-        One more than asked for runs for a moment, where a stack should be about to end: starting is mostly waiting.
+        For a moment one more runs for each stack that should be about to end: starting is mostly waiting.
         Where fewer run than were planned, one more does as soon as enough is idle: the neighbour may have left.
-        Soon after another one begins only what finds enough idle for both.
+        Soon after another one begins only what finds enough idle for both, or takes the place of what ends.
         """
         busy, idle = self._busy(), self._idle()  # asked at every look, for they need to have been asked before
         if not self._running:
@@ -152,11 +152,14 @@ class Gate:
         now, most = time.monotonic(), schedule.side_by_side
         if idle >= self._cores:
             most = max(most, min(len(self._running) + 1, self._planned))
-        young = sum(now - one.begun_at < _SETTLE_S for one in self._running)
-        settled = now - self._begun_at >= (APART_S if idle >= self._cores * (young + 1) else _SETTLE_S)
-        ending = any(now - one.begun_at >= one.plan.length_s - schedule.lead_s for one in self._running)
-        most += schedule.lead_s > 0 and ending
-        return attempt == 1 and len(self._running) < most and settled and not busy
+        lasted = [now - one.begun_at for one in self._running]
+        ending = sum(
+            abs(for_s - one.plan.length_s) <= schedule.lead_s > 0
+            for for_s, one in zip(lasted, self._running, strict=True)
+        )
+        more = 1 + sum(for_s < _SETTLE_S for for_s in lasted) - ending
+        settled = now - self._begun_at >= (APART_S if idle >= self._cores * more else _SETTLE_S)
+        return attempt == 1 and len(self._running) < most + ending and settled and not busy
 
     def interrupt(self, reason: str) -> None:
         """Ends what runs, in order, and begins nothing more."""

@@ -118,7 +118,9 @@ def test_soon_after_a_stack_another_one_begins_only_where_enough_is_idle_for_bot
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, idle: float, since_s: float, begins: bool
 ) -> None:
     """A stack takes 0.4 cores here; how busy the machine is shows only five seconds after its beginning."""
-    gate = Gate(tmp_path, Asked("", "local", tmp_path), lambda outcome: None, lambda: False, lambda: idle, cores=0.4)
+    gate = Gate(
+        tmp_path, Asked("", "local", tmp_path), lambda outcome: None, lambda: False, idle=lambda: idle, cores=0.4
+    )
     monkeypatch.setattr(gate, "_running", [_running(since_s)])
     monkeypatch.setattr(gate, "_begun_at", time.monotonic() - since_s)
     assert gate._room(make_schedule([], clash, 2)) is begins
@@ -232,11 +234,13 @@ def _running(since_s: float) -> _Running:
         (2, [0.0, 11.0], False),
         (2, [0.0, 13.0], True),
         (2, [0.0, 13.0, 0.0], False),
-        (2, [99.0, 99.0, 99.0], False),
+        (2, [13.0, 13.0, 0.0], True),
+        (2, [13.0, 13.0, 0.0, 0.0], False),
+        (2, [99.0, 99.0], False),
         (1, [99.0], False),
     ],
 )
-def test_a_stack_starts_while_another_ends_but_never_two_and_none_where_one_at_a_time_is_asked(
+def test_a_stack_starts_while_another_ends_but_not_where_that_overran_its_plan_or_one_at_a_time_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side_by_side: int, since_s: list[float], begins: bool
 ) -> None:
     """A stack of 20 s (8 to start, 1 for the wave, 10, 1 to stop) is about to end from its 12th second on."""
