@@ -43,6 +43,16 @@ class Violation:
     """None: the lint's own."""
 
 
+def unseen(place: Place, where: str, why: str) -> Violation:
+    """A warning: this part of the promise can be neither kept nor broken, since the text does not say enough."""
+    todo = "write it into the configuration, or take the promise back"
+    return Violation(place, f"{where}: not compared with the promise, since {why}", todo, Severity.WARNING)
+
+
+DISCOVERED = "its targets are discovered"
+"""Why addresses are not compared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was noticed, complete: `why` is what it leads to when nothing is done."""

@@ -326,7 +326,6 @@ HARMLESS: list[tuple[str, list[Edit]]] = [
     ("promise-scrape", [(P, "alerts:\n", "jobs: {web: {scrape: 15s, timeout: 10s}}\nalerts:\n")]),
     ("promise-interval", [(P, "alerts:\n", "groups: {web: {interval: 15s}}\nalerts:\n")]),
     ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (P, "  work: {", "  work: {at: ['localhost:25'], ")]),
-    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (A, "url: http://localhost:9/", "url_file: /etc/url")]),
     ("promise-runbook", [(P, "runbook: https://runbooks.example.com/\n", ""), (R, "runbook: https://runbooks.example.com/worker-down", "runbook: https://example.com/worker-down")]),
     ("no-alertmanager", [(PROM, "static_configs: [{targets: ['localhost:9093']}]", "dns_sd_configs: [{names: [am.example.com]}]")]),
     ("alertmanager-untold", [scraped("alertmanager", "127.0.0.1:9093")]),
@@ -382,6 +381,26 @@ def test_a_fault_is_found_where_it_stands(id_: str, edits: list[Edit], at: str) 
 @pytest.mark.parametrize(("id_", "edits"), HARMLESS, ids=[f"{c[0]}-{i}" for i, c in enumerate(HARMLESS)])
 def test_what_only_looks_like_a_fault_is_left_alone(id_: str, edits: list[Edit]) -> None:
     assert [each for each in found(edits) if each.id == id_] == []
+
+
+SHOP = "  - {job_name: shop, dns_sd_configs: [{names: [shop.example.com]}]}\n"
+UNSEEN: list[tuple[str, list[Edit], str]] = [
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (A, "url: http://localhost:9/", "url_file: /etc/url")], "web:"),
+    ("promise-targets", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, at: ['shop:9091']}}\nalerts:\n"), (PROM, "", SHOP)], "jobs:"),
+    ("promise-job-labels", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, labels: [zone]}}\nalerts:\n"), (PROM, "", SHOP)], "jobs:"),
+    ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['am-1:9093']\nalerts:\n"), (PROM, "static_configs: [{targets: ['localhost:9093']}]", "dns_sd_configs: [{names: [am.example.com]}]")], "alertmanagers:"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("id_", "edits", "at"), UNSEEN, ids=[case[0] for case in UNSEEN])
+def test_a_promise_that_the_text_neither_keeps_nor_breaks_is_a_warning_and_no_silence(
+    id_: str, edits: list[Edit], at: str
+) -> None:
+    """What is discovered, or stands in a file, nothing that only reads can compare."""
+    (mine,) = (each for each in found(edits) if each.id == id_)
+    assert mine.severity is Severity.WARNING
+    assert "not compared with the promise, since " in mine.message
+    assert at in line_of(edits, mine)
 
 
 @pytest.mark.parametrize("id_", ["promtool", "amtool", "template-fails", "not-understood"])

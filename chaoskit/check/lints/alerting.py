@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.alerting.prometheus_shown import Shown, discovers, host_and_port, targets
-from chaoskit.check.findings import AGREE, Severity, Violation, lint
+from chaoskit.check.findings import AGREE, DISCOVERED, Severity, Violation, lint, unseen
 from chaoskit.check.lint_context import LintContext
 from chaoskit.errors import Place
 from chaoskit.yaml_source import Node
@@ -51,9 +51,11 @@ def promised_alertmanagers(context: LintContext) -> Iterator[Violation]:
     Alerts go where no receiver is told of them. A drill puts its own address in place of these.
     """
     promised, shown = context.config.promise.alertmanagers, context.shown
-    if promised is None or any(map(discovers, shown.managers)):
+    if promised is None:
         return
-    if said := other_addresses(promised.at, shown.targets):
+    if any(map(discovers, shown.managers)):
+        yield unseen(promised.place, f"alerting at {_section(shown)}", DISCOVERED)
+    elif said := other_addresses(promised.at, shown.targets):
         message = f"alerting at {_section(shown)}: {said}"
         yield Violation(promised.place, message, AGREE)
 

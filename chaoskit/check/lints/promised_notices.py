@@ -14,7 +14,7 @@ from chaoskit.alerting.config_secrets import shown_address
 from chaoskit.alerting.model import PromisedNotice, PromisedReceiver, Receiver, Route
 from chaoskit.alerting.promise import lacking
 from chaoskit.alerting.windows import up
-from chaoskit.check.findings import AGREE, Severity, Violation, lint
+from chaoskit.check.findings import AGREE, Severity, Violation, lint, unseen
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.routes import called
 from chaoskit.errors import Place
@@ -222,6 +222,8 @@ def address(context: LintContext) -> Iterator[Violation]:
         if said:
             message = f"addresses of {receiver.name} ({receiver.place}): {'; '.join(said)}"
             yield Violation(promised.place, message, AGREE)
+        elif hidden:
+            yield unseen(promised.place, f"{receiver.name} ({receiver.place})", "one of them stands in a file")
 
 
 @lint("promise-resolved", Severity.ERROR, "promise", ("promise", "alertmanager"))

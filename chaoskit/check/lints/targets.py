@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from chaoskit.alerting.prometheus_shown import Settings, added_labels, discovers, host_and_port, targets
-from chaoskit.check.findings import AGREE, Severity, Violation, lint
+from chaoskit.check.findings import AGREE, DISCOVERED, Severity, Violation, lint, unseen
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.alerting import other_addresses
 from chaoskit.yaml_source import Node
@@ -24,9 +24,11 @@ def promised_targets(context: LintContext) -> Iterator[Violation]:
     jobs = context.shown.jobs
     for name, promised in context.config.promise.targets.items():
         job = jobs.get(name)
-        if job is not None and not discovers(job) and (said := other_addresses(promised.at, targets(job))):
-            message = f"the job {name} at {job['job_name'].place}: {said}"
-            yield Violation(promised.place, message, AGREE)
+        where = f"the job {name} at {job['job_name'].place}" if job is not None else ""
+        if job is not None and discovers(job):
+            yield unseen(promised.place, where, DISCOVERED)
+        elif job is not None and (said := other_addresses(promised.at, targets(job))):
+            yield Violation(promised.place, f"{where}: {said}", AGREE)
 
 
 @lint("promise-job-labels", Severity.ERROR, "promise", ("promise", "prometheus"))
@@ -39,13 +41,14 @@ def promised_labels(context: LintContext) -> Iterator[Violation]:
     for name, promised in context.config.promise.added.items():
         job = context.shown.jobs.get(name)
         if job is not None:
-            found = added_labels(job)
+            found, place = added_labels(job), context.config.promise.jobs[name].place
+            where, lacking = f"the job {name} at {job['job_name'].place}", sorted(set(promised) - found)
             said = [f"adds {each}, which is not promised" for each in sorted(found - set(promised))]
-            said += [f"does not add {each}" for each in sorted(set(promised) - found) if not discovers(job)]
+            said += [f"does not add {each}" for each in lacking if not discovers(job)]
             if said:
-                place = context.config.promise.jobs[name].place
-                message = f"the job {name} at {job['job_name'].place} {' and '.join(said)}"
-                yield Violation(place, message, AGREE)
+                yield Violation(place, f"{where} {' and '.join(said)}", AGREE)
+            elif lacking:
+                yield unseen(place, where, DISCOVERED)
 
 
 @lint("target-twice", Severity.WARNING, "delivery", ("prometheus",))
