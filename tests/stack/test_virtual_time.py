@@ -23,7 +23,7 @@ import yaml
 
 from chaoskit.alerting.promql import CannotScale, is_instant, scale
 from chaoskit.alerting.virtual import prometheus_flags, scale_prometheus
-from chaoskit.stack.binaries import Binaries
+from chaoskit.stack.binaries import Binaries, numbers
 
 pytestmark = pytest.mark.stack
 
@@ -44,6 +44,13 @@ CORPUS = [
     if "  =>  " in line and not line.startswith("#")
 ]
 TODAY = [(expr, scaled) for expr, scaled in CORPUS if not expr.startswith("3: ")]
+
+
+def results(binaries: Binaries) -> list[str]:
+    """Today's expressions that have a result and that this generation knows: Prometheus 3 gave one another name."""
+    renamed = numbers(binaries.versions["prometheus"]) >= (3,)
+    exprs = [expr for expr, _ in TODAY if not expr.endswith(":1m] offset 10m")]
+    return [expr for expr in exprs if not (renamed and "holt_winters" in expr)]
 
 
 @dataclass(frozen=True)
@@ -201,17 +208,19 @@ def _differences(engines: tuple[Engine, Engine], expr: str, scaled: str) -> list
 
 @pytest.mark.parametrize(("expr", "scaled"), TODAY)
 def test_a_compressed_expression_has_the_same_values_at_the_same_virtual_instants(
-    engines: tuple[Engine, Engine], expr: str, scaled: str
+    engines: tuple[Engine, Engine], binaries: Binaries, expr: str, scaled: str
 ) -> None:
     if expr.endswith(":1m] offset 10m"):
         expr, scaled = f"sum_over_time({expr})", f"sum_over_time({scaled})"  # a range by itself is no result
+    elif expr not in results(binaries):
+        pytest.skip("this Prometheus has another name for it")
     assert scale(expr, K) == scaled
     assert _differences(engines, expr, scaled) == []
 
 
-def test_the_corpus_mostly_evaluates_to_something(engines: tuple[Engine, Engine]) -> None:
+def test_the_corpus_mostly_evaluates_to_something(engines: tuple[Engine, Engine], binaries: Binaries) -> None:
     """Equality of two empty answers proves nothing: at most one expression in ten may have one."""
-    exprs = [expr for expr, _ in TODAY if not expr.endswith(":1m] offset 10m")]
+    exprs = results(binaries)
     empty = [expr for expr in exprs if not engines[0].evaluate(expr, 1806.0, 7206.0, 90.0)]
     assert len(empty) * 10 <= len(exprs), empty
 
@@ -246,9 +255,9 @@ def test_without_the_scaled_look_back_a_gap_would_be_bridged(engines: tuple[Engi
         assert not engine.evaluate(expr, 3300, 4200, 60)
 
 
-def test_promtool_accepts_whatever_was_compressed(binaries: Any, tmp_path: Path) -> None:
+def test_promtool_accepts_whatever_was_compressed(binaries: Binaries, tmp_path: Path) -> None:
     """Each expression of today's corpus as a rule of its own, at several scales."""
-    exprs = [expr for expr, _ in TODAY if not expr.endswith(":1m] offset 10m")]
+    exprs = results(binaries)
     for k in (7, 60, 600, 0.5):
         rules = []
         for i, expr in enumerate(exprs):
