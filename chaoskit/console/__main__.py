@@ -9,21 +9,16 @@ import socket
 import sys
 from pathlib import Path
 
-import msgspec
-
-from chaoskit import json_text, niceness
-from chaoskit.console.beside import ABOUT, Told
+from chaoskit import niceness
+from chaoskit.console.beside import Told
 from chaoskit.console.server import Settings, serve
-from chaoskit.files import read_regular
-from chaoskit.safety.run_registry import Owner
 
 if __name__ == "__main__":
     scratch = Path(sys.argv[1])
-    told = json_text.decode(read_regular(scratch / ABOUT), type=Told, dec_hook=lambda kind, given: kind(given))
+    told = Told.read(scratch)
     settings = Settings(
-        told.token, told.port, Path(told.out), scratch, told.files,
-        owner=msgspec.convert(told.owner, Owner), scenario=told.scenario,
-    )  # fmt: skip
+        told.token, told.port, Path(told.out), scratch, told.files, owner=told.owner, scenario=told.scenario
+    )
     # Only here: what a console in the terminal's own session begins would give way with it.
     niceness.give_way()
     sys.exit(int(serve(settings, [socket.socket(fileno=int(fd)) for fd in sys.argv[2:]])))

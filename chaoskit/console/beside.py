@@ -15,16 +15,16 @@ from pathlib import Path
 
 import msgspec
 
-from chaoskit import bundle
+from chaoskit import bundle, json_text
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.console.gatekeeper import ENTER, new_token
 from chaoskit.console.server import Settings, listen, serve
 from chaoskit.errors import ExitCode
-from chaoskit.files import write_private
+from chaoskit.files import read_regular, write_private
 from chaoskit.host.process import tied
-from chaoskit.safety.run_registry import me
+from chaoskit.safety.run_registry import Owner, me
 
-ABOUT = "about.json"
+_ABOUT = "about.json"
 LINK = "link"
 """The file that holds the link with its token, for where it is not printed."""
 _END_S = 10.0
@@ -37,8 +37,17 @@ class Told(msgspec.Struct, frozen=True):
     port: int
     out: str
     files: ConfigFiles
-    owner: dict[str, object]
+    owner: Owner
     scenario: str
+
+    def write(self, scratch: Path) -> None:
+        """Leaves the orders in the console's folder, for this user alone."""
+        write_private(scratch / _ABOUT, msgspec.json.encode(self, enc_hook=str))
+
+    @classmethod
+    def read(cls, scratch: Path) -> Told:
+        """The orders that lie in the console's folder; raises as `json_text.decode` where they are none."""
+        return json_text.decode(read_regular(scratch / _ABOUT), type=cls, dec_hook=lambda kind, given: kind(given))
 
 
 @contextlib.contextmanager
@@ -85,8 +94,7 @@ def beside(
         for one in sockets:
             opened.enter_context(one)
         token = new_token()
-        told = Told(token, port, str(out), files, msgspec.to_builtins(me()), scenario)
-        write_private(scratch / ABOUT, msgspec.json.encode(told, enc_hook=str))
+        Told(token, port, str(out), files, me(), scenario).write(scratch)
         announce(port, wanted, token, scratch, say, terminal=terminal)
         fds = [one.fileno() for one in sockets]
         with (scratch / "console.log").open("ab") as log:

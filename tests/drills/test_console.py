@@ -141,6 +141,7 @@ def test_a_run_with_a_page_ends_as_ever_in_a_pipe_and_leaves_nothing(
                 text = connection.getresponse().read().decode()
                 seen.add(text.partition('class="phase ')[2].partition('"')[0])
             except OSError:
+                assert run.poll() is None, f"its page was {seen or 'never there'}"
                 return False
             finally:
                 connection.close()

@@ -21,7 +21,7 @@ import pytest
 
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles
-from chaoskit.console.beside import ABOUT, Told
+from chaoskit.console.beside import Told
 from chaoskit.console.gatekeeper import new_token
 from chaoskit.console.proxy import SOCKET
 from chaoskit.console.server import listen
@@ -190,13 +190,21 @@ def test_after_the_end_it_says_stopped_and_the_next_run_begins_with_empty_books(
     assert after["run"] != before["run"]
 
 
+def test_a_page_beside_a_run_reads_the_orders_that_the_run_left(tmp_path: Path) -> None:
+    """With the process of the run, whose end it sees, and the files of its configuration."""
+    files = ConfigFiles(tmp_path, ("one.yml",), templates=("*.tmpl",))
+    orders = Told(new_token(), 8089, str(tmp_path), files, me(), "recorded")
+    orders.write(tmp_path)
+    assert Told.read(tmp_path) == orders
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_console_that_is_killed_leaves_nothing(stopped: bool, tmp_path: Path) -> None:
     """Neither where it and its mirror stood still before: the kernel ends the mirror within a second."""
     sockets, port = listen(0)
-    told_ = Told(new_token(), port, str(tmp_path), ConfigFiles(bundle.folder()), msgspec.to_builtins(me()), "recorded")
-    (tmp_path / ABOUT).write_bytes(msgspec.json.encode(told_, enc_hook=str))
+    told_ = Told(new_token(), port, str(tmp_path), ConfigFiles(bundle.folder()), me(), "recorded")
+    told_.write(tmp_path)
     fds = [one.fileno() for one in sockets]
     words = [sys.executable, "-m", "chaoskit.console", str(tmp_path), *map(str, fds)]
     with subprocess.Popen(words, pass_fds=fds, start_new_session=True) as console:
