@@ -155,7 +155,12 @@ def _scale_format(text: str, k: Fraction, instants: Collection[str]) -> str:
         verbs.append(match[0])
         return f'"\x01{len(verbs) - 1}\x01"' if match[0] == "%q" else f"\x00{len(verbs) - 1}\x00"
 
-    scaled = scale(_VERB.sub(aside, text), k, instants=instants).replace("%", "%%")
+    try:
+        scaled = scale(_VERB.sub(aside, text), k, instants=instants).replace("%", "%%")
+    except CannotScale as error:
+        if "x00" not in error.reason:
+            raise
+        raise CannotScale("query in a template", "the template fills in more than strings of it") from None
     return _MARK.sub(lambda mark: verbs[int(mark[1] or mark[2])], scaled)
 
 

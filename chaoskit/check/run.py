@@ -99,7 +99,8 @@ def check(context: LintContext, ignore: Collection[str] = (), least: Severity = 
             severity = lint.severity if said.severity is None else said.severity
             findings.append(Finding(lint.id, severity, said.place, said.message, lint.why, said.todo))
     # What the planner refuses as well is told once, by the lint that knows more of it.
-    told = {each.place for each in findings if each.id != "scenario-plan" and each.severity is Severity.ERROR}
+    knows = {id_ for id_, lint in LINTS.items() if lint.topic == "scenarios"} - {"scenario-plan"}
+    told = {each.place for each in findings if each.id in knows and each.severity is Severity.ERROR}
     findings = [each for each in findings if each.id != "scenario-plan" or each.place not in told]
     found = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
     reasons = tuple(Skipped(reason, tuple(ids)) for reason, ids in skipped.items())

@@ -11,7 +11,7 @@ import pytest
 from chaoskit import bundle
 from chaoskit.alerting.config import ConfigFiles, load_config
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.check.findings import Severity
+from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
@@ -167,6 +167,16 @@ def test_what_cannot_be_compressed_and_is_needed_is_refused_before_anything_runs
         assert run([command[0], str(scenario), *command[1:], *at]) is ExitCode.USAGE
         shown = " ".join(capsys.readouterr().err.split())
         assert all(place in shown for place in told)
+
+
+def test_what_is_wrong_with_a_rule_besides_hides_no_refusal(tmp_path: Path) -> None:
+    scenario, profile = written(tmp_path)
+    read = with_changes(tmp_path, (RULES, HEALTH, f"{LAST} == 0")).load()
+    scenarios, profiles = [load_scenario_file(scenario)], [load_profile_file(profile)]
+    plans = ask_plans(scenarios, profiles, read)
+    said = {"scenario-plan": plans, "promtool": (Violation(plans[0].place, "it is refused", "correct it"),)}
+    found = check(LintContext(read, scenarios, profiles, elsewhere=said)).findings
+    assert {each.id for each in found if each.place == plans[0].place} >= {"scenario-plan", "promtool"}
 
 
 def test_an_expected_alert_that_reads_what_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
