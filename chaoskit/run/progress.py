@@ -116,7 +116,7 @@ class Progress:
     def reached(self, alert: str, state: str) -> bool:
         """Whether every expected instance of an alert (or any, if none is expected) has come to a state.
 
-        What ended before the first step was another scenario's, of an earlier wave of the stack.
+        Instances that ended before the first step were another scenario's, of an earlier wave of the stack.
         """
         with self.news:
             planned = [p for p in self.plan.alerts if p.expectation.alert == alert]
