@@ -37,7 +37,7 @@ _CHUNK = 2**16
 LARGEST = 64 * 2**20
 """An answer of a server with tens of thousands of rules or targets is smaller."""
 SHORTEST = 16
-"""Characters of a token."""
+"""The fewest characters that a token may have."""
 ANSWER_S = 10.0
 """How long one answer may take."""
 
@@ -192,7 +192,7 @@ def file_of(name: str, place: Place | None) -> Path:
 def trouble(error: Exception) -> str:
     """Why an endpoint gave no answer, in a few words that do not differ from one failure to the next."""
     if isinstance(error, requests.exceptions.SSLError):
-        return f"its certificate is not trusted: {_why_untrusted(error)}"
+        return f"the server's certificate is not trusted: {_why_untrusted(error)}"
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.ConnectionError):
@@ -255,7 +255,7 @@ def _read_whole(response: requests.Response) -> None:
             found.append(chunk)
             left -= len(chunk)
             if left < 0:
-                raise requests.exceptions.ContentDecodingError(f"its answer is larger than {LARGEST // 2**20} MiB")
+                raise requests.exceptions.ContentDecodingError(f"the answer is larger than {LARGEST // 2**20} MiB")
             if time.monotonic() > until:
                 raise requests.ReadTimeout("no answer in time")
     except requests.RequestException:  # some of which are urllib3's as well

@@ -79,9 +79,9 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     commit: str = ""
     """The git commit in the working folder; `-dirty` at its end: with changes. Empty outside of a repository."""
     utc_offset_s: int = 0
-    """Local time minus UTC, there and then."""
+    """Local time minus UTC on the run's machine when the run began, in seconds."""
     command: str = ""
-    """The command that does the same again."""
+    """The command line that plays the same run again."""
 
 
 class Header(Event, frozen=True, kw_only=True, tag="header"):
@@ -94,7 +94,7 @@ class Header(Event, frozen=True, kw_only=True, tag="header"):
     profile: str
     sources: dict[str, str]
     settings: list[str]
-    """`--set` overrides as given."""
+    """The run's `--set` overrides, as given."""
     time_scale: float
     seed: int
     versions: dict[str, str]
@@ -171,13 +171,13 @@ class Invoke(Event, frozen=True, kw_only=True, tag="invoke"):
     settings: dict[str, Any]
     undo: dict[str, Any]
     max_s: float
-    """Real seconds after which it is undone in any case."""
+    """Real seconds after which the fault is undone in any case."""
     address: dict[str, Any] = {}
     """Where the target is (url, file, pattern, …); a token that speaks of another place is not obeyed."""
 
 
 class FaultOk(Event, frozen=True, kw_only=True, tag="fault-ok"):
-    """The effect was seen; it took effect inside `effect`."""
+    """The fault's effect was seen; it began inside the interval `effect`."""
 
     fault: str
     effect: Interval
@@ -244,7 +244,7 @@ class AlertState(Event, frozen=True, kw_only=True, tag="alert"):
     at: float
     previous: float | None
     active_at: float | None = None
-    """Prometheus's own ActiveAt."""
+    """The instant from which Prometheus says that the alert is active (its ActiveAt)."""
     value: str = ""
 
 
@@ -353,15 +353,15 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice"):
     refused: int = 0
     """The code with which the receiver refused it; 0 when it was taken. A refused notice has not been heard."""
     by: str = ""
-    """The witness that saw it, as in `watch`; empty for the sink of its integration."""
+    """The witness that saw the notice, as in `watch`; empty for the sink of its integration."""
     arrived: Interval | None = None
-    """When it came to lie in the mailbox, where that is known beside the instant of sending."""
+    """When the mail came to lie in the mailbox, where that is known beside the instant of sending."""
     group_labels: Labels | None = None
-    """The labels of its group, as Alertmanager told them; None where its integration, or an older history, does not."""
+    """The labels of the notice's group, as Alertmanager told them; None where the integration tells none."""
 
     @property
     def sink_key(self) -> SinkKey:
-        """The integration that sent it, by which its sink knew it."""
+        """The receiver, integration and index that sent the notice: the key of its sink address."""
         return (self.receiver, self.integration, self.index)
 
 
@@ -370,13 +370,13 @@ class Deliveries(Event, frozen=True, kw_only=True, tag="deliveries"):
     end; `failed` is by integration, with `/RECEIVER` where the counter tells the receiver."""
 
     seen: Interval
-    """Asked and answered."""
+    """The interval in which Alertmanager's counters were read: asked and answered."""
     failed: dict[str, float] | None
     """None where the counters could not be read."""
     detail: str = ""
-    """Why they could not."""
+    """Why Alertmanager's counters could not be read; empty where they were."""
     optional: bool = True
-    """Older versions judge without it."""
+    """Whether an older chaoskit that does not know this event may judge without it: yes."""
 
 
 class Level(Event, frozen=True, kw_only=True, tag="level"):
@@ -390,12 +390,12 @@ class Level(Event, frozen=True, kw_only=True, tag="level"):
     """The lowest value of any of its series; None, like the highest, where there was none."""
     high: float | None
     samples: int
-    """Instants at which there was a value, of so many `expected`."""
+    """The number of instants at which the query had a value, of `expected` instants."""
     expected: int
     detail: str = ""
-    """Why it could not be asked for."""
+    """Why Prometheus could not be asked for the level; empty where it was."""
     optional: bool = True
-    """Older versions judge without it."""
+    """Whether an older chaoskit that does not know this event may judge without it: yes."""
 
 
 class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
@@ -403,11 +403,11 @@ class Stranger(Event, frozen=True, kw_only=True, tag="stranger"):
 
     sink: Literal["mail-sink", "webhook-sink"]
     receiver: str
-    """Whose door it was; empty where it came to none."""
+    """The receiver whose sink address the stranger used; empty where it used none."""
     integration: str
     index: int
     reason: str
-    """How it was told from what Alertmanager sends."""
+    """How the sink told the message from one that Alertmanager sends."""
     count: int
     """How often, since the last such event."""
 
@@ -467,7 +467,7 @@ class NameCounts(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def buckets(self) -> dict[int, int]:
-        """The histogram of latencies."""
+        """The latencies as a histogram, as `chaoskit.histogram` has it."""
         return dict(self.latency)
 
 
@@ -507,13 +507,13 @@ class LoadTotals(Event, frozen=True, kw_only=True, tag="load-totals"):
     lag_ms: float = 0.0
     oldest_ms: float = 0.0
     late: float = 0.0
-    """As in a window, of the whole load."""
+    """The same figure as in a window, for the whole load."""
     unreported: dict[str, int] = {}
     """Of those finished, by name, how many were answered and never reported to Locust, which did not count them."""
     cut_short: list[str] = []
     """The locustfile's own code that was still running when the load ended, a sentence each."""
     raised: dict[str, int] = {}
-    """As in a window, of the whole load."""
+    """The same figure as in a window, for the whole load."""
     odd: dict[str, int] = {}
     """Counts of reports by the locustfile that cannot be used, such as a response time that is a text."""
     exit_code: int | None = None

@@ -61,7 +61,7 @@ def _pieces(fd: int, most: int, path: Path) -> Iterator[bytes]:
             left -= len(piece)
             yield piece
         if left < 0:
-            raise OSError(errno.EFBIG, f"it holds more than {most / 2**20:g} MiB", str(path))
+            raise OSError(errno.EFBIG, f"the file holds more than {most / 2**20:g} MiB", str(path))
     finally:
         os.close(fd)
 
@@ -83,7 +83,7 @@ def read_regular(path: Path, most: int = SMALL) -> bytes:
 
 
 def stream_regular(path: Path, most: int = SMALL) -> Iterator[bytes]:
-    """The same a piece at a time, so that it never lies in memory whole; OSErrors come as it is read."""
+    """Reads a regular file a piece at a time, never whole into memory; OSErrors come as the pieces are read."""
     yield from _pieces(open_regular(path), most, path)
 
 

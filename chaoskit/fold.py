@@ -71,7 +71,7 @@ class Episode:
     firing: Interval | None = None
     resolved: Interval | None = None
     own: dict[State, Interval] = field(default_factory=dict)
-    """The same instants on Prometheus's own clock, exact, for spans between two of its instants (`for`)."""
+    """The episode's instants on Prometheus's own clock, exact, for spans between two of its instants (`for`)."""
     told: set[SinkKey] = field(default_factory=set)
     """Where a notice said that it fires."""
     cleared: set[SinkKey] = field(default_factory=set)
@@ -88,7 +88,7 @@ class Episode:
 
     @property
     def name(self) -> str:
-        """The alert's name."""
+        """The name of the episode's alert."""
         return self.labels.get("alertname", "?")
 
     @property
@@ -103,7 +103,7 @@ class Episode:
         return bool(self.sent) and all(labels.get(key) == value for key, value in self.sent.items())
 
     def is_told(self, notice: Notice, status: str = "") -> bool:
-        """Whether a notice lists it, with this status where one is given."""
+        """Whether a notice lists this alert, with this status where one is given."""
         return any(status in ("", item.status) and self.is_in(item.labels) for item in notice.alerts)
 
 
@@ -117,7 +117,7 @@ class Outage:
     detail: str
 
     def lasted_s(self, until: float) -> float:
-        """Real seconds that it lasted; one that did not end, until then."""
+        """Real seconds that the outage lasted; one that did not end counts until this instant."""
         return (until if self.end is None else self.end) - self.begin
 
 
@@ -138,7 +138,7 @@ class Faults:
         self.problems: list[FaultFail | UndoFail] = []
 
     def take(self, event: Event) -> None:
-        """Takes the next event; those that concern no fault change nothing."""
+        """Takes the history's next event; one that concerns no fault changes nothing."""
         match event:
             case Invoke():
                 self.invokes[event.fault] = self.standing[event.fault] = event
@@ -237,7 +237,7 @@ class Fold:
         }
 
     def take(self, event: Event) -> None:
-        """Takes the next event; cheap."""
+        """Takes the history's next event into the account."""
         taker = self._takers.get(type(event))
         if taker is not None:
             taker(event)

@@ -31,7 +31,7 @@ _RESTORED = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") 
 
 
 def outlive(numbers: Iterable[signal.Signals]) -> None:
-    """These signals do nothing to this process from now on; what it starts gets them as anything else does."""
+    """Lets this process ignore these signals from now on; programs that it starts get them as usual."""
     for number in numbers:
         signal.signal(number, lambda *_: None)
 

@@ -34,7 +34,7 @@ class History:
     events: tuple[AnyEvent, ...]
     torn: bool
     unread: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    """Fields that this chaoskit does not know, by the event's number."""
+    """Fields of events that this chaoskit does not know, by the event's number."""
 
     def of(self, kind: type[E]) -> Iterator[E]:
         """All events of one type, in order."""
@@ -79,7 +79,7 @@ def _parse(pieces: Iterable[bytes], file: str) -> History:
     unread: dict[int, dict[str, Any]] = {}
     torn = _take(pieces, file, events, unread)
     if not events or not isinstance(events[0], Header):
-        raise BadInput(Problem(Place(file, 1), "no run's history: it does not begin with a header event"))
+        raise BadInput(Problem(Place(file, 1), "no run's history: line 1 is no header event; give an events.jsonl"))
     header = events[0]
     if header.schema not in SCHEMAS:
         reads = f"this chaoskit reads schemas {' and '.join(map(str, SCHEMAS))}; judge it with the one that wrote it"
@@ -131,7 +131,7 @@ def _event(line: bytes, number: int, place: Place) -> tuple[AnyEvent, dict[str, 
     try:
         event, added = decode_all(line)
     except msgspec.DecodeError as error:
-        raise BadInput(Problem(place, f"not an event: {error}", "the history is damaged; run again")) from None
+        raise BadInput(Problem(place, f"not an event: {error}", "damaged history; run the drill again")) from None
     if event.n != number:
         raise BadInput(Problem(place, f"event {number} is missing, {event.n} stands here", "the history has a hole"))
     return event, added

@@ -34,7 +34,7 @@ class Fate(enum.Enum):
 
     LIVES = enum.auto()
     ENDED = enum.auto()
-    """It was seen to end, its pid is free or belongs to a later process, or the machine was restarted since."""
+    """The process ended, or its pid is free or belongs to a later process, or the machine was restarted since."""
     UNKNOWN = enum.auto()
     """Another namespace, a hidden /proc, or an older version's token whose time does not fit."""
 

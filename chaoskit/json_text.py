@@ -25,7 +25,7 @@ def decode(text: bytes | str, *, type: Any = Any, dec_hook: _Hook | None = None)
 
 
 def decode_with(decoder: msgspec.json.Decoder[T], text: bytes | str) -> T:
-    """As `decode`, by a decoder that is kept; by itself it would raise three kinds of error."""
+    """Decodes JSON as `decode` does, by a msgspec decoder that is kept; raises msgspec.DecodeError alone."""
     try:
         return decoder.decode(text)
     except RecursionError:

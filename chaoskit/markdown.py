@@ -32,7 +32,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def folded(summary: str, lines: Sequence[str]) -> list[str]:
-    """Lines that show once they are asked for; none without any."""
+    """Markdown lines that show once the reader unfolds them; none where there are none to fold."""
     return [f"<details><summary>{summary}</summary>", "", *lines, "", "</details>", ""] if lines else []
 
 

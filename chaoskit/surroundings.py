@@ -21,7 +21,7 @@ _MACHINE = "this machine"
 _LACKING = {
     errno.ENOSPC: "free some disk space",
     errno.EDQUOT: "free some disk space, or ask for a larger quota",
-    errno.EIO: "the disk or the terminal is gone",
+    errno.EIO: "see whether the disk or the terminal is still there",
     errno.EMFILE: "raise `ulimit -n`",
     errno.ENFILE: "close other programs' files",
     errno.EAGAIN: "raise `ulimit -u`, or end other programs of this user",
@@ -49,7 +49,7 @@ def lacking(error: BaseException) -> ChaoskitError | None:
     if not isinstance(error, OSError) or error.errno is None:
         return None
     if error.errno == errno.ENOENT and _nowhere():
-        return BadInput(Problem(None, "the folder in which chaoskit was started is gone", "cd to one that is there"))
+        return BadInput(Problem(None, "the folder in which chaoskit was started is gone", "cd to a folder that exists"))
     where, said = error.filename, error.strerror or str(error)
     if error.errno in _LACKING:
         named = f"{said}: {where}" if isinstance(where, str) else said

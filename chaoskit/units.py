@@ -56,7 +56,7 @@ def amount(count: int, things: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = 5, between: str = ", ") -> str:
-    """The first of them, and how many more there are."""
+    """The first names of a list, and how many more there are, for a sentence."""
     return between.join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

@@ -34,7 +34,7 @@ class Adapter(Handle):
 
     attached: ClassVar[bool] = True
     needs_extra: ClassVar[tuple[str, ...]] = ()
-    """The modules of its client, which the extra called like the adapter installs."""
+    """The Python modules of the client, which pip installs with the extra of the adapter's name."""
     ends: ClassVar[str] = ""
     """How the effect ends by itself on the target, for people."""
     seen_by: ClassVar[str] = ""
@@ -42,12 +42,12 @@ class Adapter(Handle):
     endless_kinds: ClassVar[tuple[str, ...]] = ()
     """The kinds of fault whose effect stays on the target when nothing is left to end it."""
     example: ClassVar[str] = ""
-    """One of them as a profile writes it."""
+    """One handle of this adapter, as a profile writes it."""
 
     label: str = ""
     """The label of alerts that carries the thing's name."""
     host: str = ""
-    """Another host; refused so far."""
+    """Another host on which the handle's things are; refused so far."""
 
     @classmethod
     def key_names(cls) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class Adapter(Handle):
 
     @abstractmethod
     def look(self) -> tuple[str, ...]:
-        """The names of its things, found by asking the target; raises FaultError where it cannot be reached."""
+        """The names of the handle's things, as the target tells; raises FaultError where it gives no answer."""
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
         """The problem of a `host` key, which most adapters cannot use."""
@@ -80,7 +80,7 @@ class Adapter(Handle):
         return self.label
 
     def carries(self) -> tuple[str, ...]:
-        """The kinds of its faults."""
+        """The kinds of fault that this adapter can do."""
         return tuple(one.kind for one in self.faults())
 
     def endless(self, kind: str) -> bool:
@@ -88,14 +88,14 @@ class Adapter(Handle):
         return kind in self.endless_kinds
 
     def things(self, find: Callable[[str], Iterable[str]]) -> tuple[str, ...] | None:
-        """The things that are there now; none where it cannot be reached."""
+        """The handle's things that are there now; none where the target cannot be reached."""
         try:
             return self.look()
         except FaultError:
             return ()
 
     def unreachable(self, name: str, things: tuple[str, ...]) -> Trouble | None:
-        """Why it cannot be reached, asked anew."""
+        """Why the handle's target cannot be reached, asked anew."""
         if things:
             return None
         try:
@@ -134,7 +134,7 @@ def left_s(undo: Undo) -> float:
 def vouched(undo: Undo, made: Made) -> str:
     """The token's id; raises FaultError unless it is one of ours and acts where the journal's target is."""
     if not _ID.fullmatch(undo["id"]):
-        raise FaultError(f"{undo['id']!r} is no id that this program makes up")
+        raise FaultError(f"{undo['id']!r} is no id that chaoskit makes up")
     same_place(undo, made)
     return str(undo["id"])
 
@@ -142,7 +142,7 @@ def vouched(undo: Undo, made: Made) -> str:
 def same_place(undo: Undo, made: Made) -> None:
     """Raises FaultError unless a token acts where the journal's target is."""
     if made.address.get("keys") != undo["at"] or made.address.get("via") != undo["via"]:
-        raise FaultError(f"the journal knows of no target at {undo['at']}, so nothing is done with it")
+        raise FaultError(f"the journal knows of no target at {undo['at']}, so chaoskit does nothing there")
 
 
 def undone(work: Callable[[], str]) -> Seen:

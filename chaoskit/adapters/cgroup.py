@@ -51,7 +51,7 @@ class Cgroup(Adapter):
             yield "path", "is no path of a control group", "write it as /proc/PID/cgroup shows it: /system.slice/…"
 
     def look(self) -> tuple[str, ...]:
-        """The group, where its processor time is counted."""
+        """The group's path; raises FaultError where the kernel counts no processor time of the group."""
         processor_s(self.path)
         return (self.path,)
 
@@ -61,7 +61,7 @@ def _file(controller: str, group: str, name: str) -> Path:
     for root in (_ROOT, _ROOT / controller, _ROOT / "unified"):
         if (found := root / below / name).exists():
             return found
-    raise FaultError(f"there is no {name} of the control group {group} below {_ROOT}")
+    raise FaultError(f"there is no {name} of the control group {group} below {_ROOT}; correct group")
 
 
 def processor_s(group: str) -> float:
@@ -95,7 +95,7 @@ def enter(group: str, pids: list[int], controllers: tuple[str, ...]) -> None:
             try:
                 file.write_text(str(pid))
             except OSError as error:
-                raise FaultError(f"no process can be put into {file.parent}: {error.strerror}") from None
+                raise FaultError(f"no process may enter {file.parent}: {error.strerror}; see its owner") from None
 
 
 class _InGroup(Burn[Any]):
@@ -132,7 +132,7 @@ class GroupCpuBurn(_InGroup, CpuBurn):
         time.sleep(_SPAN_S)  # a rate is the counter's rise over a span, and the kernel announces none
         got = (processor_s(undo["group"]) - before) / (time.monotonic() - begun)
         if got < ENOUGH * undo["cores"]:
-            raise FaultError(f"{undo['group']}: {told(got, undo['cores'], 'cores')}; see its cpu.max or cpu quota")
+            raise FaultError(f"{undo['group']}: {told(got, undo['cores'], 'cores')}; see the group's cpu.max or quota")
         self._since = (time.monotonic(), processor_s(undo["group"]))
         return Seen(seen.between, f"{seen.detail}; {undo['group']} uses {got:.2f} cores")
 

@@ -40,7 +40,7 @@ class Container(Docker):
         return ContainerCpuBurn(), ContainerMemoryBurn(), ContainerFill()
 
     def look(self) -> tuple[str, ...]:
-        """The container, which must run."""
+        """The container's name; raises FaultError where it does not run."""
         main_pid(self.keys())
         return (self.container,)
 
@@ -99,7 +99,7 @@ class ContainerFill(FolderFill):
         """Raises FaultError unless the file lies in the handle's folder of a container."""
         if not re.fullmatch(r"/proc/\d+/root" + re.escape(_below(undo["at"])), folder):
             raise FaultError(
-                f"{folder} is not the container's {_below(undo['at']) or '/'}, so nothing is removed there"
+                f"{folder} is not the container's {_below(undo['at']) or '/'}, so chaoskit removes nothing there"
             )
 
 

@@ -58,7 +58,7 @@ class Docker(Adapter):
 
 
 class Engine(Manager):
-    """The engine, asked through its own client."""
+    """The Docker engine, asked through its own Python client."""
 
     def __init__(self, at: Mapping[str, str]) -> None:
         self._at, self._docker = at, client("docker", "docker")
@@ -79,7 +79,7 @@ class Engine(Manager):
             return tuple(sorted(one for one in found if fnmatchcase(one, self._at["container"])))
 
     def inspect(self, name: str) -> dict[str, Any]:
-        """All that the engine says of one; raises FaultError where there is none."""
+        """All that the engine says of one container; raises FaultError where it has none of that name."""
         with self._asking() as engine:
             found: dict[str, Any] = engine.containers.get(name).attrs
             return found

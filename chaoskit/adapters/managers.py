@@ -32,14 +32,14 @@ class State:
     up: bool
     paused: bool = False
     process: Mapping[str, Any] | None = None
-    """Its main process as `processes.token`; None where none runs."""
+    """The program's main process as `processes.token`; None where none runs."""
     said: str = ""
     policy: Any = None
     """Whether and how the manager restarts it, in its own words."""
 
 
 class Manager(ABC):
-    """One manager, as far as faults need it. Everything raises FaultError where it gives no answer."""
+    """A manager of programs, such as systemd, for faults; each call raises FaultError where it gives no answer."""
 
     @abstractmethod
     def state(self, name: str) -> State:
@@ -47,14 +47,14 @@ class Manager(ABC):
 
     @abstractmethod
     def start(self, name: str) -> None:
-        """Starts what does not run; one that runs is left alone."""
+        """Starts the program, unless it runs already."""
 
     @abstractmethod
     def stop(self, name: str) -> None:
         """Stops the program so that the manager does not start it again by itself."""
 
     def kill(self, name: str, before: State) -> None:
-        """Ends its main process at once, as a crash would."""
+        """Ends the program's main process at once, as a crash would."""
         if before.process is not None:
             processes.hit(before.process, signal.SIGKILL)
 
@@ -71,10 +71,10 @@ class Manager(ABC):
     def arm(  # noqa: B027 - a manager that cannot do this leaves it to the holder
         self, ident: str, command: str, names: list[str], after_s: float
     ) -> None:
-        """Has the manager itself take it back after a time: `start` or `resume` of these names."""
+        """Has the manager itself take the fault back after a time: `start` or `resume` of these names."""
 
     def disarm(self, ident: str) -> None:  # noqa: B027
-        """Takes that order back and sees it gone."""
+        """Takes back the order that `arm` gave the manager, and sees it gone."""
 
 
 class Managed(Fault[S]):
@@ -158,7 +158,7 @@ class Managed(Fault[S]):
         """Accepts only tokens of the run's own targets."""
         vouched(undo, made)
         if sorted(undo["before"]) != sorted(made.targets):
-            raise FaultError(f"its things {', '.join(undo['before'])} are not its targets {', '.join(made.targets)}")
+            raise FaultError(f"its undo names {', '.join(undo['before'])}, its targets are {', '.join(made.targets)}")
         return f"starts or resumes {', '.join(undo['before'])} via {undo['via']}"
 
 
@@ -182,7 +182,7 @@ class ManagedKill(Managed[KillSettings]):
     kind = "process.kill"
 
     def strike(self, manager: Manager, name: str, before: State, undo: Undo) -> None:
-        """The kill, and the order to leave it down where it is held."""
+        """Kills the program, and with `hold` orders the manager to leave it down."""
         manager.kill(name, before)
         if undo["hold"]:
             manager.stop(name)
@@ -203,7 +203,7 @@ class ManagedStop(Managed[Settings]):
     kind = "process.stop"
 
     def strike(self, manager: Manager, name: str, before: State, undo: Undo) -> None:
-        """The manager's own stop."""
+        """Stops the programs by the manager's own stop."""
         manager.stop(name)
 
 

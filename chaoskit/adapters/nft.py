@@ -80,15 +80,15 @@ def _tables() -> set[str]:
 
 
 class NftFault(Fault[LinkSettings]):
-    """The part that both verdicts share."""
+    """The part that tcp.reset and tcp.blackhole by nftables share."""
 
     handles = ("link",)
     look_s = _LOOK_S
 
     def beyond(self, settings: LinkSettings, limits: Mapping[str, Any]) -> str:
-        """nft tells no calls apart."""
+        """Why nftables cannot do these settings: it tells no calls apart; empty where it can."""
         if settings.ratio != 1.0 or settings.path:
-            return f"{self.kind} cannot be dosed by ratio or path"
+            return f"{self.kind} takes no ratio and no path with nft: leave both out"
         return connections_beyond(self.kind, settings, limits)
 
     def prepare(self, target: Target, settings: LinkSettings) -> Undo:
@@ -117,7 +117,7 @@ class NftFault(Fault[LinkSettings]):
         _probe(address, port)
         if not waiting.await_true(lambda: bool(_hits(undo)), _COUNT_S):
             raise FaultError(
-                f"the rule for {undo['at']['to']} was made, and a connection there passes it by: see nft list ruleset"
+                f"the rule for {undo['at']['to']} was made, and a connection passes it by: see nft list ruleset"
             )
         return Seen((begun, time.time()), f"{self.kind} to {undo['at']['to']}: {_hits(undo)} packets hit")
 
@@ -137,9 +137,9 @@ class NftFault(Fault[LinkSettings]):
     def lapse(self, undo: Undo) -> str:
         """Why the fault lapsed: the table of nftables is gone, or the element with its port."""
         if undo["id"] not in _tables():
-            return f"something else deleted the table {undo['id']}"
+            return f"another program deleted the nftables table {undo['id']}"
         sets = [one["set"] for one in _listed("set", "inet", undo["id"], "ports") if "set" in one]
-        return "" if sets and sets[0].get("elem") else f"the element of the table {undo['id']} has timed out"
+        return "" if sets and sets[0].get("elem") else f"the element of the nftables table {undo['id']} has timed out"
 
     def stop(self, undo: Undo) -> Seen:
         """Deletes the table and sees it gone; one that never was is just as well."""
@@ -152,7 +152,7 @@ class NftFault(Fault[LinkSettings]):
             if undo["id"] in _tables():
                 left = f"the table {undo['id']} was deleted, and is still there"
                 raise FaultError(f"{left}; delete it: nft delete table inet {undo['id']}")
-            return f"{undo['at']['to']} can be reached" if was else f"no rule was there for {undo['at']['to']}"
+            return f"{undo['at']['to']} can be reached" if was else f"nftables had no rule for {undo['at']['to']}"
 
         return undone(delete)
 

@@ -29,7 +29,7 @@ class Folder(Adapter):
     example: ClassVar[str] = "slice: {data: {via: path, path: /var/lib/shop}}"
 
     path: str
-    """The folder."""
+    """The folder's path on this host."""
 
     @classmethod
     def faults(cls) -> tuple[Kind[Any], ...]:
@@ -42,7 +42,7 @@ class Folder(Adapter):
             yield "path", "is no whole path", "write it from / on"
 
     def look(self) -> tuple[str, ...]:
-        """The folder, where it is there."""
+        """The folder's path; raises FaultError where there is no such folder."""
         if not Path(self.path).is_dir():
             raise FaultError(f"there is no folder {self.path}; make it, or correct path")
         return (self.path,)
@@ -83,7 +83,7 @@ class FolderFill(DiskFill):
     def allowed(self, folder: str, undo: Undo) -> None:
         """Raises FaultError unless the file lies in the handle's folder."""
         if Path(folder) != Path(undo["at"]["path"]):
-            raise FaultError(f"{folder} is not the folder {undo['at']['path']}, so nothing is removed there")
+            raise FaultError(f"{folder} is not the folder {undo['at']['path']}, so chaoskit removes nothing there")
 
 
 def _free(folder: str) -> int:

@@ -41,11 +41,11 @@ class Postgres(Adapter):
     example: ClassVar[str] = "database: {orders: {via: postgres, dsn_file: secrets/orders.dsn, table: orders}}"
 
     table: str
-    """Which table, with its schema where that is not on the search path; the scenario's own `table` is not read."""
+    """The table, with its schema where that is not on the search path; the scenario's own `table` is not read."""
     dsn_file: str
     """The file that holds the connection string, a secret; its role owns the table or may TRIGGER on it."""
     lock: str = ""
-    """Which of the others wait under db.slow: `writers` (if nothing is said), or `all`, readers as well."""
+    """Which other statements wait under db.slow: `writers` (if nothing is said), or `all`, readers as well."""
 
     @classmethod
     def faults(cls) -> tuple[Kind[Any], ...]:
@@ -58,7 +58,7 @@ class Postgres(Adapter):
             yield "lock", f"cannot be '{self.lock}'", "write writers or all"
 
     def look(self) -> tuple[str, ...]:
-        """The table, where it is there."""
+        """The table's name; raises FaultError where the database has no such table."""
         _find(self.keys())
         return (self.table,)
 
@@ -152,7 +152,7 @@ def _end_sessions(database: Any, undo: Undo) -> int:
 
     ended = counted("count(pg_terminate_backend(pid))")
     if not waiting.await_true(lambda: not counted("count(*)"), _GONE_S):
-        raise FaultError(f"a session {undo['id']} was ended, and is still there; end it by hand")
+        raise FaultError(f"PostgreSQL still has the session {undo['id']} that it was told to end; end it by hand")
     return ended
 
 
@@ -170,7 +170,7 @@ class PostgresError(Fault[DbErrorSettings]):
         with connected(at) as database:
             may = database.execute("SELECT has_table_privilege(%s, 'TRIGGER')", (_table(at),)).fetchone()[0]
         if not may:
-            raise FaultError(f"its role may make no trigger on {at['table']}: GRANT TRIGGER ON {at['table']} TO it")
+            raise FaultError(f"the role may make no trigger on {at['table']}: GRANT TRIGGER ON {at['table']} TO it")
         return {**token(target), "operation": settings.operation, "ratio": settings.ratio}
 
     def start(self, undo: Undo) -> Seen:
@@ -194,7 +194,7 @@ class PostgresError(Fault[DbErrorSettings]):
                 f"FOR EACH STATEMENT EXECUTE FUNCTION {called}()"
             )
         if why := self.lapse(undo):
-            raise FaultError(f"the trigger was made, and {why}")
+            raise FaultError(f"PostgreSQL has the trigger, and {why}")
         share = "every" if ratio == 1 else f"{ratio:.3g} of each"
         return Seen((begun, time.time()), f"{share} {undo['operation']} on {undo['at']['table']} is refused")
 
@@ -225,7 +225,7 @@ class PostgresError(Fault[DbErrorSettings]):
                     {"id": undo["id"]},
                 ).fetchone()[0]
                 if left:
-                    raise FaultError(f"{undo['id']} was dropped, and is still there; drop it by hand")
+                    raise FaultError(f"{undo['id']} was dropped, and PostgreSQL still has it; drop it by hand")
             return f"{undo['at']['table']} takes every {undo['operation']} again"
 
         return undone(drop)
@@ -260,5 +260,5 @@ def _passes(database: Any, undo: Undo) -> str:
     try:
         database.execute(statement)
     except error as refusal:
-        return "" if undo["id"] in str(refusal) else f"a statement that tries it fails for another reason: {refusal}"
+        return "" if undo["id"] in str(refusal) else f"the trigger's test statement fails otherwise: {refusal}"
     return f"a statement on {undo['at']['table']} passes"

@@ -40,9 +40,9 @@ class QueueAdapter(Adapter):
     """Whether a message can be such that its replay fails."""
 
     queue: str
-    """Its name."""
+    """The queue's name at its server."""
     url: str = ""
-    """Where its server answers; without a password."""
+    """Where the queue's server answers; without a password."""
     url_file: str = ""
     """The file that holds that address where it is a secret."""
 
@@ -50,7 +50,7 @@ class QueueAdapter(Adapter):
         """A problem where the address carries a password, or is given in both ways."""
         yield from super().wrong()
         if self.url and (self.url_file or carries_password(self.url)):
-            yield "url", "carries a password, or stands beside url_file", "write url_file: FILE, which holds it"
+            yield "url", "carries a password, or stands beside url_file", "write url_file: FILE, with the URL in it"
 
     @classmethod
     @abstractmethod
@@ -62,7 +62,7 @@ class QueueAdapter(Adapter):
         return ThroughFlood(cls), ThroughDeadLetters(cls), ThroughReplay(cls)
 
     def look(self) -> tuple[str, ...]:
-        """The queue, where its server tells of it."""
+        """The queue's name; raises FaultError where the server does not tell of that queue."""
         self.broker(self.keys(), 1.0).census()
         return (self.queue,)
 
@@ -78,14 +78,14 @@ def places(at: Mapping[str, str]) -> dict[What, str]:
 
 
 def place(at: Mapping[str, str], what: What) -> str:
-    """One of those names; raises FaultError where the handle names none."""
+    """The name of the queue's part that a fault needs; raises FaultError where the handle names none."""
     if not (found := places(at)[what]):
-        raise FaultError(f"the queue {at['queue']} names no dead: for its dead letters; add it to the handle")
+        raise FaultError(f"the queue {at['queue']} names no dead: for its dead letters; add dead: to the handle")
     return found
 
 
 def message_ids(batch: str, count: int) -> list[str]:
-    """Ids of so many messages of a batch, which begin with its own."""
+    """Ids for this many messages of a batch; each begins with the batch's own id."""
     return [f"{batch}-{secrets.token_hex(6)}" for _ in range(count)]
 
 
@@ -141,7 +141,7 @@ class ThroughDeadLetters(_Through, QueueDeadLetters):
 
     def beyond(self, settings: QueueDeadLettersSettings, limits: Mapping[str, Any]) -> str:
         able = settings.replayable or self._way.fails_on_demand
-        return "" if able else "queue.dead-letters cannot be made so that a replay fails"
+        return "" if able else "this queue's dead letters cannot be made so that a replay fails: write replayable: true"
 
 
 class ThroughReplay(QueueReplay):

@@ -32,7 +32,7 @@ class RabbitMq(QueueAdapter):
     example: ClassVar[str] = "queue: {tasks: {via: rabbitmq, url_file: secrets/amqp, queue: tasks, dead: tasks.dead}}"
 
     dead: str = ""
-    """The queue of dead letters."""
+    """The name of RabbitMQ's queue of dead letters."""
     message: str = "{}"
     """The body of one; a consumer must bear it."""
 

@@ -30,7 +30,7 @@ class RedisList(QueueAdapter):
     )
 
     dead: str = ""
-    """The list of dead letters."""
+    """The name of the Redis list that holds the dead letters."""
     push: str = ""
     """At which end messages come in: `right` (if nothing is said), or `left`."""
     message: str = _MESSAGE
@@ -44,7 +44,7 @@ class RedisList(QueueAdapter):
         """A problem for a message without an id, and for an end of the list that does not exist."""
         yield from super().wrong()
         if "{id}" not in self.message:
-            yield "message", "has no {id}, so ours could not be told from others", f"write {_MESSAGE}"
+            yield "message", "has no {id}, so the fault's messages could not be told from others", f"write {_MESSAGE}"
         if self.push not in ("", "right", "left"):
             yield "push", f"cannot be '{self.push}'", "write right or left"
 

@@ -42,7 +42,7 @@ class Supervisor(Adapter):
     server: str = _SOCKET
     """Where supervisord answers on this host: `unix:///PATH` or `http://127.0.0.1:PORT`."""
     username: str = ""
-    """Its user, where it asks for one."""
+    """supervisord's user, where its interface asks for one."""
     password_file: str = ""
     """The file that holds the user's password."""
 
@@ -100,7 +100,7 @@ class Supervisord(Manager):
             ) from None
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise FaultError(
-                f"supervisord at {self._at['server']} gives no answer: {error}; see that it runs"
+                f"supervisord at {self._at['server']} gives no answer: {error}; see that supervisord runs"
             ) from None
 
     def names(self) -> dict[str, str]:

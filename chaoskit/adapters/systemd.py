@@ -90,7 +90,7 @@ class Units(Manager):
         if self._armed(timer):
             program("systemctl", "stop", "--", timer)
         if self._armed(timer):
-            raise FaultError(f"the timer {timer} was stopped, and still is in force; stop it by hand")
+            raise FaultError(f"the timer {timer} was stopped, and still is in force; run systemctl stop {timer}")
 
     def _armed(self, timer: str) -> bool:
         return program("systemctl", "show", "--property=ActiveState", "--value", "--", timer).strip() == "active"

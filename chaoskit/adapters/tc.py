@@ -33,9 +33,9 @@ class Tc(Adapter):
     example: ClassVar[str] = "link: {uplink: {via: tc, dev: eth0, probe: 10.0.0.7}}"
 
     dev: str
-    """The device."""
+    """The network device's name."""
     probe: str = ""
-    """An address behind it that answers ping, by which a delay is measured; the qdisc alone is looked at without it."""
+    """An address behind the device that answers ping, to measure a delay; without one only the qdisc is looked at."""
 
     @classmethod
     def faults(cls) -> tuple[Kind[Any], ...]:
@@ -66,13 +66,13 @@ class TcFault(Fault[S]):
 
     @abstractmethod
     def asked(self, settings: S) -> list[str]:
-        """The words for netem."""
+        """This fault's words for `tc qdisc add … netem`."""
 
     def prepare(self, target: Target, settings: S) -> Undo:
-        """Looks at what is there; raises FaultError where it is another's."""
+        """The undo token; raises FaultError where the device has a qdisc that chaoskit did not make."""
         undo, dev = token(target), target.address.keys["dev"]
         if taken := [one for one in _qdiscs(dev) if one.get("handle") != "0:"]:
-            raise FaultError(f"{dev} has the qdisc {taken[0]['kind']} {taken[0]['handle']} already, which is not ours")
+            raise FaultError(f"{dev} has the qdisc {taken[0]['kind']} {taken[0]['handle']} already: name another dev")
         # A handle is a number of 16 bits: that of the id, and never the kernel's own.
         handle = f"{0x8000 | int(undo['id'][-4:], 16) & 0x7FFF:x}:"
         return {**undo, "handle": handle, "netem": self.asked(settings)}
@@ -95,7 +95,7 @@ class TcFault(Fault[S]):
         there = any(
             one.get("handle") == undo["handle"] and one["kind"] == "netem" for one in _qdiscs(undo["at"]["dev"])
         )
-        return "" if there else f"there is no netem {undo['handle']} at the root of {undo['at']['dev']}"
+        return "" if there else f"tc shows no netem {undo['handle']} at the root of {undo['at']['dev']}"
 
     def stop(self, undo: Undo) -> Seen:
         """Deletes the qdisc of the own handle, if it is there, and sees it gone."""
@@ -105,14 +105,14 @@ class TcFault(Fault[S]):
             if not self.lapse(undo):
                 program("tc", "qdisc", "del", "dev", dev, "root", "handle", undo["handle"])
             if not self.lapse(undo):
-                raise FaultError(f"netem {undo['handle']} of {dev} was deleted, and is still there; delete it by hand")
+                raise FaultError(f"netem {undo['handle']} of {dev} is still there: tc qdisc del dev {dev} root")
             return f"{dev} is free of it"
 
         return undone(delete)
 
     def vouch(self, undo: Undo, made: Made) -> str:
         if not re.fullmatch(r"[89a-f][0-9a-f]{3}:", undo["handle"]):
-            raise FaultError(f"{undo['handle']!r} is no handle that this program makes up")
+            raise FaultError(f"{undo['handle']!r} is no handle that chaoskit makes up")
         return f"deletes the qdisc {undo['handle']} of {undo['at']['dev']} ({vouched(undo, made)})"
 
 

@@ -49,7 +49,7 @@ class Toxiproxy(Adapter):
     proxy: str
     """The proxy's name at Toxiproxy."""
     url: str
-    """Where its API answers."""
+    """Where Toxiproxy's API answers."""
 
     @classmethod
     def faults(cls) -> tuple[Kind[Any], ...]:
@@ -75,10 +75,10 @@ def _ask(at: Mapping[str, str], method: str, path: str = "", body: Any = None) -
         with plain_session() as session:
             answer = session.request(method, what, json=body, timeout=_ANSWER_S)
         if answer.status_code >= 500:
-            raise FaultError(f"{method} {what}: answered {answer.status_code}: {answer.text[:200]}")
+            raise FaultError(f"Toxiproxy answered {method} {what} with {answer.status_code}: {answer.text[:200]}")
         return answer.status_code, answer.json() if answer.content else None
     except requests.JSONDecodeError:
-        raise FaultError(f"{method} {what}: answered {answer.status_code} and no JSON: {answer.text[:200]}") from None
+        raise FaultError(f"{method} {what}: answered {answer.status_code}, no JSON: {answer.text[:200]}") from None
     except requests.RequestException as error:
         raise FaultError(f"{method} {what}: {trouble(error)}") from None
 
@@ -108,9 +108,9 @@ class Toxic(Changeable[L]):
         return {"timeout": 0}
 
     def beyond(self, settings: L, limits: Mapping[str, Any]) -> str:
-        """Toxiproxy tells no paths apart."""
+        """Why Toxiproxy cannot do these settings: it tells no paths apart; empty where it can."""
         if settings.path:
-            return f"{self.kind} cannot be dosed by path"
+            return f"{self.kind} takes no path with Toxiproxy: leave path out"
         return connections_beyond(self.kind, settings, limits)
 
     def prepare(self, target: Target, settings: L) -> Undo:
@@ -119,7 +119,7 @@ class Toxic(Changeable[L]):
         at = target.address.keys
         found = _proxy(at)
         if foreign := [one["name"] for one in found.get("toxics", ()) if not one["name"].startswith("chaoskit_")]:
-            raise FaultError(f"the proxy {at['proxy']} has toxics that are not ours: {', '.join(foreign)}")
+            raise FaultError(f"the proxy {at['proxy']} has toxics that chaoskit did not make: {', '.join(foreign)}")
         most = target.address.limits.get("connections")
         return self.alter({**token(target), "listen": found["listen"], "most": most}, settings)
 
@@ -138,7 +138,7 @@ class Toxic(Changeable[L]):
         return self._seen(undo, begun, answered_s)
 
     def change(self, undo: Undo) -> Seen:
-        """Gives the toxic its new figures and sees them."""
+        """Gives the toxic its new figures, and sees Toxiproxy list these."""
         begun = time.time()
         changed = {key: undo["toxic"][key] for key in ("attributes", "toxicity")}
         _fine(undo["at"], "POST", f"/toxics/{undo['id']}", changed)
@@ -167,7 +167,7 @@ class Toxic(Changeable[L]):
         """Why the fault lapsed: the toxic is gone, or another one than was asked for."""
         status, found = _ask(undo["at"], "GET", f"/toxics/{undo['id']}")
         if status == 404:
-            return f"something else took the toxic {undo['id']} off {undo['at']['proxy']}"
+            return f"another program took the toxic {undo['id']} off {undo['at']['proxy']}"
         got, asked = (found or {}).get("attributes", {}), undo["toxic"]["attributes"]
         wrong = {key: got.get(key) for key in asked if got.get(key) != asked[key]}
         return f"the toxic {undo['id']} is {wrong}, and not {asked}" if wrong else ""
@@ -230,7 +230,7 @@ class ToxicSlow(Toxic[HttpSlowSettings]):
         asked_s = undo["toxic"]["attributes"]["latency"] / 1000
         took_s = _probe_s(undo["listen"], asked_s + answered_s + _ANSWER_S)
         if took_s is None:
-            raise FaultError(f"a call through {undo['at']['proxy']} got no answer at all")
+            raise FaultError(f"a call through {undo['at']['proxy']} got no answer: does its upstream answer?")
         return bool(took_s >= ENOUGH * asked_s)
 
     def longest_s(self, undo: Undo) -> float:

@@ -34,7 +34,7 @@ class Alert:
     open: LabelSet
     """Labels that the series may bring, beside the known ones."""
     steps: tuple[Relabel, ...] = ()
-    """alert_relabel_configs."""
+    """The steps of Prometheus's alert_relabel_configs, in their order."""
     _values: dict[str, str | None] = field(init=False, default_factory=dict)
 
     @property
@@ -103,7 +103,7 @@ def answer(matcher: Matcher, alert: Alert) -> Answer:
 
 
 def answer_all(matchers: Iterable[Matcher], alert: Alert) -> Answer:
-    """Whether the alert satisfies all of them."""
+    """Whether the alert satisfies all of these matchers."""
     worst = Answer.YES
     for matcher in matchers:
         found = answer(matcher, alert)
@@ -114,5 +114,5 @@ def answer_all(matchers: Iterable[Matcher], alert: Alert) -> Answer:
 
 
 def takes(matchers: Iterable[Matcher], alert: Alert) -> Answer:
-    """Whether the alert reaches Alertmanager and satisfies all of them."""
+    """Whether the alert reaches Alertmanager and satisfies all of these matchers."""
     return min(alert.sent, answer_all(matchers, alert))

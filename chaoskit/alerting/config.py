@@ -74,7 +74,7 @@ class ConfigFiles:
         return (self.bundle or (self.promise.parent if self.promise else Path())) / "approved"
 
     def load(self, *, complete: bool = False, needs_jobs: bool = True) -> AlertConfig:
-        """The configuration that they make up, as `load_config` reads it; raises BadInput with every problem."""
+        """The configuration that these files make up, as `load_config` reads it; raises BadInput with every problem."""
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         return load_config(**given, complete=complete, needs_jobs=needs_jobs)
 
@@ -278,7 +278,7 @@ def _check_folder(reading: Reading, folder: Path, missing: list[str], complete: 
     elif not rules and {"prometheus", "alertmanager"} <= set(missing):
         names = f"{_NAMES['prometheus'][0]} and {_NAMES['alertmanager'][0]}"
         message = "holds neither a Prometheus nor an Alertmanager configuration"
-        reading.say(place, message, f"they are called {names}; or name files with --rules")
+        reading.say(place, message, f"the files are called {names}; or name yours with --rules")
     if complete:
         reading.finish()
 
@@ -365,7 +365,7 @@ def _asked(reading: Reading, patterns: Iterable[str], option: str, endings: Coll
             names = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
             files = sorted(each for each in map(Path, names) if not each.is_dir())
         if not files:
-            reading.say(Place(pattern), f"--{option} leads to no file", "check the path; put quotes around a pattern")
+            reading.say(Place(pattern), f"--{option} leads to no file", "correct the path; put quotes around a pattern")
         found.update(dict.fromkeys(files))
     return list(found)
 
@@ -406,7 +406,7 @@ def templates_named(reading: Reading, folder: Path, patterns: Iterable[Node], ta
 
 
 def _say_missing(reading: Reading, folder: Path, pattern: Node) -> None:
-    hint = f"looked in {folder}; what a pattern does not find is silently missing in production"
+    hint = f"looked in {folder}; Prometheus and Alertmanager skip such a pattern silently: correct it"
     reading.say(pattern.place, f"'{pattern.raw}' leads to no file", hint)
 
 

@@ -163,7 +163,7 @@ def read_alertmanager(reading: Reading, text: str, file: str) -> AlertmanagerFil
 def _check_root(reading: Reading, node: Node) -> None:
     """Alertmanager refuses a root that does not take every alert."""
     if not reading.text(node, "receiver"):
-        reading.say(node.place, "the root route has no 'receiver'", "name one; it takes what no other route matches")
+        reading.say(node.place, "the root route has no 'receiver'", "name a receiver for all other alerts")
     for key in ("match", "match_re", "matchers", "mute_time_intervals", "active_time_intervals", "continue"):
         value = reading.get(node, key)
         # Alertmanager shows its own configuration with `continue: false`, and that it takes.
@@ -199,7 +199,7 @@ def _route(reading: Reading, node: Node, path: tuple[int, ...], above: Route, na
     written = reading.get(node, "group_by")
     if written is not None and written.kind == "sequence" and not written.items and above.group_by != ():
         message = "'group_by: []' inherits up to Alertmanager 0.28, and groups by nothing in 0.33"
-        reading.puzzle(written.place, message, "list labels, or remove it", _receivers(own.receiver, children), True)
+        reading.puzzle(written.place, message, "list labels, or drop the key", _receivers(own.receiver, children), True)
     return replace(own, children=children)
 
 
@@ -221,13 +221,13 @@ def _group_by(reading: Reading, node: Node, above: tuple[str, ...] | None) -> tu
     items = reading.texts(node, "group_by")
     for item in items:
         if not item.raw:
-            reading.say(item.place, "group_by holds an empty label name", "remove it")
+            reading.say(item.place, "group_by holds an empty label name", "remove the empty name")
         elif item.raw in labels:
             reading.say(item.place, f"'{item.raw}' appears twice in group_by", "keep one")
         labels.append(item.raw)
     if "..." in labels:
         if len(labels) > 1:
-            reading.say(items[0].place, "group_by holds '...' beside other labels", "'...' alone means every label")
+            reading.say(items[0].place, "group_by holds '...' beside other labels", "keep '...' alone (every label)")
         return None
     return tuple(labels) if labels else above
 

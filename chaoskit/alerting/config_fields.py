@@ -70,7 +70,7 @@ class Reading:
         return self.as_mapping(node, "the file")
 
     def as_mapping(self, node: Node, what: str) -> Node:
-        """The node itself, or an empty mapping and a problem."""
+        """The YAML node if it is a mapping; else an empty mapping, and a problem."""
         if node.kind == "mapping":
             return node
         if node.kind != "scalar" or node.value is not None:

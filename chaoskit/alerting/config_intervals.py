@@ -125,7 +125,7 @@ def _zone(reading: Reading, node: Node) -> tzinfo:
     name = reading.text(node, "location")
     place = (reading.get(node, "location") or node).place
     if name == "Local":
-        message = "location Local is the zone of Alertmanager's machine, which cannot be seen from here: UTC is taken"
+        message = "location Local is the zone of Alertmanager's machine, which chaoskit cannot see: chaoskit takes UTC"
         reading.puzzle(place, message, "name the zone, such as Europe/Berlin")
     elif name not in ("", "UTC"):
         try:

@@ -156,7 +156,7 @@ def marked(sources: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def unmarked(text: str) -> str:
-    """The text as it may be kept and shown."""
+    """The text with one word in place of each mark of `marked`, as it may be kept and shown."""
     return _MARKED.sub(REDACTED, text)
 
 

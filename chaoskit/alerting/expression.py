@@ -103,7 +103,7 @@ def printed(text: str) -> str:
 def _parsed(text: str) -> Any:
     # Some thousands of constructs within one another overflow the parser's stack, which ends the process.
     if len(text) > _MOST and len(_DEEPENS.findall(_QUOTED.sub("", text))) > _MOST:
-        raise ValueError(f"it has more than {_MOST} operators and brackets, which chaoskit does not follow")
+        raise ValueError(f"the expression has more than {_MOST} operators and brackets, which chaoskit does not follow")
     return promql.parse(text)
 
 
@@ -127,7 +127,7 @@ def metric_names(node: Expr) -> frozenset[str]:
 def _converted(node: Any, text: str, nodes: list[Any], parentheses: bool = False, depth: int = 0) -> Expr:
     """The parser's tree in nodes of ours, with or without its parentheses; `nodes` gets those of the parser."""
     if depth > _DEEPEST:
-        raise ValueError(f"it is nested more than {_DEEPEST} deep, which chaoskit does not follow")
+        raise ValueError(f"the expression is nested more than {_DEEPEST} deep, which chaoskit does not follow")
     each = partial(_converted, text=text, nodes=nodes, parentheses=parentheses, depth=depth + 1)
     make = partial(Expr, source=(text, len(nodes)))
     nodes.append(node)

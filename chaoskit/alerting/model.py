@@ -70,11 +70,11 @@ class NotUnderstood:
     problem: Problem
     of: tuple[str, ...] = ()
     newer: bool = False
-    """Whether it is known to be of a newer version, so that no program need be asked."""
+    """Whether this part is known to be of a newer version, so that no program need be asked."""
     expr: str = ""
     """The expression of a rule that could not be read."""
     broken: bool = False
-    """Whether it is wrong rather than newer: Prometheus does not start with it."""
+    """Whether this part is wrong rather than newer: Prometheus does not start with it."""
 
     def concerns(self, names: Iterable[str]) -> bool:
         """Whether anything that rests on these names rests on it."""
@@ -106,7 +106,7 @@ class Matcher:
 
     label: str
     op: str
-    """One of =, !=, =~, !~."""
+    """The matcher's operator: =, !=, =~ or !~."""
     value: str
 
     def __str__(self) -> str:
@@ -137,9 +137,9 @@ class Integration:
     to: tuple[str, ...] = ()
     """Recipients of an e-mail, one address each; empty for other kinds."""
     at: str = field(default="", compare=False)
-    """The address that it is sent to as far as it may be shown; empty where it stands in a file or is built in."""
+    """The address that notices go to, as far as it may be shown; empty where a file holds it or it is built in."""
     is_witness: bool = False
-    """Whether it is the entry by which a witness beside the receiver is told."""
+    """Whether this is the webhook entry by which a witness beside the receiver is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class PromisedReceiver:
     integrations: tuple[str, ...] = ()
     """The kinds of integration that bring it there, one for each; mails where there are recipients."""
     at: tuple[str, ...] | None = None
-    """The addresses that they are sent to; None where nothing is promised of them."""
+    """The addresses that the notices are sent to; None where nothing is promised of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +280,9 @@ class PromisedAlert:
     hours: str = ""
     """`always`, or the time interval in which it is told."""
     places: Mapping[str, Place] = field(default_factory=dict)
-    """By key: where it is written."""
+    """By the promise's key: the place (file and line) where that key is written."""
     muted_within: tuple[str, ...] | None = None
-    """The labels in which it agrees with every alert that mutes it: `equal` of the inhibitions."""
+    """The labels that this alert shares with every alert that mutes it: `equal` of the inhibitions."""
 
     def at(self, key: str) -> Place:
         """Where a key of the promised alert is written."""
@@ -317,15 +317,15 @@ class Promise:
     runbook_base: str = ""
     subject_contains: tuple[str, ...] = ()
     alerts: Mapping[str, PromisedAlert] = field(default_factory=dict)
-    """By alert; those of which nothing but notices and the service's delays is promised are left out."""
+    """The promise by alert, without alerts of which only notices and the service's delays are promised."""
     jobs: Mapping[str, PromisedTime] = field(default_factory=dict)
-    """By job: how often it is scraped."""
+    """By scrape job: how often the job is promised to be scraped."""
     groups: Mapping[str, PromisedTime] = field(default_factory=dict)
     """By group of rules: how often it is evaluated."""
     volume: Mapping[str, PromisedVolume] = field(default_factory=dict)
     """By kind of day, one of VOLUMES."""
     targets: Mapping[str, PromisedAddresses] = field(default_factory=dict)
-    """By job: where it is scraped."""
+    """By scrape job: the addresses promised to be scraped."""
     added: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By job: the labels that it adds to its series."""
     alertmanagers: PromisedAddresses | None = None
@@ -359,7 +359,7 @@ class AlertConfig:
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """The reason by expression for rules that promtool refuses; they are not in `rules`."""
     intervals: Mapping[str, TimeInterval] = field(default_factory=dict)
-    """The time intervals by name."""
+    """The named time intervals of the Alertmanager configuration."""
     marked: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """`sources` with marks that tell secrets apart, which mean nothing outside this process: only to be compared."""
 
@@ -369,7 +369,7 @@ class AlertConfig:
     recorded: Mapping[str, tuple[Rule, ...]] = field(init=False, compare=False, repr=False)
     """The recording rules by the metric that they record."""
     found: dict[tuple[str, int], tuple[Rule, Any]] = field(default_factory=dict, init=False, compare=False, repr=False)
-    """Answers about its rules, by question and by the rule's identity (windows_expression)."""
+    """A cache of answers about the rules, by question and by the rule's identity (windows_expression)."""
 
     def __post_init__(self) -> None:
         by_name: dict[str, tuple[Rule, ...]] = {}
@@ -388,7 +388,7 @@ class AlertConfig:
 
     @property
     def told_apart(self) -> Mapping[str, str]:
-        """The sources as they are compared with another configuration's."""
+        """The configuration's texts by role and file, secrets as marks, so that `diff` sees a changed secret."""
         return {key: self.marked.get(key, text) for key, text in self.sources.items()}
 
     @property

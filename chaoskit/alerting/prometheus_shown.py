@@ -47,7 +47,7 @@ class Shown:
 
     @cached_property
     def managers(self) -> tuple[Settings, ...]:
-        """The sections that name Alertmanagers."""
+        """The sections of prometheus.yml that name Alertmanagers."""
         found = self.alerting.get("alertmanagers")
         return tuple(settings(node) for node in found.items) if found else ()
 
@@ -63,7 +63,7 @@ class Shown:
 
     @cached_property
     def told(self) -> str:
-        """The Alertmanagers that are named."""
+        """The addresses of Alertmanagers that Prometheus's configuration names, for a message."""
         return unmarked(", ".join(sorted({target.raw for target in self.targets}))) or "none by name"
 
     @cached_property
@@ -79,7 +79,7 @@ class Shown:
 
 
 def settings(node: Node | None) -> Settings:
-    """The section's keys with their values; empty where there is none."""
+    """The keys of a section of prometheus.yml with their values; empty where there is no such section."""
     return {key.raw: value for key, value in node.pairs} if node is not None else {}
 
 

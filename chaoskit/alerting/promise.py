@@ -290,7 +290,7 @@ def _notice(reading: Reading, alert: str, receiver: Node, value: Node) -> Promis
     _once(reading, grouped, "grouped_by")
     by = tuple(item.raw for item in grouped)
     if "..." in by and len(by) > 1:
-        reading.say(grouped[0].place, "grouped_by holds '...' beside other labels", "'...' alone means every label")
+        reading.say(grouped[0].place, "grouped_by holds '...' beside other labels", "keep '...' alone (every label)")
     return PromisedNotice(
         alert,
         receiver.raw,

@@ -51,15 +51,15 @@ NOTICE = _record(
 )
 LEVELS = _record(
     {
-        "quiet": _key("a value at which it does not fire", 100, {"type": "number"}),
-        "fires": _key("a value at which it fires", 101, {"type": "number"}),
+        "quiet": _key("a value at which the alert does not fire", 100, {"type": "number"}),
+        "fires": _key("a value at which the alert fires", 101, {"type": "number"}),
     },
     ("quiet", "fires"),
 )
 ALERT = _record(
     {
         "appears": _key("from the fault until the service's own metrics show the condition", "6s", _DURATION),
-        "clears": _key("from the fault's end until they show that it is over", "30s", _DURATION),
+        "clears": _key("from the fault's end until the metrics show that the fault is over", "30s", _DURATION),
         "labels": _key(
             "labels that routes, inhibitions, notices and people go by",
             {"severity": "critical", "component": "worker"},
@@ -70,11 +70,11 @@ ALERT = _record(
         "all_clear": _key(
             "by receiver: the longest from the fault's end to the notice of it", {"critical-alerts": "3m15s"}, _TIMES
         ),
-        "muted_by": _key("the alerts that may mute it, and nothing else may", ["MultipleWorkersDown"], _TEXTS),
-        "muted_within": _key("the labels in which it and an alert that mutes it agree", ["environment"], _TEXTS),
-        "hours": _key(f"{ALWAYS}, or the time interval in which it is told", ALWAYS, _TEXT),
+        "muted_by": _key("the only alerts that may mute this one", ["MultipleWorkersDown"], _TEXTS),
+        "muted_within": _key("the labels in which this alert and one that mutes it agree", ["environment"], _TEXTS),
+        "hours": _key(f"{ALWAYS}, or the time interval in which the receiver is told", ALWAYS, _TEXT),
         "notices": _key(
-            "by receiver: what it is told of the alert",
+            "by receiver: the notices that the receiver gets of the alert",
             {"worker-alerts": {"for": "1m", "group_wait": "30s", "repeat": "2h"}},
             _named(NOTICE),
         ),
@@ -83,10 +83,10 @@ ALERT = _record(
 RECEIVER = _record(
     {
         "recipients": _key("the addresses of its mails", ["ops@example.com"], _TEXTS),
-        "resolved": _key("whether it is told of the end", True, _SWITCH),
-        "integrations": _key("each kind that brings it notices", ["email", "webhook"], _TEXTS),
+        "resolved": _key("whether the receiver gets the all-clear", True, _SWITCH),
+        "integrations": _key("each kind of integration that brings the receiver notices", ["email", "webhook"], _TEXTS),
         "at": _key(
-            "the addresses that they go to: a mail relay's HOST:PORT, an address of the web",
+            "the addresses that the notices go to: a mail relay's HOST:PORT, an address of the web",
             ["smtp.example.com:587", "https://hooks.example.com/alerts"],
             _TEXTS,
         ),
@@ -95,7 +95,7 @@ RECEIVER = _record(
 JOB = _record(
     {
         "scrape": _key("how often it is scraped", "15s", _DURATION),
-        "timeout": _key("how long one scrape of it may take", "10s", _DURATION),
+        "timeout": _key("how long one scrape of the job may take", "10s", _DURATION),
         "at": _key("the addresses of its targets", ["crm.example.com:9091"], _TEXTS),
         "labels": _key("the labels that the job adds to its series, and no others", ["environment"], _TEXTS),
     },
@@ -115,8 +115,8 @@ PROMISE = _record(
         "runbook": _key("every notice links below it", "https://docs.example.com/runbooks/", _TEXT),
         "subject_contains": _key("texts that every mail's subject holds", ["ALERT"], _TEXTS),
         "receivers": _key("who is told", {"critical-alerts": {"recipients": ["ops@example.com"]}}, _named(RECEIVER)),
-        "jobs": _key("how often what is watched is scraped", {"my-service": {"scrape": "15s"}}, _named(JOB)),
-        "alertmanagers": _key("each that Prometheus tells of alerts", ["alertmanager.example.com:9093"], _TEXTS),
+        "jobs": _key("how often the watched targets are scraped", {"my-service": {"scrape": "15s"}}, _named(JOB)),
+        "alertmanagers": _key("each Alertmanager of Prometheus", ["alertmanager.example.com:9093"], _TEXTS),
         "groups": _key("how often rules are evaluated", {"worker": {"interval": "15s"}}, _named(GROUP)),
         "volume": _key("how many notices people get", {"healthy": "0..1/day"}, VOLUME),
         "alerts": _key("what they are told of", {"WorkerUnhealthy": {"hours": ALWAYS}}, _named(ALERT)),

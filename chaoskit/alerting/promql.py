@@ -95,14 +95,14 @@ def _read(expr: str) -> Expr:
     try:
         return expression(expr)
     except ValueError as fault:
-        raise CannotScale("syntax", f"the PromQL parser does not accept it: {fault}") from None
+        raise CannotScale("syntax", f"the PromQL parser does not accept the expression: {fault}") from None
 
 
 def at_scale(query: str, time_scale: float) -> str:
     """The query as it is asked at a time scale; raises ValueError with the reason where it cannot be."""
     try:
         if expression(query).kind == "string":
-            raise ValueError("its answer is a text, which is neither yes nor no")
+            raise ValueError("the query's answer is a text, which is neither yes nor no")
         return scale(query, Fraction(time_scale).limit_denominator(1000))
     except CannotScale as error:
         raise ValueError(str(error)) from None

@@ -39,7 +39,7 @@ class CannotScale(Refused):
 
 
 class Rounding(Enum):
-    """Which way a duration may be rounded, and by how much of itself."""
+    """Whether a compressed duration may be rounded up or down, and by which share of it."""
 
     WINDOW = ("up", Fraction(1, 1000))
     SHIFT = ("nearest", Fraction(1, 1000))

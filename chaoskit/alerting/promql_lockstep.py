@@ -38,7 +38,7 @@ def shape(expr: str, strings: dict[str, str]) -> Expr:
     try:
         return with_parentheses(text)
     except ValueError as fault:
-        raise CannotScale("syntax", f"the PromQL parser does not accept it: {fault}") from None
+        raise CannotScale("syntax", f"the PromQL parser does not accept the expression: {fault}") from None
 
 
 def compare(original: str, scaled: str, k: Fraction) -> Inserted:
@@ -112,7 +112,7 @@ def _without_factor(old: Expr, new: Expr, factor: Fraction) -> Expr:
         found *= number
         inner = inner.left
     if found != factor:
-        raise CannotScale("expression", f"chaoskit compressed it wrongly: factor {found}, expected {factor}")
+        raise CannotScale("expression", f"chaoskit miscompressed the expression: factor {found}, expected {factor}")
     return inner.left if inner.kind == "parentheses" != old.kind else inner
 
 
@@ -128,4 +128,4 @@ def _factor(node: Expr) -> Fraction | None:
 
 def _differs(old: Expr, new: Expr) -> CannotScale:
     slim = [replace(node, children=()) for node in (old, new)]
-    return CannotScale("expression", f"chaoskit compressed it wrongly: holds {slim[1]}, expected {slim[0]}")
+    return CannotScale("expression", f"chaoskit miscompressed the expression: holds {slim[1]}, expected {slim[0]}")

@@ -23,7 +23,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 class Kind(Enum):
-    """See above; CONSTANT counts as plain wherever a plain value will do."""
+    """The kind of a PromQL value (see above); CONSTANT counts as plain wherever a plain value will do."""
 
     PLAIN = "a plain value"
     INSTANT = "an instant"

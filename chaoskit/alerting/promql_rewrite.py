@@ -53,7 +53,7 @@ class Rewriting:
         self.source, self.k, self.instants = source, k, instants
 
     def visit(self, node: Node, *, bare: bool = False, as_instant: bool = False) -> Seen:
-        """`bare`: nothing around the node binds, so that an inserted factor needs no parentheses."""
+        """Rewrites a node; `bare`: nothing around the node binds, so that an inserted factor needs no parentheses."""
         form = Form.RANGE if node.form in _ROUNDINGS else node.form
         visited: Seen = getattr(self, f"_{form.name.lower()}")(node, bare, as_instant)
         return visited
@@ -72,7 +72,7 @@ class Rewriting:
         return out + self.source[at : node.end]
 
     def built(self, node: Node, children: list[Seen], kind: Kind, **more: object) -> Seen:
-        """The node around its children's new texts, with everything that they inserted."""
+        """The node with its children's rewritten texts, and the sum of all divisions in them."""
         texts = [seen.text for seen in children]
         if node.modifiers[-1:] == (NO_LIST,) and texts[-1].startswith("("):
             texts[-1] = f"() {texts[-1]}"  # else what is in the parentheses would be read as the missing list
@@ -125,7 +125,7 @@ class Rewriting:
         metric, text = node.name, self.said(node)
         if names_an_own_length(metric):
             if as_instant:
-                raise CannotScale(metric, "it is a length in real seconds and stands where an instant is needed")
+                raise CannotScale(metric, "the metric is a length in real seconds, where an instant is needed")
             return self.multiplied(Seen(text, Kind.PLAIN), node, bare)
         if as_instant or metric in self.instants or names_an_instant(metric):
             return Seen(text, Kind.INSTANT)
@@ -134,12 +134,10 @@ class Rewriting:
     def _range(self, node: Node, bare: bool, as_instant: bool) -> Seen:
         """A range, subquery, offset or instant: its inside, then its lengths."""
         if node.form is Form.AT and node.modifiers[0] not in ("start()", "end()"):
-            raise CannotScale(f"@ {node.modifiers[0]}", "a fixed instant has no counterpart in virtual time")
+            raise CannotScale(f"@ {node.modifiers[0]}", "virtual time has no such fixed instant; use time()")
         child = node.children[0]
         if names_an_own_length(child.name) and child.form is Form.SELECTOR and node.form is not Form.SUBQUERY:
-            raise CannotScale(
-                child.name, f"it is measured in real seconds, and a {node.form.value} of it is not followed"
-            )
+            raise CannotScale(child.name, f"the metric counts real seconds; its {node.form.value} is not followed")
         inner = self.visit(child, as_instant=as_instant)
         parts = [(child.start, child.end, inner.text)]
         for token, rounding in zip(node.lengths, _ROUNDINGS[node.form], strict=False):
@@ -157,7 +155,7 @@ class Rewriting:
         number = text.replace("_", "").lower()
         exact = (Fraction(int(number, 16)) if number.startswith("0x") else Fraction(number)) * 1000
         if exact.denominator != 1:
-            raise CannotScale(construct, "it is no whole number of milliseconds")
+            raise CannotScale(construct, "the number is no whole number of milliseconds")
         return int(exact)
 
     def _paren(self, node: Node, bare: bool, as_instant: bool) -> Seen:
@@ -171,7 +169,7 @@ class Rewriting:
         if node.name == "+":
             return self.built(node, [inner], inner.kind, unit=inner.unit, value=inner.value)
         if inner.kind is Kind.INSTANT:
-            raise CannotScale("unary -", "it negates an instant of the real clock")
+            raise CannotScale("unary -", "the minus negates an instant of the real clock")
         kind = Kind.CONSTANT if inner.kind is Kind.CONSTANT else Kind.PLAIN
         return self.built(node, [inner], kind, value=-inner.value)
 
@@ -196,7 +194,7 @@ class Rewriting:
         return self.converted(node, sides)
 
     def ordered(self, node: Node, sides: list[Seen]) -> Seen:
-        """Instants compared or joined with each other, or with 0, by which exporters say "never"."""
+        """Rewrites instants compared or joined with each other, or with 0, by which exporters say "never"."""
         for side, child in zip(sides, node.children, strict=True):
             if side.kind is not Kind.INSTANT and not (side.kind is Kind.CONSTANT and side.value == 0):
                 raise CannotScale(
@@ -210,7 +208,7 @@ class Rewriting:
     def same_unit(self, node: Node, sides: list[Seen]) -> None:
         units = {side.unit for side in sides if side.kind is Kind.INSTANT and side.unit is not None}
         if len(units) > 1:
-            raise CannotScale(f"operator {node.name}", "its two sides count the clock in different units")
+            raise CannotScale(f"operator {node.name}", "the operator's two sides count the clock in different units")
 
     def shifted(self, node: Node, sides: list[Seen], bare: bool) -> Seen:
         """A distance between two instants, or an instant some constant length away from another."""
@@ -228,7 +226,7 @@ class Rewriting:
             )
         instant = sides[1 - constant]
         if abs(sides[constant].value) / float(instant.unit or 1) >= LONGEST_LENGTH_VS:
-            raise CannotScale(self.said(node.children[constant]), "a fixed instant has no counterpart in virtual time")
+            raise CannotScale(self.said(node.children[constant]), "virtual time has no such fixed instant; use time()")
         if sides[constant].value:
             sides[constant] = self.divided(sides[constant], node.children[constant], False, Inserted(lengths=1))
         return self.built(node, sides, Kind.INSTANT, unit=instant.unit)
@@ -280,7 +278,7 @@ class Rewriting:
         if name not in meaning.PLAIN_ONLY and name not in PER_SECOND:
             raise CannotScale(f"{name}()", "chaoskit does not know how this function depends on time")
         if any(seen.kind is Kind.INSTANT for seen in children):
-            raise CannotScale(f"{name}()", "it is applied to instants of the real clock, which do not scale through it")
+            raise CannotScale(f"{name}()", "the function takes instants of the real clock, which it does not scale")
         seen = self.built(node, children, Kind.PLAIN)
         if name in PER_SECOND:
             return replace(self.divided(seen, node, bare, Inserted(per_second=1)), inexact=True)
@@ -296,11 +294,11 @@ class Rewriting:
     def forecast(self, node: Node) -> Seen:
         """`predict_linear(v, t)` is the last value plus slope times t: with a slope k times as steep, t is 1/k."""
         if len(node.children) != 2:
-            raise CannotScale("predict_linear()", "it takes a range and a number of seconds")
+            raise CannotScale("predict_linear()", "the function takes a range and a number of seconds")
         series = self.visit(node.children[0], bare=True)
         horizon = self.visit(node.children[1], bare=True)
         if Kind.INSTANT in (series.kind, horizon.kind):
-            raise CannotScale("predict_linear()", "it is applied to instants of the real clock")
+            raise CannotScale("predict_linear()", "the function takes instants of the real clock")
         horizon = self.divided(horizon, node.children[1], True, Inserted(horizons=1))
         return self.built(node, [series, horizon], Kind.PLAIN)
 
@@ -314,7 +312,7 @@ class Rewriting:
         kind = children[last].kind if children else Kind.PLAIN
         if name == "count_values" and (children[last].inexact or kind is Kind.INSTANT):
             raise CannotScale(
-                "count_values", "its labels would spell numbers that compression changes in the last digit"
+                "count_values", "the labels would spell numbers that compression changes in the last digit"
             )
         if name in meaning.COUNTING_AGGREGATIONS:
             return self.built(node, children, Kind.PLAIN)

@@ -315,7 +315,7 @@ _PLAIN_RANGE = re.compile(r"\[[\w\s.:]*\]")
 
 
 def newer_construct(expr: str) -> str:
-    """The first such construct of an expression, in words; empty where there is none."""
+    """The first construct of newer PromQL in an expression, in words; empty where there is none."""
     lower = expr.lower()
     if "[" not in _PLAIN_RANGE.sub("", expr) and not any(word in lower for word in ("offset", "fill", *_ENDS)):
         return ""  # most have none, and to tell their words apart takes twenty times as long

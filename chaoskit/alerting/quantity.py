@@ -11,7 +11,7 @@ from chaoskit.alerting.promql_syntax import MIRRORED, SETS
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """`text op threshold`, with the number on the right."""
+    """The quantity that an alert compares: `text op threshold`, with the number on the right."""
 
     text: str
     op: str

@@ -145,7 +145,7 @@ def _rule(
         reading.known_keys(node, _RULE_KEYS, "a rule", [name])
         if bool(alert) == bool(record):
             found = "both 'alert' and 'record'" if alert else "neither 'alert' nor 'record'"
-            reading.say(node.place, f"the rule has {found}", "a rule is one of the two")
+            reading.say(node.place, f"the rule has {found}", "write one of the two: alert or record")
         if record:
             _check_recording(reading, node, record)
         expr = _expression(reading, node, alert or record)
@@ -171,7 +171,7 @@ def _check_recording(reading: Reading, node: Node, record: str) -> None:
 def why_unread(expr: str) -> tuple[str, bool]:
     """Why an expression cannot be read here, and whether that is known to be newer PromQL; empty where it can."""
     if newer := newer_construct(expr):
-        return f"{newer} is newer than the parser here", True
+        return f"{newer} is newer than chaoskit's PromQL parser", True
     try:
         expression(expr)
     except ValueError as error:
@@ -213,7 +213,7 @@ def rule_texts(text: str, file: str) -> tuple[str, ...]:
     found = [groups for manifest in manifests if (groups := _held_groups(manifest, text)) is not None]
     if not found:
         place = Place(file, manifests[0].start_mark.line + 1)
-        raise BadInput(Problem(place, "the PrometheusRule holds no spec.groups", "add them, or leave it out"))
+        raise BadInput(Problem(place, "the PrometheusRule holds no spec.groups", "add spec.groups, or drop the file"))
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from chaoskit.alerting.model import Route, TimeInterval, TimePart
 from chaoskit.errors import Place
 
 HORIZON = timedelta(days=28 * 365 + 7)
-"""In so many days each date falls on each weekday."""
+"""Days after which each date has fallen on each weekday: 28 years."""
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
 
@@ -52,7 +52,7 @@ def _is_day(ranges: Iterable[tuple[int, int]], day: date) -> bool:
 
 
 def throughout(parts: Iterable[TimePart], since: datetime, until: datetime) -> bool:
-    """Whether one or another of the parts holds at each instant from the first to the second."""
+    """Whether at each instant between these two at least one part of the interval holds."""
     interval = TimeInterval("", tuple(parts), Place(""))
     return holds(interval, since) and all(holds(interval, at) for at in edges([interval], since, until))
 

@@ -37,10 +37,7 @@ class Shifted:
 
 
 def shifted(interval: TimeInterval, inside: bool, now: datetime, margin: timedelta) -> Shifted:
-    """The interval so that it holds now (or does not), and that stays so for the margin before and after.
-
-    Raises CannotShift.
-    """
+    """The interval moved so that it holds now (or not), also a margin before and after; raises CannotShift."""
     if _stays(interval, inside, now, margin):
         return Shifted(interval, now, ())
     dropped = [name for key, name in _DATES.items() if any(getattr(part, key) is not None for part in interval.parts)]
@@ -50,14 +47,14 @@ def shifted(interval: TimeInterval, inside: bool, now: datetime, margin: timedel
     how = "holds" if inside else "does not hold"
     if begin == end:
         never = "never" if inside else "always"
-        raise CannotShift(f"it {never} holds in a week{' without ' + ', '.join(dropped) if dropped else ''}")
+        raise CannotShift(f"the interval {never} holds in a week{' without ' + ', '.join(dropped) if dropped else ''}")
     if end - begin <= 2 * margin:
-        raise CannotShift(f"it {how} for {(end - begin).seconds // 60} min at a time, which is too short to be played")
+        raise CannotShift(f"the interval {how} for {(end - begin).seconds // 60} min at a time, too short to be played")
     instant = begin + timedelta(minutes=(end - begin) // timedelta(minutes=2))
     minutes = (since - instant) // timedelta(minutes=1)
     moved = replace(weekly, parts=tuple(new for part in weekly.parts for new in _moved(part, minutes)))
     if not _stays(moved, inside, now, margin):
-        raise CannotShift("its zone's clock is put forward or back in this week")
+        raise CannotShift("the clock of the interval's zone is put forward or back in this week")
     return Shifted(moved, instant, tuple(dropped))
 
 

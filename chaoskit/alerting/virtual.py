@@ -117,7 +117,7 @@ def _query_text(words: list[str], at: int) -> tuple[int, bool]:
             return first, False
         if words[first] == "printf" and _is_string(words[first + 1]):
             return first + 1, True
-    raise CannotScale("query in a template", "the template builds its expression while it runs")
+    raise CannotScale("query in a template", "the template builds its query while running: chaoskit cannot follow")
 
 
 def _is_string(word: str) -> bool:
@@ -139,7 +139,7 @@ def _text_of(literal: str) -> str:
 
     def one(match: re.Match[str]) -> str:
         if match[1] not in _ESCAPES:
-            raise CannotScale("query in a template", f"the escape {match[0]!r} in it is not followed")
+            raise CannotScale("query in a template", f"the query's escape {match[0]!r} is not followed")
         return _ESCAPES[match[1]]
 
     return literal[1:-1] if literal[0] == "`" else re.sub(r"\\(.)", one, literal[1:-1], flags=re.DOTALL)
@@ -224,7 +224,7 @@ def scale_rule_files(
 
 
 def name_of(rule: Mapping[str, Any]) -> str:
-    """The alert's or record's name."""
+    """The name of a rule's alert or record."""
     return str(rule.get("alert") or rule.get("record") or "?")
 
 
@@ -305,7 +305,7 @@ def _without_readers(groups: list[Document], lost: set[tuple[str, str]]) -> list
                 if not missing:
                     kept.append((number, rule, new))
                     continue
-                reason = f"it reads {', '.join(missing)}, which is left out"
+                reason = f"the rule reads {', '.join(missing)}, which is left out"
                 refused.append(Refusal(str(group.get("name")), name_of(rule), reason, number, tuple(missing)))
                 lost.add(_what(rule))
             group["rules"] = kept
@@ -374,7 +374,7 @@ def scale_prometheus(doc: Mapping[str, Any], k: Scale) -> Document:
     if factor == 1:
         return scaled
     if scaled.get("scrape_config_files"):
-        raise CannotScale("scrape_config_files", "the jobs in other files are not seen", "put them into scrape_configs")
+        raise CannotScale("scrape_config_files", "their jobs are not seen", "put the jobs into scrape_configs")
     settings = dict(scaled.get("global") or {})
     for name, default in _GLOBAL.items():
         settings[name] = settings.get(name) or default

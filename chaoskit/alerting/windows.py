@@ -33,7 +33,7 @@ COARSEST_SEEN_VS = 60.0
 COARSEST_ALL_CLEAR_VS = 60.0
 
 Span = tuple[float, float]
-"""Earliest and latest, in seconds."""
+"""The earliest and the latest instant of an event, in seconds."""
 DELIVERY_VS = 2.0
 COMPRESSED_DELIVERY_VS = 5.0
 """A delivery takes real milliseconds (4-24 measured, 64 at worst): at 60 times, up to 4 virtual seconds."""
@@ -49,7 +49,7 @@ class Window:
     setting: str
     """The settings that govern it, with their values, as a person says it: `group_wait 30s`."""
     place: Place | None
-    """Where the governing setting stands."""
+    """The file and line of the setting that governs this window."""
     resolution_vs: float
     """An observation of the hop must be at most this wide to decide."""
 
@@ -72,7 +72,7 @@ def up(seconds: float, interval_s: float) -> float:
 
 
 def detect(config: AlertConfig, rule: Rule, appears_vs: float = 0.0) -> Window:
-    """From T_x to pending, or to firing where the rule has no `for`.
+    """The window from the fault (T_x) to pending, or to firing where the rule has no `for`.
 
     A sample is taken within one scrape interval, becomes visible when its scrape ends (a hung one only at
     its time-out), goes through the recording rules, and is met by the next evaluation. `appears_vs` is what
@@ -84,7 +84,7 @@ def detect(config: AlertConfig, rule: Rule, appears_vs: float = 0.0) -> Window:
 
 
 def hold(rule: Rule, promised: PromisedNotice | None = None) -> Window:
-    """From pending to firing: exactly `for`, as written or as promised, rounded up to the rule's evaluations."""
+    """The window from pending to firing: exactly `for`, written or promised, rounded up to the rule's evaluations."""
     for_s, place = (promised.for_s, promised.place) if promised else (rule.for_s, rule.place)
     held_vs = up(for_s, rule.interval_s)
     setting = f"{'promised ' if promised else ''}for {format_duration(for_s)}" + _rounded(for_s, held_vs)
@@ -93,7 +93,7 @@ def hold(rule: Rule, promised: PromisedNotice | None = None) -> Window:
 
 
 def notify(by: Route | PromisedNotice, delivery_vs: float) -> Window:
-    """From firing to a receiver's first notice: a group waits the `group_wait`, configured or promised."""
+    """The window from firing to a receiver's first notice: a group waits the `group_wait`, configured or promised."""
     wait_vs = by.group_wait_s
     setting = f"{'promised ' if isinstance(by, PromisedNotice) else ''}group_wait {format_duration(wait_vs)}"
     resolution_vs = _resolution(wait_vs, COARSEST_NOTIFY_VS)
@@ -101,7 +101,7 @@ def notify(by: Route | PromisedNotice, delivery_vs: float) -> Window:
 
 
 def live_notify(route: Route, delivery_vs: float) -> Window:
-    """From firing to the notice of a live group: its next tick.
+    """The window from firing to the notice of a live group: its next tick.
 
     It has notified before, or its alert was resolved less than 15 minutes ago, or another of its alerts came first.
     """
@@ -115,7 +115,7 @@ def after_silence(route: Route, delivery_vs: float) -> Window:
 
 
 def clear(config: AlertConfig, rule: Rule, clears_vs: float = 0.0) -> Window:
-    """From T_c to resolved: seen as in `detect`, then kept for `keep_firing_for`, rounded up to evaluations.
+    """The window from the undo (T_c) to resolved: seen as in `detect`, then kept for `keep_firing_for`, rounded up.
 
     `clears_vs` is what may pass before T_c, when the clock begins with the undo.
     """
@@ -130,7 +130,7 @@ def clear(config: AlertConfig, rule: Rule, clears_vs: float = 0.0) -> Window:
 
 
 def all_clear(route: Route, delivery_vs: float) -> Window:
-    """From resolved to the resolved notice: the group's next tick."""
+    """The window from resolved to the resolved notice: the group's next tick."""
     return _ticking(Hop.ALL_CLEAR, route, delivery_vs, COARSEST_ALL_CLEAR_VS)
 
 
@@ -232,11 +232,11 @@ def together(*hops: Window | None) -> Span:
 
 
 def to_phone(config: AlertConfig, rule: Rule, route: Route, delivery_s: float, live: bool = False) -> Span:
-    """From the fault to the first notice over a route: of a clean group, or of one that has told something before."""
+    """The window from the fault to a route's first notice: of a clean group, or of one that has notified before."""
     told = live_notify(route, delivery_s) if live else notify(route, delivery_s)
     return together(from_fault(config, rule), hold(rule), told)
 
 
 def to_all_clear(config: AlertConfig, rule: Rule, route: Route, delivery_s: float) -> Span:
-    """From the undo to the resolved notice over a route."""
+    """The window from the undo to the resolved notice over a route."""
     return together(from_undo(config, rule), all_clear(route, delivery_s))

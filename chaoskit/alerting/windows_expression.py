@@ -24,7 +24,7 @@ class Selector:
     """One series selector; `reach_s` is how old the oldest sample is that it looks at, in seconds."""
 
     matchers: tuple[Matcher, ...]
-    """The metric's name among them, as `__name__`."""
+    """The selector's label matchers, with the metric's name as `__name__`."""
     reach_s: float
     names: frozenset[str] | None = None
     """The few names of which it selects one, where a matcher tells them; None: any that `selects`."""
@@ -44,7 +44,7 @@ def selectors(expr: str) -> tuple[Selector, ...]:
 
 
 def once(of: Callable[[AlertConfig, Rule], T]) -> Callable[[AlertConfig, Rule], T]:
-    """The same, worked out once for each rule of a configuration; plans and lints ask for each hop and receiver."""
+    """The answer of a function about a rule, worked out once a rule and configuration, and kept with the latter."""
 
     @wraps(of)
     def asked(config: AlertConfig, rule: Rule) -> T:

@@ -30,7 +30,7 @@ from chaoskit.yaml_source import read_text
 
 LABELS, RECEIVERS = "labels.txt", "receivers.txt"
 TEXTS = "approved-texts"
-"""The lint's id."""
+"""The id of the lint that compares notices with the approved texts."""
 UNRENDERED = "cannot be rendered"
 """Said of a text that amtool refuses."""
 _KIND = "notices"
@@ -241,9 +241,9 @@ def compared(
         if name in lost:
             yield Violation(place, f"{name} {UNRENDERED}: {lost[name]}", "correct the template")
         elif not after:
-            yield Violation(place, f"{name} was approved, and no such notice is sent any more", _CORRECT_OR_TAKE)
+            yield Violation(place, f"the approved notice {name} is no longer sent by any route", _CORRECT_OR_TAKE)
         elif not before:
-            yield Violation(place, f"{name} is a notice that was not approved", "read it: chaoskit approve")
+            yield Violation(place, f"the notice {name} was never approved", "read it, then: chaoskit approve --update")
         else:
             lines = changed_lines(before.splitlines(), after.splitlines())
             more = f" (and {len(lines) - _SHOWN} more lines)" if len(lines) > _SHOWN else ""

@@ -23,11 +23,11 @@ def refuse_unless_ours(out: Path, ours: Collection[str], *, force: bool) -> None
         path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir() or path.is_symlink()
     )
     if found and not force:
-        raise BadInput(Problem(place, f"holds {len(found)} files", "choose another --out, or replace it with --force"))
+        raise BadInput(Problem(place, f"holds {len(found)} files", "choose another --out, or overwrite with --force"))
     foreign = [name for name in found if name not in ours]
     if foreign:
-        lost = f"holds what would be lost: {listed(foreign)}"
-        raise BadInput(Problem(place, lost, "move it elsewhere, or choose another --out"))
+        lost = f"holds files that no rendering wrote, which --force would remove: {listed(foreign)}"
+        raise BadInput(Problem(place, lost, "move these files elsewhere, or choose another --out"))
 
 
 def put_in_place(out: Path, texts: Mapping[str, str], check: Callable[[Path], None]) -> None:

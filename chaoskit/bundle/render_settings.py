@@ -93,7 +93,7 @@ SETTINGS: Mapping[str, Setting] = {
         ),
     ),
 }
-"""By key. `to.RECEIVER` exists beside them, for every receiver that mails."""
+"""The settings of `--set`, by key. `to.RECEIVER` exists beside them, for every receiver that mails."""
 
 _PROMISED = ("smtp", "webhook", "watchdog")
 """Those whose addresses the promise holds too, below `at`."""
@@ -126,7 +126,7 @@ def parse_settings(options: Iterable[str], parts: Iterable[str], receivers: Iter
             problems.append(Problem(place, f"{wrong} for {setting.what}", f"write {key}={setting.form}"))
         elif setting.part and setting.part not in chosen:
             problems.append(
-                Problem(place, f"there is no such thing without {setting.part}", f"add --with {setting.part}")
+                Problem(place, f"there is no such setting without {setting.part}", f"add --with {setting.part}")
             )
         else:
             found[key] = value

@@ -40,7 +40,7 @@ class Violation:
     message: str
     todo: str
     severity: Severity | None = None
-    """None: the lint's own."""
+    """The finding's severity; None for that of its lint."""
 
 
 def unseen(place: Place, where: str, why: str) -> Violation:
@@ -55,7 +55,7 @@ DISCOVERED = "its targets are discovered"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was noticed, complete: `why` is what it leads to when nothing is done."""
+    """One finding, complete, as it is printed: `why` is what it leads to when nothing is done."""
 
     id: str
     severity: Severity

@@ -68,7 +68,7 @@ class LintContext:
 
     @cached_property
     def alerts(self) -> tuple[Alert, ...]:
-        """The alerting rules, in their order."""
+        """The configuration's alerting rules, in the order of the files."""
         config = self.config
         made = through_records(config.recorded)
         rules = (rule for rule in config.rules if rule.alert)
@@ -93,7 +93,7 @@ class LintContext:
 
     @cached_property
     def mutes(self) -> Mutes:
-        """Which alerts may mute which."""
+        """The pairs of alerts of which one may mute the other."""
         return Mutes(self.alerts, self.config.inhibit_rules)
 
     @cached_property

@@ -71,7 +71,7 @@ def read_metrics(text: str, file: str) -> Metrics:
             else:
                 _add(types, named[1], named[2] or "")
         else:
-            hint = f"write a name, and its type behind it: {', '.join(TYPES[:4])}"
+            hint = f"write the metric's name, and its type behind the name: {', '.join(TYPES[:4])}"
             problems.append(Problem(Place(file, number), f"'{_first(line)}' names no metric", hint))
     if not problems and not types and not patterns:
         problems.append(Problem(Place(file), "lists no metric", "write one name a line"))

@@ -39,14 +39,14 @@ class Interval:
         return self.lo > self.hi or (self.lo == self.hi and (self.lo_open or self.hi_open))
 
     def meet(self, other: Interval) -> Interval:
-        """The numbers in both."""
+        """The interval of the numbers that lie in both intervals."""
         lo, hi = max(self.lo, other.lo), min(self.hi, other.hi)
         lo_open = any(each.lo_open for each in (self, other) if each.lo == lo)
         hi_open = any(each.hi_open for each in (self, other) if each.hi == hi)
         return Interval(lo, hi, lo_open, hi_open)
 
     def hull(self, other: Interval) -> Interval:
-        """The smallest interval around both."""
+        """The smallest interval that holds both intervals."""
         lo, hi = min(self.lo, other.lo), max(self.hi, other.hi)
         lo_open = all(each.lo_open for each in (self, other) if each.lo == lo)
         hi_open = all(each.hi_open for each in (self, other) if each.hi == hi)

@@ -91,7 +91,7 @@ class Index:
                 self._by.setdefault(best or "", {}).setdefault(value, []).append(number)
 
     def candidates(self, alert: Alert) -> list[int]:
-        """The numbers of those that the alert may satisfy, in their order."""
+        """The numbers of the matcher lists that the alert may satisfy, in their order."""
         found: list[list[int]] = []
         for label, by_beginning in self._beginnings.items():
             value = alert.value(label) if label else ""

@@ -60,7 +60,7 @@ class Coverage:
         if self.kind == PROMISES:
             return f"documented or decided are {counted}" + (f"; not {names}" if names else "")
         if self.kind == THRESHOLDS:
-            return f"promised and proved on both sides are {counted}" + (f"; not {names}" if names else "")
+            return f"promised levels that are proved on both sides: {counted}" + (f"; not {names}" if names else "")
         return f"scenarios exercise {counted}" + (f"; none sees {names}" if names else "")
 
 

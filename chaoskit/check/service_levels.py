@@ -39,7 +39,7 @@ class Level:
     histogram: str = ""
     threshold_s: float = 0.0
     match: Mapping[str, str] = field(default_factory=dict)
-    """Labels that all of its series carry."""
+    """Label matchers that all series of this level meet."""
 
     def read_by(self, node: Expr) -> bool:
         """Whether this selects series of the level."""

@@ -36,7 +36,7 @@ from chaoskit.yaml_source import read_text
 @config_options
 @approved_option
 @click.option("--alert", "alerts", multiple=True, metavar="NAME", help="Only this alert; repeatable.")
-@click.option("--update", is_flag=True, help="Replace what differs, after the difference is shown.")
+@click.option("--update", is_flag=True, help="Replace the approved texts that differ, after the difference is shown.")
 @yours_option
 def approve_command(
     files: ConfigFiles, approved: Path | None, alerts: tuple[str, ...], update: bool, yours: tuple[str, ...]

@@ -23,7 +23,7 @@ from chaoskit.errors import ExitCode
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("profiles/staging.yml"),
     show_default=True,
-    help="The file; one that is there is left alone.",
+    help="The file to write; an existing one is left alone.",
 )
 def attach_command(prometheus: str, alertmanager: str, environment: str, out: Path) -> ExitCode:
     """Write a first profile for a running system, each line with its reason; touches nothing of that system.
@@ -33,5 +33,5 @@ def attach_command(prometheus: str, alertmanager: str, environment: str, out: Pa
     found = surroundings()
     write_new(out, written(prometheus.rstrip("/"), alertmanager.rstrip("/"), environment, found))
     click.echo(f"wrote {out}, with {len(found)} handles for what was found on this host")
-    click.echo(f"next: read it, then: chaoskit doctor --profile {out} --bundle DIR")
+    click.echo(f"next: read {out}, then: chaoskit doctor --profile {out} --bundle DIR")
     return ExitCode.PASS

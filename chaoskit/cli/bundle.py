@@ -34,10 +34,10 @@ def bundle_group() -> None:
     "render",
     epilog=f"\b\nSettings:\n{_SETTINGS}",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write; new or empty.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write, new or empty.")
 @click.option("--with", "parts", multiple=True, metavar="PART,…", help=f"Optional parts: {', '.join(PARTS)}.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace an address; see below.")
-@click.option("--force", is_flag=True, help="Replace an earlier rendering; it is kept if this one fails.")
+@click.option("--force", is_flag=True, help="Replace an earlier rendering; the earlier one is kept if this one fails.")
 def render_command(out: Path, parts: tuple[str, ...], settings: tuple[str, ...], force: bool) -> ExitCode:
     """Write the configuration for your Prometheus and Alertmanager to a folder: all of it, or nothing."""
     wanted = tuple(dict.fromkeys(part.strip() for some in parts for part in some.split(",") if part.strip()))
@@ -47,7 +47,7 @@ def render_command(out: Path, parts: tuple[str, ...], settings: tuple[str, ...],
         try:
             binaries = require()
         except BadInput:
-            unchecked.append("promtool and amtool were not found, so they had no say; see: chaoskit doctor")
+            unchecked.append("promtool and amtool were not found, so nothing checked the bundle: chaoskit doctor")
             return
         problems = (
             *check_prometheus(binaries.promtool, folder / PROMETHEUS),

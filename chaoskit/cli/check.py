@@ -218,7 +218,7 @@ def _print(outcome: Outcome) -> None:
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """Each with its place, what it leads to and what to do."""
+    """Prints each finding with its place, what it leads to and what to do."""
     screen = console()
     for finding in findings:
         for line in _shown(finding):

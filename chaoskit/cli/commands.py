@@ -226,7 +226,7 @@ def up_command(
     witness_token_file: str,
     format_: str,
 ) -> ExitCode:
-    """The local stack until Ctrl-C; prints addresses (with json, as the first line), and notices as they arrive."""
+    """Run the local stack until Ctrl-C; print addresses (with json, as the first line), and notices as they arrive."""
     ended = threading.Event()
     wanted = Wanted(or_shipped(files), time_scale, ports == "free", environment, witness, witness_token_file)
 

@@ -39,7 +39,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(line: str) -> None:
-    """One line to the terminal, never folded."""
+    """Prints one line to the terminal, never folded."""
     console().print(clean(line), soft_wrap=True)
 
 

@@ -39,7 +39,7 @@ _KEYS = "an Alertmanager or Prometheus configuration, a rule file or a promise"
 
 @click.command("diff")
 @click.argument("paths", nargs=-1, metavar="[OLD] NEW")
-@click.option("--base", metavar="REVISION", help="OLD is NEW as git has it at this branch, tag or commit.")
+@click.option("--base", metavar="REVISION", help="Take NEW at this branch, tag or commit of git as OLD.")
 @config_options
 @form("text", "json", "github", "markdown")
 def diff_command(
@@ -103,7 +103,7 @@ def _compared(
     for config in read_:
         if not any(rule.alert for rule in config.rules):
             file = shown(next(iter(config.sources), "").partition(":")[2])
-            hint = "name the rule files with --rules, or a folder that names them"
+            hint = "name the rule files with --rules, or give a folder whose Prometheus configuration names them"
             raise BadInput(Problem(Place(file), "no alerting rule was found, so there is nothing to compare", hint))
     found = diff(read_[0], read_[1], rules_given=rules_given)
     return Difference(

@@ -53,7 +53,7 @@ def examine_profile(name: str, files: ConfigFiles, *, canary: bool) -> Iterator[
         file = find_profile(name)
         profile = load_profile_file(file)
         if profile.target == "local":
-            yield Checked("target", "ok", f"{file}: local, so everything is started by the run itself")
+            yield Checked("target", "ok", f"{file}: local, so the run itself starts everything")
             return
         config = files.load(complete=True)
         yield from (_wrong(each.problem) for each in config.not_understood if each.broken)
@@ -114,7 +114,7 @@ def _packages() -> list[Checked]:
 @click.option("--install", is_flag=True, help="Fetch what is missing into the private cache, without root.")
 @click.option("--profile", help="Also examine this profile's handles and endpoints.")
 @config_options
-@click.option("--canary/--no-canary", default=True, help="Send a harmless test alert through to the witness.")
+@click.option("--canary/--no-canary", default=True, help="Send a harmless test alert to the witness.")
 @click.option("--receivers", is_flag=True, help="Send a test alert to each real receiver and see whether it arrives.")
 @click.option("--confirm", default="", metavar="NAME", help="The environment whose receivers are told.")
 @form("text", "json")

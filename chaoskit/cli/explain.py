@@ -33,9 +33,7 @@ from chaoskit.zones import zone_named
 @click.argument("alert", required=False)
 @click.argument("labels", nargs=-1, metavar="[LABEL=VALUE]...")
 @config_options
-@click.option(
-    "--scenarios", type=_FILE, metavar="DIR", help="Scenarios that may prove it; default: all that are known."
-)
+@click.option("--scenarios", type=_FILE, metavar="DIR", help="Scenarios that may prove the alert; default: all.")
 @click.option("--at", metavar="TIME", help="The receivers told then: 'Sat 03:00', '03:00' or '2026-12-24 18:00'.")
 @click.option("--zone", default="UTC", show_default=True, metavar="NAME", help="The time zone of --at.")
 @click.option("--silence", "silencing", metavar="MATCHERS", help="The alerts that a silence would mute: 'team=db'.")
@@ -60,7 +58,7 @@ def explain_command(
     """
     given = _given(labels)
     if alert is None and silencing is None:
-        raise BadInput(Problem(None, "no alert is named", "name one, or give --silence MATCHERS"))
+        raise BadInput(Problem(None, "no alert is named", "name an alert, or give --silence MATCHERS"))
     when = instant_of(at, zone_named(zone), datetime.now(UTC)) if at is not None else None
     matchers = _matchers(silencing) if silencing is not None else None
     config = understood(or_shipped(files).load())

@@ -27,7 +27,7 @@ from chaoskit.verify.docs import check_rows
 @click.option("--checks", is_flag=True, help="The checks of a verdict instead, in its order.")
 @click.option("--lints", is_flag=True, help="The lints of `check` instead.")
 def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> ExitCode:
-    """Scenarios, what they break, and which alerts they prove; or the kinds that there are."""
+    """List scenarios, what they break, and which alerts they prove; or faults, handles, checks, lints."""
     if faults:
         _show(("kind", "target", "change", "what it does"), fault_rows())
     if handles:

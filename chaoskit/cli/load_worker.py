@@ -40,7 +40,7 @@ class _Host(click.ParamType):  # type: ignore[type-arg]
 @click.option("--master", type=_Host(), required=True, metavar="HOST", help="The address that the run's profile binds.")
 @click.option("--port", type=click.IntRange(1, 65535), default=WORKERS_PORT, show_default=True, help="Its port.")
 @click.option(
-    "--token-file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The token that the run has."
+    "--token-file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="File of the run's token."
 )
 @click.option("--wait", "wait_s", type=Number(1, 86400), default=600.0, show_default=True, help="Seconds for a share.")
 @click.option("--again", is_flag=True, help="Wait for the share of the next run after each, until Ctrl-C.")

@@ -133,7 +133,7 @@ def mutate_command(
     }
     wrong = [each for each in check(facts).findings if each.severity is Severity.ERROR]
     if problems or wrong:
-        hint = "mend it first: a mutant is judged by what `check` says beyond that"
+        hint = "mend that first: a mutant counts as seen when `chaoskit check` says more than for the unchanged files"
         raise BadInput([*problems, *(Problem(each.place, f"{each.message} [{each.id}]", hint) for each in wrong)])
     ground = Ground(on_disk, facts, plannable, tools, approved or approved_folder(files), not no_levels, given)
     screen = console(stderr=True)

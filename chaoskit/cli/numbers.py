@@ -24,11 +24,11 @@ class Number(click.FloatRange):
 
 
 TIME_SCALE = Number(1, LARGEST_TIME_SCALE)
-"""The scales of a profile."""
+"""The click type of --time-scale: the numbers that a profile takes."""
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
-    """A percentage, as `95%`."""
+    """A click type: a percentage above 0, written `95%`."""
 
     name = "percentage"
 

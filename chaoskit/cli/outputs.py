@@ -40,7 +40,7 @@ class Outlasting(io.FileIO):
         self.lost: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Writes as a file does; never raises for want of a reader or of space, and waits where a pipe is full."""
+        """Writes to the stream; never raises for want of a reader or of space, and waits where a pipe is full."""
         size = memoryview(data).nbytes
         try:
             while self.lost is None:

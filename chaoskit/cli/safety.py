@@ -55,7 +55,7 @@ def heal_command(run: Path | None, everything: bool, trust: bool, out: Path) -> 
 @click.command("status")
 @OUT
 def status_command(out: Path) -> ExitCode:
-    """Runs on this machine, their leases, faults in force, locks. Exit 5 when a fault stands and its run is gone."""
+    """Show this machine's runs, leases, faults in force, locks. Exit 5 when a fault stands and its run is gone."""
     found = machine_status(out)
     for run in found.runs:
         say(_run_line(run))
@@ -66,7 +66,7 @@ def status_command(out: Path) -> ExitCode:
     for line in found.others:
         say(f"foreign {line}; left alone")
     for note, held in found.locks:
-        how = f"held for {note.age_s:.0f} s" if held else "left behind, its process is gone; the next run heals first"
+        how = f"held for {note.age_s:.0f} s" if held else "left by a dead process; the next run heals first"
         say(f"lock    {note.target}  process {note.owner.pid}, {how}  {', '.join(note.folders)}")
     if found.blocked:
         say(f"stopped since {found.blocked}; chaoskit unlock allows runs again")
@@ -100,7 +100,7 @@ def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
 def unlock_command() -> ExitCode:
     """Let runs begin again after `chaoskit stop`, and on targets that a run left broken."""
     for target in forgive():
-        say(f"runs may begin again on {target}; what an earlier one left there is not undone by this")
+        say(f"runs may begin again on {target}; faults that an earlier run left there are not undone by this")
     say("runs may begin again" if unblock() else "runs were not stopped")
     return ExitCode.PASS
 
@@ -125,10 +125,10 @@ def _unhealed(folder: Path) -> Healed:
     try:
         ledger = read_standing(folder, obeyed=True)
     except OSError as error:
-        return Healed(folder, trouble=(f"its journal cannot be read: {error.strerror}",), damaged=True)
-    why = f"your registry lacks this run, so nothing was undone; to do it: chaoskit heal {quote(str(folder))} --trust"
+        return Healed(folder, trouble=(f"the run's journal cannot be read: {error.strerror}",), damaged=True)
+    why = f"your registry lacks this run, so nothing was undone: chaoskit heal {quote(str(folder))} --trust"
     faults = [Undone(one, False, _what_it_does(one, ledger, folder)) for one in ledger.standing.values()]
-    trouble = [f"{ledger.damaged} lines of its journal are damaged"] if ledger.damaged else []
+    trouble = [f"{ledger.damaged} lines of the run's journal are damaged"] if ledger.damaged else []
     return Healed(folder, tuple(faults), (*trouble, *([why] if faults else [])), bool(ledger.damaged))
 
 
@@ -144,9 +144,7 @@ def _heal_one(folder: Path, noted: set[Path], trust: bool) -> Healed:
     if why := distrust(folder, JOURNAL):
         raise Refused(Problem(Place(str(folder)), f"the run's files are not trusted: {why}", "heal it as its owner"))
     if not (folder / JOURNAL).exists():
-        raise BadInput(
-            Problem(Place(str(folder)), f"no run's folder: there is no {JOURNAL} in it", "see: chaoskit status")
-        )
+        raise BadInput(Problem(Place(str(folder)), f"no run's folder: it holds no {JOURNAL}", "see: chaoskit status"))
     if in_use(folder):
         raise Refused(Problem(Place(str(folder)), "this run is still at work", "wait for its end, or: chaoskit stop"))
     real = folder.resolve()
@@ -188,7 +186,7 @@ def _fault_line(fault: Invoke) -> str:
 
 @click.group("runs")
 def runs_group() -> None:
-    """The folders of earlier runs."""
+    """List or remove the folders of earlier runs."""
 
 
 @runs_group.command("prune")

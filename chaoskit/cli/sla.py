@@ -430,7 +430,7 @@ def cost_command(
     bad: float,
     repair: str,
 ) -> ExitCode:
-    """How much of a month's budget is gone when the phone rings, by the promise and as runs measured it."""
+    """Show how much of a month's budget is gone when the phone rings, by the promise and as runs measured it."""
     from chaoskit.sla.against import watched
     from chaoskit.sla.cost import measured, promised
     from chaoskit.sla.views import cost_view
@@ -572,7 +572,7 @@ def config_of(files: ConfigFiles | None = None) -> AlertConfig:
 
 
 def scenarios() -> list[Scenario]:
-    """All that are known; one that cannot be read rehearses nothing."""
+    """All known scenarios; one that cannot be read rehearses nothing."""
     found = []
     for path in scenario_names().values():
         try:

@@ -81,7 +81,7 @@ def unknown_alerts(config: AlertConfig, names: Iterable[str]) -> list[Problem]:
 
 
 def known_alerts(config: AlertConfig, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names as they are; raises BadInput for each that no alerting rule has."""
+    """The alert names as given; raises BadInput with each name that no alerting rule has."""
     if problems := unknown_alerts(config, names):
         raise BadInput(problems)
     return names
@@ -117,7 +117,7 @@ _PLANNING = (
 
 
 def asking(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    """Adds those options; the command's `asked` is what they say, of no scenario yet."""
+    """Adds the options of a run to a command; its `asked` holds their values, of no scenario yet."""
 
     @functools.wraps(command)
     def with_asked(

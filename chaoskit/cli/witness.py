@@ -67,7 +67,7 @@ def config_command(alertmanager: Path, url: str, token_file: str, recorder: str,
 def serve_command(
     host: str, port: int, token_file: Path | None, keep: int, tls_cert: Path | None, tls_key: Path | None
 ) -> ExitCode:
-    """The endpoint: takes Alertmanager's webhooks and tells runs what came, until Ctrl-C."""
+    """Run the witness: take Alertmanager's webhooks and tell runs what came, until Ctrl-C."""
     if tls_key is not None and tls_cert is None:
         raise BadInput(Problem(None, "--tls-key is given without --tls-cert", "give both"))
     token = read_token(token_file) if token_file is not None else ""

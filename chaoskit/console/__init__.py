@@ -11,4 +11,4 @@ own, begun as a process by itself. Only `cli` imports this package, and only `mi
 from __future__ import annotations
 
 PORT = 8089
-"""Locust's habit."""
+"""The page's default port: Locust's own."""

@@ -85,7 +85,7 @@ def serve_here(wanted: int, out: Path, profile: str, say: Callable[[str], None],
 def beside(
     wanted: int, out: Path, files: ConfigFiles, scenario: str, say: Callable[[str], None], *, terminal: bool
 ) -> Iterator[None]:
-    """Within it a console shows the runs of this process. On a terminal the page then stays until Ctrl-C.
+    """A context in which a console shows the runs of this process. On a terminal the page then stays until Ctrl-C.
 
     Raises Refused where no port is free.
     """

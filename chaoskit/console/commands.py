@@ -55,13 +55,13 @@ class Drill:
     asked: Mapping[str, str] | None = None
     """The form's fields as they were given, to begin the same drill again."""
     folder: Path | None = None
-    """Where its history is, once it is known."""
+    """The folder of the drill's history; None until the run has told it."""
     stopping: bool = False
     """Whether the run was told to stop."""
 
     @property
     def alive(self) -> bool:
-        """Whether its process is at work."""
+        """Whether the drill's process is at work."""
         if self.process is not None:
             return self.process.poll() is None
         return self.owner is not None and not self.owner.gone
@@ -90,7 +90,7 @@ class Drill:
                 self.folder = Path(entry.folders[-1])
 
     def stop(self) -> None:
-        """Tells it to end, once: it undoes what is in force, and ends with exit 4. A second signal would hurry it."""
+        """Tells the drill to end, once: it undoes its faults and ends with exit 4. A second signal would hurry it."""
         if self.stopping or not self.alive:
             return
         self.stopping = True
@@ -101,7 +101,7 @@ class Drill:
                 found.send_signal(signal.SIGTERM)
 
     def said(self) -> str:
-        """The end of what it printed."""
+        """The last lines that the drill's process printed."""
         return "" if self.log is None else _end_of(self.log)
 
 
@@ -139,7 +139,7 @@ class Desk:
         if rate and not _RATE.fullmatch(rate):
             problems.append(Problem(None, f"the rate '{rate}' is not a number a second", "write for example 25/s"))
         if not _ENVIRONMENT.fullmatch(confirm):
-            problems.append(Problem(None, "the environment's name has forbidden characters", "type it as it is shown"))
+            problems.append(Problem(None, "the environment's name has forbidden characters", "copy it from the page"))
         if problems:
             raise BadInput(problems)
         found = [verb, scenario, "--profile", profile]
@@ -155,7 +155,7 @@ class Desk:
             raise Busy("this page belongs to a run of a terminal; `chaoskit ui` begins drills")
         before = self.drill
         if before is not None and before.alive:
-            raise Busy(f"{before.scenario} is at work (process {before.pid}); stop it, or wait for its end")
+            raise Busy(f"{before.scenario} is at work (process {before.pid}); stop that drill, or wait for its end")
         words = self.words(asked)
         self._count += 1
         log = self._scratch / f"run-{self._count}.log"
@@ -175,7 +175,7 @@ class Desk:
         """Keeps a note beside the history of the drill that is shown; raises BadInput where that cannot be done."""
         drill = self.drill
         if drill is None or drill.folder is None:
-            raise BadInput("there is no drill to write beside yet")
+            raise BadInput("there is no drill yet to which a note could belong: start one")
         if not text.strip() or len(text) > LONGEST:
             raise BadInput(f"a note has 1 to {LONGEST} characters")
         try:
@@ -205,7 +205,7 @@ async def carried_out(words: list[str], scratch: Path) -> tuple[int, str]:
     try:
         code = await asyncio.wait_for(process.wait(), _COMMAND_WITHIN_S)
     except TimeoutError:
-        return 3, f"chaoskit {shlex.join(words)} has not ended within {_COMMAND_WITHIN_S:g} s; it goes on"
+        return 3, f"chaoskit {shlex.join(words)} has not ended within {_COMMAND_WITHIN_S:g} s; the command goes on"
     said = _end_of(log)
     log.unlink(missing_ok=True)
     return code, said
@@ -222,4 +222,4 @@ def _end_of(log: Path) -> str:
             file.seek(max(0, size - _SAID))
             return clean_lines(file.read().decode(errors="replace")).strip()
     except OSError as error:
-        return f"its output cannot be read: {error.strerror}"
+        return f"the command's output cannot be read: {error.strerror}"

@@ -63,7 +63,7 @@ class Key:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The names under which we are asked."""
+        """The host names under which a browser asks the console."""
         return (f"127.0.0.1:{self.port}", f"localhost:{self.port}", f"[::1]:{self.port}")
 
     def is_token(self, given: str) -> bool:
@@ -94,14 +94,14 @@ def refusal(method: str, path: str, headers: Mapping[str, list[str]], key: Key) 
 
     host, origin, site = only("host"), only("origin"), only("sec-fetch-site")
     if host not in key.hosts:
-        return Refusal(HTTPStatus.MISDIRECTED_REQUEST, f"it names another host; ask for http://{key.hosts[0]}/")
+        return Refusal(HTTPStatus.MISDIRECTED_REQUEST, f"the request is for another host; ask http://{key.hosts[0]}/")
     if method not in ("GET", "HEAD", "POST"):
         return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and POST are allowed")
     if origin and origin != f"http://{host}":
         return Refusal(HTTPStatus.FORBIDDEN, "another page sent it (Origin)")
     visit = method == "GET" and only("sec-fetch-mode") == "navigate" and only("sec-fetch-dest") == "document"
     if site and site not in _OURS and not visit:
-        return Refusal(HTTPStatus.FORBIDDEN, "another page sent it (Sec-Fetch-Site)")
+        return Refusal(HTTPStatus.FORBIDDEN, "a page other than the console's sent the request (Sec-Fetch-Site)")
     if method == "POST" and not origin and site != "same-origin":
         return Refusal(HTTPStatus.FORBIDDEN, "the request has no Origin header: send it from the console's page")
     if path == ENTER:
@@ -117,7 +117,7 @@ def refusal(method: str, path: str, headers: Mapping[str, list[str]], key: Key) 
 
 
 def int_or(text: str, otherwise: int) -> int:
-    """The number, or the other one where it is none."""
+    """The text as a whole number; the other value where it is none."""
     return int(text) if text.isascii() and text.isdigit() else otherwise
 
 

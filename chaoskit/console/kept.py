@@ -28,10 +28,10 @@ _TABLE = re.compile(r"load_[a-z_]+\.csv")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One run's folder; without a verdict its result says so."""
+    """One earlier run, as its folder tells; without a verdict its result says so."""
 
     name: str
-    """Its folder, seen from that of all runs."""
+    """The run's folder, relative to the folder of all runs."""
     scenario: str
     title: str
     result: str

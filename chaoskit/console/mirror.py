@@ -51,7 +51,7 @@ _MOST_POINTS = 2000
 
 
 class Entry(stats.StatsEntry):
-    """A row of the table; what goes on just now is what the last whole second, or slice, said."""
+    """A row of Locust's table of requests; what goes on just now is what the last whole second, or slice, said."""
 
     now_rps = 0.0
     now_failed = 0.0
@@ -98,7 +98,7 @@ class Shown(LocalRunner):
 
     @property
     def user_count(self) -> int:
-        """Users of the last second."""
+        """The number of users in the load's last second."""
         return self.users
 
 
@@ -192,7 +192,7 @@ class Followed:
         return list(self._told["scenarios"]) or ["none"]
 
     def look(self) -> None:
-        """Takes what is new; a run that is another one begins with empty books."""
+        """Reads the run's new events; another run begins with empty books."""
         before = self._told["folder"]
         self._told = {**self._told, **json.loads(self._file.read_bytes())}
         folder = self._told["folder"]

@@ -53,7 +53,7 @@ class Place:
 
 @cache
 def templates() -> jinja2.Environment:
-    """The console's templates, and those of the report that they draw with."""
+    """The Jinja environment with the console's page templates and those of the report."""
     loader = jinja2.ChoiceLoader([jinja2.PackageLoader("chaoskit.console"), jinja2.PackageLoader("chaoskit.report")])
     found = environment().overlay(loader=loader)
     found.globals.update(hash=_hash, real=real, seconds=seconds, amount=amount, clock=clock)

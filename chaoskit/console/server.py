@@ -103,7 +103,7 @@ def _has_ipv6() -> bool:
 
 
 class Console:
-    """One console: what it shows, and what it does for who came in."""
+    """The console as a web application: its pages, its stream and its commands."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
@@ -142,7 +142,7 @@ class Console:
     # -- what is shown
 
     def look(self) -> bool:
-        """Takes what has happened to the drill since the last look; whether anything has."""
+        """Reads the drill's new events; whether there were any."""
         drill = self.desk.drill
         if drill is None:
             return False
@@ -349,11 +349,11 @@ class Console:
         if path == "stop":
             if drill is not None:
                 drill.stop()
-            return {"success": True, "message": "The drill was told to end; what is in force is undone"}
+            return {"success": True, "message": "The drill was told to end; every fault in force is undone"}
         if path == "stats/reset":
             return None
         if path != "swarm":
-            return {"success": False, "message": "this is no command here: a drill's load comes from its profile"}
+            return {"success": False, "message": "the page has no such command: a drill's load comes from its profile"}
         host = ""
         if drill is not None and drill.alive:
             why = f"{drill.scenario} is at work, and its load is what its profile says: nothing was changed"

@@ -25,9 +25,9 @@ from chaoskit.verify.verdict import Verdict
 
 MOST_STREAMS = 8
 LEAST_S = 0.25
-"""Between two pictures."""
+"""The fewest seconds between two pictures of a run."""
 SHARE = 20.0
-"""So many times its cost passes between a picture and the next."""
+"""The pause between two pictures, as a multiple of the time that drawing one takes."""
 BEAT_S = 1.0
 """A listener hears something at least so often."""
 _AT_ONCE = 2**22
@@ -113,7 +113,7 @@ class Watched:
         return self._wrong or self._tail.trouble
 
     def look(self) -> bool:
-        """Takes what has happened since the last look; whether anything has."""
+        """Reads the run's new events; whether there were any."""
         news = self._tail.news() if not self._wrong else []
         for event in news:
             self._take(event)
@@ -129,7 +129,7 @@ class Watched:
         return bool(news) or more
 
     def catch_up(self) -> None:
-        """Takes all there is."""
+        """Reads all events that the history holds by now."""
         while self.look() and not self.trouble:
             pass
 
@@ -144,16 +144,16 @@ class Watched:
                 self.end = event
             return
         if not isinstance(event, Header) or event.schema not in SCHEMAS:
-            self._wrong = "it is no history of a run that this chaoskit reads"
+            self._wrong = "the file is no history of a run that this chaoskit reads"
             return
         try:
             self.live = Live(event)
         except BadInput as error:
-            self._wrong = f"no plan can be made of its header: {error}"
+            self._wrong = f"chaoskit can make no plan of the history's header: {error}"
 
 
 class Pictures:
-    """The newest picture, and those who wait for it. `draw` makes one: {key: html}."""
+    """The newest picture of a run, and the pages that wait for it. `draw` makes one: {key: html}."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class Pictures:
 
     @property
     def full(self) -> bool:
-        """Whether no more listeners are taken."""
+        """Whether the stream has as many listening pages as it serves."""
         return self._listeners >= MOST_STREAMS
 
     async def run(self, pause: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:

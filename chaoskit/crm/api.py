@@ -89,12 +89,12 @@ class Crm:
         ]
 
     async def transact(self, operation: str, work: database.Work[Result]) -> Result:
-        """One measured transaction, on a thread."""
+        """Runs one database transaction on a thread, measured."""
         with database.Measured(self._database, operation) as measured:
             return await asyncio.get_running_loop().run_in_executor(self._threads, measured.run, work)
 
     async def queued(self, work: Callable[[], Result]) -> Result:
-        """One operation on the queue, on a thread."""
+        """Runs one operation on the task queue, on a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._queue_threads, work)
 
     def _audit(self, action: str, subject: str) -> None:

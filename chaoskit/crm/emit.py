@@ -21,7 +21,7 @@ import msgspec
 from chaoskit.crm.contract import Kind, Metric
 
 Entry = tuple[str, tuple[str, ...], float]
-"""Metric, label values, amount."""
+"""One change of a metric on its way to the metrics page: metric, label values, amount."""
 
 _encode = msgspec.json.Encoder().encode
 _BATCH = 24

@@ -27,11 +27,11 @@ from chaoskit.crm.wiring import HOST
 
 
 class UpstreamFailed(Exception):
-    """5xx, a reset, or a probe without an answer; worth another attempt."""
+    """The upstream answered 5xx, reset, or gave a probe no answer; worth another attempt."""
 
 
 class Rejected(Exception):
-    """4xx: the upstream works and does not want this request."""
+    """The upstream answered 4xx: it works and does not want this request."""
 
 
 class DeadlineExceeded(Exception):

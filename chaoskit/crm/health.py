@@ -38,7 +38,7 @@ class Pulse:
         self._last_s = self.born_s
 
     def beat(self, at_s: float) -> None:
-        """Take in one heartbeat."""
+        """Records one heartbeat of the worker."""
         if at_s - self._last_s > self.allowed_silence_s:
             self._beats = 0
         self._beats += 1
@@ -50,5 +50,5 @@ class Pulse:
 
     @property
     def silent_from_s(self) -> float:
-        """The instant from which it counts as silent, unless it beats before."""
+        """The instant from which the worker counts as silent, unless a heartbeat comes before."""
         return self._last_s + self.allowed_silence_s

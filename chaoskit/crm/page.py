@@ -76,7 +76,7 @@ class Page:
 
 
 def run(wiring: Wiring, ready: int) -> None:
-    """Serve the page until killed."""
+    """Serves the metrics page until killed."""
     page = Page(wiring.contract)
     pipe = wiring.metrics_pipe.read
 

@@ -35,7 +35,7 @@ RETRY_JITTER_VS = 0.5
 
 BREAKER_WINDOW = 40
 BREAKER_FAILURES = 20
-"""Open when so many of the last BREAKER_WINDOW counted calls failed: a half."""
+"""The circuit breaker opens when this many of the last BREAKER_WINDOW counted calls failed: a half."""
 BREAKER_RECOVERY_VS = 60.0
 BREAKER_PROBE_VS = 10.0
 
@@ -57,7 +57,7 @@ WARM_REPORTS = 40
 CACHE_ENTRIES = 64
 MEMORY_BYTES = 224 << 20
 CPU_SHARE = 0.5
-"""Cores."""
+"""Processor cores that the CRM's slice may use."""
 DISK_BYTES = 256 << 20
 """The slice's limits: the denominators of the system metrics."""
 

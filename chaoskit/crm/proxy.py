@@ -42,7 +42,7 @@ class Link:
         self._toxics = toxics
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Handle one client's connection."""
+        """Carries the call on one client's connection to the upstream, and the answer back."""
         try:
             head = await reader.readuntil(_HEAD_END)
             length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
@@ -123,7 +123,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 def control(toxics: Toxics) -> Starlette:
-    """The control interface's routes."""
+    """The routes of the proxy's control interface, by which faults bend calls."""
 
     async def every(_request: Request) -> Response:
         return JSONResponse({key: toxic.describe() for key, toxic in toxics.items()})
@@ -153,7 +153,7 @@ async def _upstream(request: Request) -> Response:
 
 
 def run(wiring: Wiring, ready: int) -> None:
-    """Carry calls until killed."""
+    """Runs the upstream proxy until killed."""
     toxics = Toxics()
     link = Link(wiring.port("upstream"), wiring.config.clock, toxics)
     paths = ("/v1/agents/{agent}", "/v1/background/{agent}")

@@ -201,7 +201,7 @@ class Queue:
             return connection.execute(sa.delete(messages).where(messages.c.id.in_(newest))).rowcount
 
     def census(self, batch: str | None = None) -> Census:
-        """Count the messages, or those of one batch."""
+        """The number of messages in the queue, or of those of one batch."""
         return Census(*(self._look(_CENSUS) if batch is None else self._look(_CENSUS_OF, of=batch)))
 
     def _look(self, query: sa.SelectBase, **values: object) -> Any:

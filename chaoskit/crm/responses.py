@@ -38,12 +38,12 @@ def answer(content: Any, status: int = 200) -> Response:
 
 
 async def refuse(_request: Request, error: Exception) -> Response:
-    """A body that does not fit."""
+    """The answer 400 to a request body that cannot be decoded."""
     return answer({"error": str(error)}, 400)
 
 
 async def unavailable(_request: Request, error: Exception) -> Response:
-    """A database that does not answer."""
+    """The answer 503 when the database does not answer."""
     return answer({"error": f"the database failed: {error.__class__.__name__}"}, 503)
 
 

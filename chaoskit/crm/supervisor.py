@@ -47,15 +47,15 @@ class Child:
 
     role: str
     pid: int = 0
-    """0: not running."""
+    """The worker's process id; 0 while it does not run."""
     inbox: int = -1
     """Our end of the pipe into which it writes: one byte when it serves, or heartbeats."""
     started_s: float = -1e9
     ready: bool = False
     pulse: Pulse | None = None
-    """Workers only."""
+    """The heartbeats of this child where it is a worker; else None."""
     reported: bool | None = None
-    """The health last reported."""
+    """The health that the supervisor last reported for this child."""
 
 
 class Supervisor:

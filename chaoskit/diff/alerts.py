@@ -185,7 +185,7 @@ class Alerts:
             if below[0].get(record) != below[1].get(record):
                 side = 1 if record in below[1] else 0
                 place = self._recorded[side].rules(record)[0].place
-                what = f"{record}, which its text asks for, is"
+                what = f"{record}, which the notice's text asks for, is"
                 yield Change("text", name, "", what, *self._written_as(record), "", place)
 
     def _undecided(self, before: Subject, after: Subject, *, waits: bool) -> None:

@@ -25,7 +25,7 @@ from chaoskit.explain.subject import Subject
 
 
 def pairs(old: Sequence[Subject], new: Sequence[Subject]) -> Iterator[tuple[Subject | None, Subject | None]]:
-    """Every alert in both, the old configuration's order first; None on the side where it is not."""
+    """Every alert of either configuration, in the old one's order first; None on the side that lacks it."""
     found: dict[int, Subject] = {}
     left, right = list(old), list(new)
     identities: tuple[Callable[[Rule], Hashable], ...] = (

@@ -17,7 +17,7 @@ from chaoskit.alerting.windows_expression import recorded_by, selectors
 
 @lru_cache(maxsize=65_536)
 def meaning(expr: str) -> str:
-    """The expression as its syntax tree prints; the text itself where the tree does not."""
+    """The expression as its syntax tree prints it, to compare meanings; the text itself where it does not parse."""
     try:
         return printed(expr)
     except ValueError:

@@ -15,11 +15,11 @@ NEVER = "never"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that people notice. `kind` is one of KINDS."""
+    """One change that people on call notice. `kind` is one of KINDS."""
 
     kind: str
     alert: str
-    """The alert that it is about; "" where it is about a receiver or about everything."""
+    """The alert that changed; "" where a receiver or everything did."""
     receiver: str
     """The receiver that is told differently; "" where no single one is meant."""
     what: str
@@ -27,7 +27,7 @@ class Change:
     old: str
     new: str
     why: str
-    """The setting that caused it; "" where `old` and `new` say it all."""
+    """The setting that caused the change; "" where `old` and `new` say it all."""
     place: Place | None
     """Where to look: in the new configuration, or in the old one where it is gone there."""
 
@@ -39,7 +39,7 @@ class Broken:
     message: str
     place: Place
     whose: str
-    """`old` or `new`: whose promise."""
+    """Which configuration's promise is broken: `old` or `new`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +69,20 @@ class Difference:
 
 
 KINDS = {
-    "added": "an alert that was not there",
+    "added": "an alert that the old configuration lacks",
     "removed": "an alert that is gone",
     "renamed": "an alert under another name",
-    "severity": "how bad an alert is said to be",
+    "severity": "the severity that an alert's labels tell",
     "condition": "what makes it fire",
-    "lost": "a receiver that no longer hears of it",
-    "gained": "a receiver that hears of it now",
+    "lost": "a receiver that no longer hears of the alert",
+    "gained": "a receiver that newly hears of the alert",
     "time": "how long it takes until a phone rings",
-    "all-clear": "whether and when the end is told",
-    "repeat": "how often it is said again",
+    "all-clear": "whether and when the alert's end is told",
+    "repeat": "how often the same alert is notified again",
     "grouping": "what is told together",
     "quiet": "when a receiver is left in peace",
     "mute": "which alerts hold it back",
-    "labels": "other labels that go out with it",
+    "labels": "other labels that go out with the alert",
     "text": "what the notice says",
     "scrape": "how often a job is scraped",
     "receiver": "where a receiver's notices go",

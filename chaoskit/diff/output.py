@@ -100,7 +100,7 @@ class Together:
 
 
 def together(changes: Iterable[Change]) -> tuple[Together, ...]:
-    """The changes in their order, each kind of change once with all alerts that it happens to."""
+    """The changes in their order; the same change of several alerts becomes one entry with all of them."""
     by: dict[tuple[str, ...], list[Change]] = {}
     for each in changes:
         alike = (each.kind, each.receiver, each.what, each.old, each.new, each.why)

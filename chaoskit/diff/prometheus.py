@@ -59,7 +59,7 @@ def prometheus_changes(old: Shown, new: Shown) -> Iterator[Change]:
 
 
 def silenced(old: Shown, new: Shown) -> Iterator[Broken]:
-    """Every promise at once, where alerts no longer leave Prometheus."""
+    """Every promise as broken, where alerts no longer leave Prometheus."""
     if old.given and new.given and old.sends and not new.sends:
         yield Broken(f"{EVERY}: no longer sent ({_SILENT})", _place(old, new, "alerting"), "new")
 

@@ -47,7 +47,7 @@ class Asked:
         self._session = plain_session()
 
     def ask(self, server: str, path: str) -> Any:
-        """The JSON of an answer."""
+        """Asks Prometheus or Alertmanager for a path; the JSON of the answer. Raises BadInput where none comes."""
         url = self._urls[server] + path
         try:
             response = self._session.get(url, timeout=ANSWER_S)

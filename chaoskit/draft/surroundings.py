@@ -98,7 +98,7 @@ def server_of(file: Path) -> str:
 
 
 def of_supervisors(servers: Iterable[str]) -> Iterator[Finding]:
-    """A role for each program of these; one that gives no answer is passed over."""
+    """A role for each program of these supervisords; one that gives no answer is passed over."""
     for server in servers:
         with suppress(FaultError):
             groups: dict[str, list[str]] = {}
@@ -152,7 +152,7 @@ def of_ports(ports: Iterable[Listening], managers: Iterable[int]) -> Iterator[Fi
 
 
 def of_redis(at: str, said: str) -> Iterator[Finding]:
-    """A queue for each of rq's in a Redis; without them the way to a list, and without the client how to look."""
+    """A queue for each queue of rq in a Redis; without them the way to a list, and without the client how to look."""
     url = f"redis://{at}/0"
     try:
         redis = client("redis", "rq")
@@ -172,7 +172,7 @@ def of_redis(at: str, said: str) -> Iterator[Finding]:
 
 
 def surroundings() -> list[Finding]:
-    """All of this host."""
+    """All handles that this host suggests: programs, units, containers, queues, links."""
     ports, servers = listening(), supervisors()
     units = list(of_systemd(ports))
     engines = [

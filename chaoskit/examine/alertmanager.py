@@ -66,7 +66,7 @@ class _Silence(msgspec.Struct, rename="camel"):
 
 
 def answers(endpoint: Endpoint) -> tuple[Checked, str]:
-    """A line with its version and response time, and its loaded configuration; raises NoAnswer."""
+    """A line with Alertmanager's version and response time, and its loaded configuration; raises NoAnswer."""
     status, reply = endpoint.decoded("/api/v2/status", Status)
     version = status.version_info.version or "version unknown"
     line = Checked(endpoint.name, "ok", f"{version}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
@@ -104,7 +104,7 @@ def tells_the_witness(target: Attached, original: str, config: AlertConfig) -> C
     if found.lacking:
         lacking = listed(found.lacking)
         mend = f"chaoskit witness config --alertmanager FILE --url {target.witness}"
-        return Checked(what, "missing", f"{len(found.lacking)} of {len(promised)} are not: {lacking}", mend)
+        return Checked(what, "missing", f"{len(found.lacking)} of {len(promised)} receivers do not: {lacking}", mend)
     hidden = f"; of {len(found.hidden)} this Alertmanager hides the address" if found.hidden else ""
     return Checked(what, "ok", f"all {len(promised)} that the promise names{hidden}")
 
@@ -137,7 +137,7 @@ def records(target: Attached, original: str) -> Checked:
         return Checked(what, "missing", off, mend) if off else Checked(what, "ok", f"on, {target.recorder}")
     if off:
         return Checked(what, "ok", "off; the profile names none")
-    return Checked(what, "warning", "on, and the profile does not name it", "recorder: FILE of the profile: no waivers")
+    return Checked(what, "warning", "on, and not named by the profile", "write recorder: FILE into the profile")
 
 
 def silences(endpoint: Endpoint, target: Attached, config: AlertConfig) -> Iterator[Checked]:

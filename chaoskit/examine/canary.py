@@ -41,7 +41,7 @@ def who_hears(target: Attached, original: str) -> tuple[str, ...]:
 
 
 def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient, original: str) -> Checked:
-    """Sends one and waits, for a bounded time, until the witness heard it fire and end; raises NoAnswer."""
+    """Sends a canary and waits, for a bounded time, until the witness heard it fire and end; raises NoAnswer."""
     mend = f"chaoskit witness config --alertmanager FILE --url {target.witness}"
     try:
         hearing = who_hears(target, original)
@@ -69,7 +69,7 @@ def send_canary(target: Attached, alertmanager: Endpoint, witness: WitnessClient
         return Checked(WHAT, "missing", str(error), "start it: chaoskit witness serve")
     if cleared_s is None:
         said = f"heard after {heard_s:.1f} s, but its all-clear not within {WITHIN_S:g} s"
-        return Checked(WHAT, "warning", said, "send_resolved of the witness's entries; the clocks")
+        return Checked(WHAT, "warning", said, "see send_resolved of the witness's entries, and both clocks")
     return Checked(WHAT, "ok", f"heard by the witness after {heard_s:.1f} s, its all-clear after {cleared_s:.1f} s")
 
 

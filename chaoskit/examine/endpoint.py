@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One line: what it is, whether a run can rely on it, what was found, and what mends it."""
+    """One line of `doctor`: what was checked, whether a run can rely on it, what was found, and what mends it."""
 
     what: str
     state: Literal["ok", "warning", "missing"]
@@ -126,4 +126,4 @@ def _mend(name: str, error: requests.RequestException) -> str:
         return f"access: {{{name}: {{ca_file: FILE}}}} of the profile, or http:// where it speaks no TLS"
     if name == "witness":
         return "start it: chaoskit witness serve"
-    return f"start it, or correct {name}: URL of the profile"
+    return f"start {name}, or correct {name}: URL of the profile"

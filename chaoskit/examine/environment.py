@@ -23,7 +23,7 @@ _MEND = "is this the system that you mean? Name its own label and value"
 
 
 class LoadedConfig(msgspec.Struct):
-    """The configuration that Prometheus shows."""
+    """Prometheus's loaded configuration, as its API shows it."""
 
     yaml: str = ""
 

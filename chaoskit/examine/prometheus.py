@@ -41,7 +41,7 @@ class _Alertmanager(msgspec.Struct):
 
 
 class Alertmanagers(msgspec.Struct, rename="camel"):
-    """The Alertmanagers that Prometheus tells."""
+    """The answer of Prometheus's API about the Alertmanagers to which it sends."""
 
     active_alertmanagers: list[_Alertmanager] = []
 
@@ -59,7 +59,7 @@ class _Targets(msgspec.Struct, rename="camel"):
 
 
 def answers(endpoint: Endpoint) -> Checked:
-    """A line with its version and response time; raises NoAnswer."""
+    """A line with Prometheus's version and response time; raises NoAnswer."""
     build, reply = endpoint.data("/api/v1/status/buildinfo", BuildInfo)
     version = build.version or "version unknown"
     return Checked(endpoint.name, "ok", f"{version}  {endpoint.url}  {reply.took_s * 1000:.0f} ms")
@@ -90,8 +90,8 @@ def knows_alertmanager(endpoint: Endpoint, target: Attached) -> Checked:
         return Checked(what, "ok", target.alertmanager)
     # By another name it may be the same: that cannot be told from here.
     theirs = ", ".join(_without_path(url) for url in active[:_NAMED])
-    said = f"it sends to {theirs}, the profile names {target.alertmanager}"
-    return Checked(what, "warning", said, "if it is another one, correct alertmanager: URL of the profile")
+    said = f"Prometheus sends to {theirs}, the profile names {target.alertmanager}"
+    return Checked(what, "warning", said, "if the two are not the same, correct alertmanager: URL of the profile")
 
 
 def scrapes(endpoint: Endpoint, target: Attached) -> Checked:
@@ -197,13 +197,13 @@ def compare_routes(
     try:
         there = load_texts({**rest, name: original})
     except BadInput as error:
-        message = f"what {where} has loaded could not be compared: {error.problems[0]}"
-        yield Problem(None, message, "correct it there: without known routes a run proves nothing")
+        message = f"chaoskit cannot compare the configuration that {where} has loaded: {error.problems[0]}"
+        yield Problem(None, message, "correct that configuration: without known routes a run proves nothing")
         return
     known = {each.problem.message for each in plan.config.not_understood}
     for puzzle in replace(plan, config=replace(plan.config, not_understood=there.not_understood)).puzzles:
         if puzzle.problem.message not in known:
-            doubts.append(f"loaded in {where}, and not understood: {puzzle.problem.message}")
+            doubts.append(f"{where} has loaded a part that chaoskit does not understand: {puzzle.problem.message}")
     for alert in plan.alerts:
         ours, theirs = _told(plan.config, alert.labels), _told(there, alert.labels)
         if ours != theirs:

@@ -105,7 +105,7 @@ def examine_receivers(target: Attached, config: AlertConfig, confirm: str) -> It
         found = way_to(target, config, loaded, receiver)
         if found is None:
             said = "not told: no alert of the configuration is led there by the loaded routes"
-            lines.append(Checked(receiver.name, "missing", said, "a route to it, or remove the receiver"))
+            lines.append(Checked(receiver.name, "missing", said, "add a route to the receiver, or remove it"))
         else:
             asked.append(found)
     yield from lines
@@ -214,4 +214,4 @@ def _lines(target: Attached, one: Way, arrivals: Arrivals, begun: float) -> Iter
         else:
             nearer = f", though seen by {seen}" if came else ""
             said = f"not seen by the {witnesses[0]} within {within}{nearer}{f'; {failed}' if failed else ''}"
-            yield Checked(what, "missing", said, "its address, token or webhook; see Alertmanager's log")
+            yield Checked(what, "missing", said, "see the receiver's address, token or webhook, and Alertmanager's log")

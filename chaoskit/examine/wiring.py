@@ -33,7 +33,7 @@ def wired(target: Attached, config: AlertConfig) -> Iterator[Checked]:
     found = [*_untold(asked, status), *_linted(asked, target, config, status.config.original)]
     yield from found
     if not found:
-        yield Checked("way to Alertmanager", "ok", "nothing in the loaded configuration stands in it")
+        yield Checked("way to Alertmanager", "ok", "nothing in the loaded configuration stands in the way")
 
 
 def _untold(asked: Endpoint, status: Status) -> Iterator[Checked]:
@@ -67,7 +67,7 @@ def _linted(asked: Endpoint, target: Attached, config: AlertConfig, original: st
     labels[0].pop(target.label, None)  # an environment names itself there
     labels[1].pop(target.label, None)
     if config.shows("prometheus") and labels[0] != labels[1]:
-        said = f"it has {labels[0] or 'none'}, the files have {labels[1] or 'none'}"
+        said = f"Prometheus has {labels[0] or 'none'}, the files have {labels[1] or 'none'}"
         yield Checked("external labels", "warning", said, "labels decide who is told: load these files there")
     for finding in check(LintContext(replace(there, not_understood=()))).findings:
         if finding.severity > Severity.INFO and (LINTS[finding.id].topic == "delivery" or finding.id in _PROMISED):

@@ -128,7 +128,7 @@ class Explanation:
     at: datetime | None = None
     """The instant that is asked about."""
     told: Mapping[tuple[int, ...], Told] = field(default_factory=dict)
-    """By route: whether it tells then; empty where no instant is asked about."""
+    """By route: whether it notifies at the instant asked about; empty where none was."""
 
     @property
     def open_labels(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ _LONG_S = 600.0
 
 
 def span(window: tuple[float, float]) -> str:
-    """Both ends, in seconds up to ten minutes, as durations beyond: `90–131 s`, `10m30s–15m57s`."""
+    """A span for people, in seconds up to ten minutes, as durations beyond: `90–131 s`, `10m30s–15m57s`."""
     low, high = window
     if high <= _LONG_S:
         return f"exactly {low:g} s" if low == high else f"{low:g}–{high:g} s"
@@ -105,21 +105,21 @@ class Reach:
 
     subject: Subject
     detect: Window
-    """From the fault."""
+    """The window from the fault to pending."""
     hold: Window | None
     """None for a rule without `for`: it is never pending, and `detect` ends at firing."""
     clear: Window
-    """From its undo."""
+    """The window from the fault's undo to resolved."""
     heard: tuple[Delivery, ...]
 
     @property
     def firing_s(self) -> Span:
-        """From the fault to firing."""
+        """The span from the fault to firing, in seconds."""
         return together(self.detect, self.hold)
 
     @property
     def resolved_s(self) -> Span:
-        """From the undo to resolved."""
+        """The span from the fault's undo to resolved, in seconds."""
         return together(self.clear)
 
 

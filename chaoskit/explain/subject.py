@@ -17,7 +17,7 @@ from chaoskit.yaml_source import nearest
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One alerting rule, and its alert as far as it is known; `assumed` came from external_labels."""
+    """One alerting rule, with its alert's labels as far as they are known; `assumed` came from external_labels."""
 
     alert: Alert
     given: Mapping[str, str]

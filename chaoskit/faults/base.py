@@ -55,7 +55,7 @@ class Target:
     """A handle of the profile, resolved: which things it names, and how to find them on the target."""
 
     handle: str
-    """As `role:worker`."""
+    """The handle as profiles and messages write it: `role:worker`."""
     names: tuple[str, ...]
     address: Address = field(default_factory=Address)
 
@@ -65,7 +65,7 @@ class Made:
     """How an undo token came about, as the journal that holds it tells."""
 
     folder: Path
-    """The run's."""
+    """The run's folder."""
     targets: tuple[str, ...]
     settings: Mapping[str, Any]
     address: Mapping[str, Any]
@@ -84,7 +84,7 @@ class Made:
             path = Path(value)
             right = not value or (self.folder.parent in (path, *path.parents) and ".." not in path.parts)
         if not right:
-            raise FaultError(f"the journal knows of no target whose {key} is {value!r}, so nothing is done with it")
+            raise FaultError(f"the journal knows of no target whose {key} is {value!r}, so chaoskit does nothing there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +104,15 @@ def is_gone(file: Path) -> bool:
             empty = not any(file.parent.iterdir())
         except OSError as error:
             raise FaultError(
-                f"{file.parent} cannot be seen from here ({error.strerror}), so {file} may exist; undo it on its host"
+                f"{file.parent} cannot be seen from here ({error.strerror}), so {file} may exist; undo it there"
             ) from None
         if empty and os.path.ismount(file.parent):
             raise FaultError(
-                f"{file.parent} is an empty mount, so {file} may exist below it; unmount it, or remove that"
+                f"{file.parent} is an empty mount, so {file} may exist below it; unmount it, or remove the file"
             ) from None
         return True
     except OSError as error:
-        raise FaultError(f"{file} cannot be seen from here: {error.strerror}; undo it where it was made") from None
+        raise FaultError(f"{file} cannot be seen from here: {error.strerror}; undo the fault on its host") from None
     return False
 
 
@@ -120,15 +120,15 @@ class Kind(ABC, Generic[S]):
     """The part that faults and actions share; the class names its settings by deriving: `Fault[MySettings]`."""
 
     kind: ClassVar[str]
-    """As scenarios write it."""
+    """The kind's name as scenarios write it, such as `process.kill`."""
     handles: ClassVar[tuple[str, ...]]
-    """Kinds of handle that it acts on, one of which a target must name; none: it needs no target."""
+    """The kinds of handle that this kind acts on, one of which a target must name; none: it needs no target."""
     settings: ClassVar[type[Settings]] = Settings
     in_process: ClassVar[bool] = False
     """Whether the run's own process shows the effect, which ends with it: then no child holds it."""
 
     everywhere: ClassVar[bool] = False
-    """Whether it acts on the Alertmanager of a target that runs already as on a local one."""
+    """Whether this kind acts on the Alertmanager of a target that runs already as on a local one."""
 
     def __init_subclass__(cls) -> None:
         for base in vars(cls).get("__orig_bases__", ()):
@@ -137,7 +137,7 @@ class Kind(ABC, Generic[S]):
                     cls.settings = given
 
     def beyond(self, settings: S, limits: Mapping[str, Any]) -> str:
-        """Why a profile's limits forbid it; empty where they do not."""
+        """Why a profile's limits forbid these settings; empty where they do not."""
         return ""
 
     def refuse_beyond(self, settings: S, target: Target) -> None:
@@ -178,7 +178,7 @@ class Fault(Kind[S]):
                 raise Lapsed(why)
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """Tells what `stop` does with a token that was found in a journal: what it runs, removes, sends where.
+        """Says what `stop` would run, remove or send, given a token that was found in a journal.
 
         Raises FaultError for a token that this kind cannot have made like that.
         """
@@ -193,7 +193,7 @@ class Fault(Kind[S]):
         return float("inf"), ""
 
     def queries(self, settings: S) -> tuple[str, ...]:
-        """The PromQL that it will ask the target's Prometheus."""
+        """The PromQL queries that the fault will ask of the target's Prometheus."""
         return ()
 
 
@@ -214,4 +214,4 @@ class Action(Kind[S]):
 
     @abstractmethod
     def run(self, target: Target, settings: S) -> tuple[Seen, dict[str, Any]]:
-        """Does it and returns once the result is confirmed, with that result as data. Bounded; raises FaultError."""
+        """Does the action, and returns its confirmed result as data, within a bounded time; raises FaultError."""

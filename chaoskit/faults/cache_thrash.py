@@ -60,7 +60,7 @@ class CacheThrash(Changeable[CacheThrashSettings]):
         """Finds the cache and the service before it; raises FaultError when the cache's interface does not answer."""
         at = control_api(target)
         if not target.address.service:
-            raise FaultError(f"{target.handle}: the target does not tell where its service answers")
+            raise FaultError(f"{target.handle}: the target does not tell where it answers; name another handle")
         get(at, "GET", "/cache")
         return self.alter(
             {"at": at, "service": target.address.service, "prefix": f"thrash-{secrets.token_hex(4)}-"}, settings
@@ -180,7 +180,7 @@ class _Thrasher:
                     new += 1
                 if waited > _EFFECT_S:
                     raise FaultError(
-                        f"{new} new keys in {_EFFECT_S:g} s pushed nothing out of the cache: is path cached at all?"
+                        f"{new} new keys in {_EFFECT_S:g} s pushed nothing out of the cache: name a path that is cached"
                     )
                 if due <= some:
                     time.sleep(_LOOK_S)  # the cache announces no eviction: its counts are asked for
@@ -206,7 +206,7 @@ class _Thrasher:
         for _ in range(1 + repeats):
             status = self._one(path)
             if status >= 400:
-                raise FaultError(f"GET {path}: answered {status}, so nothing was looked up")
+                raise FaultError(f"GET {path}: answered {status}, so the cache looked nothing up: see path")
         return 1 + repeats
 
     def _one(self, path: str) -> int:

@@ -82,7 +82,7 @@ def _holds(question: dict[str, Any]) -> bool:
     except requests.RequestException as error:
         raise FaultError(f"{url} gives no answer: {trouble(error)}") from None
     except (ValueError, KeyError, TypeError, IndexError):
-        raise FaultError(f"{url} answers {answer.status_code}, and not as Prometheus does") from None
+        raise FaultError(f"{url} answers {answer.status_code}, and not as Prometheus does; correct url") from None
     except (BadInput, msgspec.ValidationError) as error:
         raise FaultError(f"{url} cannot be asked: {error}") from None
 
@@ -154,7 +154,7 @@ def resolved(argv: list[str]) -> list[str]:
 
 
 def is_resolved(argv: list[str], found: list[str]) -> bool:
-    """Whether `resolved` can have made the one of the other."""
+    """Whether `resolved` can have made the second list of arguments of the first."""
     return Path(found[0]).is_absolute() and Path(found[0]).name == Path(argv[0]).name and found[1:] == argv[1:]
 
 
@@ -190,7 +190,7 @@ def run_program(argv: list[str] | str, given: Mapping[str, Any], shell: bool = F
         try:
             code = child.wait(timeout=given["timeout_s"])
         except subprocess.TimeoutExpired:
-            over = f"{what} was not done within {given['timeout_s']:g} s, so it was killed; mend it, or raise timeout_s"
+            over = f"{what} was not done within {given['timeout_s']:g} s, and was killed; mend it, or raise timeout_s"
             raise FaultError(f"{over}{_said(output, given)}") from None
         finally:
             if child.poll() is None:
@@ -232,7 +232,7 @@ class CommandSettings(ProgramSettings):
     start: Program
     """Brings the effect about and ends with 0."""
     stop: Program
-    """Takes it back and ends with 0, whether or not there is anything to take back."""
+    """Takes the fault back and ends with 0, whether or not there is anything to take back."""
     seen: Program | Query | None = Field(default=None, validation_alias=AliasChoices("seen", "effect"))
     """A program that ends with 0 while the effect is there, else with something else; or a question to Prometheus,
     `{query: PROMQL, within: 30s}` (virtual), which has a result while the effect is there. Without it, exit codes are
@@ -308,9 +308,9 @@ class Command(Fault[CommandSettings]):
             if isinstance(wanted, Query) and isinstance(found, dict):
                 made.allow("prometheus", found["at"]["url"])
             elif (wanted is None) != (found is None) or (wanted and not is_resolved(wanted, found)):
-                raise FaultError(f"its {name} is not the program of its settings: {found}")
+                raise FaultError(f"the token's {name} is not the program of the fault's settings: {found}")
         if undo["env"] != list(settings.env) or undo["timeout_s"] != settings.timeout_s:
-            raise FaultError("its variables or its time are not those of its settings")
+            raise FaultError("the token's env or timeout_s are not those of the fault's settings")
         made.allow("url", undo["url"])
         return f"runs {undo['stop']} in {undo['folder']}" + (f", then asks {undo['seen']}" if undo["seen"] else "")
 
@@ -377,7 +377,7 @@ class CommandAction(Action[CommandActionSettings]):
         return forbidden(limits)
 
     def run(self, target: Target, settings: CommandActionSettings) -> tuple[Seen, dict[str, Any]]:
-        """Runs it to its end; raises FaultError when it ends otherwise than expected, or not in time."""
+        """Runs the program to its end; raises FaultError when it ends otherwise than expected, or not in time."""
         self.refuse_beyond(settings, target)
         argv = settings.run if isinstance(settings.run, str) else resolved(settings.run)
         begun = time.time()

@@ -22,7 +22,7 @@ from chaoskit.trust import read_own, read_secret
 ANSWER_S = 4.0
 """Longest wait for one answer, in real seconds."""
 SILENCE_S = 3.0
-"""After so long without an answer (real seconds) the fault counts as lapsed."""
+"""Real seconds without an answer of the control interface after which a fault counts as lapsed."""
 _UNDO_S = 10.0
 _AGAIN_S = 0.1
 _SHOWN = 200
@@ -73,7 +73,7 @@ def ask(
     finally:
         connection.close()
     if response.status == 401:
-        raise FaultError(f"{what}: the token in {at['token_file'] or 'no file'} is not accepted")
+        raise FaultError(f"{what}: the token in {at['token_file'] or 'no file'} is refused: correct it")
     if response.status >= 500:
         raise FaultError(f"{what}: answered {response.status}: {_short(text)}")
     try:
@@ -116,7 +116,7 @@ def take_back(at: ControlApi, work: Callable[[], tuple[float, str]]) -> Seen:
         except FaultError as error:
             refused = isinstance(error, Unreachable) and error.refused
             if processes.orphaned(at) and (refused or not _token_there(at)):
-                return Seen((begun, time.time()), "what it belonged to is gone")
+                return Seen((begun, time.time()), "the system that the fault was in is gone")
             if time.monotonic() > end:
                 raise
         time.sleep(_AGAIN_S)  # whether it answers again is learned by asking it
@@ -136,7 +136,7 @@ class Watch:
             now = time.monotonic()
             self._silent_since = self._silent_since or now
             if now - self._silent_since > SILENCE_S:
-                raise Lapsed(f"unknown for {SILENCE_S:g} s whether it is still in force: {error}") from None
+                raise Lapsed(f"unknown for {SILENCE_S:g} s whether the fault is still in force: {error}") from None
             return None
         self._silent_since = None
         return found
@@ -159,7 +159,7 @@ def _token(at: ControlApi, what: str, read: Callable[[Path], bytes]) -> str:
         raise FaultError(f"{what}: the token in {at['token_file']} cannot be read: {error.strerror}") from None
     if not token.isprintable() or " " in token or len(token) > _TOKEN_LONG:
         raise FaultError(
-            f"{what}: {at['token_file']} holds no token, so it is not sent; write the token there, and nothing else"
+            f"{what}: {at['token_file']} holds no token, so none is sent; write it there, and nothing else"
         )
     return token
 
@@ -173,7 +173,7 @@ def _short(text: bytes) -> str:
 
 
 ENOUGH = 0.9
-"""Which part of what was asked for is still the fault that was asked for."""
+"""The share of the asked strength from which on a weaker effect still counts as the fault."""
 
 
 class Strength:
@@ -197,11 +197,11 @@ class Strength:
 
 
 def told(got: float, asked: float, unit: str) -> str:
-    """A strength in words."""
-    return f"weaker than asked for: {got:.3g} of {asked:.3g} {unit}"
+    """The words for an effect that is weaker than the fault asked for."""
+    return f"the effect is weaker than asked for: {got:.3g} of {asked:.3g} {unit}"
 
 
 def too_few(hit: int, seen: int, ratio: float) -> bool:
-    """Whether of so many calls fewer were hit than a share of them, drawn by count or by chance, would be."""
+    """Whether fewer calls were hit than the fault's share of them, dosed by count or by chance, comes to."""
     expected = seen * ratio
     return hit < math.floor(expected) - 3 * math.sqrt(expected * (1 - ratio)) and hit < ENOUGH * expected

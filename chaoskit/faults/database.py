@@ -40,7 +40,7 @@ class DatabaseFault(Fault[S]):
         """Takes the effect back in the database that is there, and sees that it is gone; in words."""
 
     def stop(self, undo: Undo) -> Seen:
-        """Mends the database, if it is still there; raises FaultError."""
+        """Takes the fault off the database file, if the file still exists; raises FaultError."""
         begun = time.time()
         if is_gone(Path(undo["file"])):
             return Seen((begun, begun), "the database is gone")
@@ -66,9 +66,9 @@ class DbErrorSettings(Settings):
     """Which table; choose one whose failures the target survives, or more than this will fail. A handle with
     `via:` has its own."""
     operation: Literal["insert", "update", "delete"] = "insert"
-    """Which statements are refused."""
+    """The kind of statement that the database refuses."""
     ratio: Annotated[Ratio, Field(gt=0)] = 1.0
-    """Share of them, dosed exactly: `10%` refuses every tenth. Only via `postgres`."""
+    """Share of the statements, dosed exactly: `10%` refuses every tenth. Only via `postgres`."""
 
     @model_validator(mode="after")
     def _can_count(self) -> DbErrorSettings:
@@ -106,17 +106,17 @@ class DbError(DatabaseFault[DbErrorSettings]):
                 "BEGIN SELECT RAISE(ABORT, 'refused for a drill'); END"
             )
             if not _refused(database, undo):
-                made = f"the trigger was made, and an {undo['operation']} on {undo['table']} is not refused"
+                made = f"SQLite has the trigger, and an {undo['operation']} on {undo['table']} is not refused"
                 raise FaultError(f"{made}; see the triggers of {undo['file']}")
         if not _there(undo):
             raise FaultError(
-                f"the trigger {_name(undo)} was made in {undo['file']}, and is not there: see what drops it"
+                f"the trigger {_name(undo)} was made in {undo['file']}, and is not there: see which program drops it"
             )
         return Seen((begun, time.time()), f"every {undo['operation']} on {undo['table']} is refused")
 
     def lapse(self, undo: Undo) -> str:
         """Why the fault lapsed: the trigger is gone."""
-        return "" if _there(undo) else f"something else dropped the trigger on {undo['table']}"
+        return "" if _there(undo) else f"another program dropped the trigger on {undo['table']}"
 
     def mend(self, undo: Undo) -> str:
         """Drops the trigger and sees it gone."""
@@ -156,7 +156,7 @@ def _name(undo: Undo) -> str:
     """The trigger's name, which goes into a statement as it is."""
     name = str(undo["trigger"])
     if not re.fullmatch(r"chaoskit_[0-9a-f]+", name):
-        raise FaultError(f"{name!r} is no trigger of ours")
+        raise FaultError(f"{name!r} is no trigger that chaoskit makes up")
     return name
 
 
@@ -172,7 +172,7 @@ class DbSlowSettings(Settings):
     locked: Duration = Field(default=8.0, gt=0)
     """Virtual time for which the lock is held in each period; less than what makes the target give up."""
     every: Duration = Field(default=10.0, gt=0)
-    """Virtual length of a period."""
+    """Virtual time from one lock of the database to the next."""
 
     @model_validator(mode="after")
     def _has_a_gap(self) -> DbSlowSettings:
@@ -186,15 +186,15 @@ class Lock(ABC):
 
     @abstractmethod
     def take(self) -> None:
-        """Takes the lock."""
+        """Takes the database's lock."""
 
     @abstractmethod
     def let_go(self) -> None:
-        """Gives the lock back."""
+        """Gives the database's lock back."""
 
     @abstractmethod
     def kept_out(self) -> bool:
-        """Whether others are seen to be kept out by it."""
+        """Whether another connection is seen to wait for the database's lock."""
 
 
 class _WriteLock(Lock):
@@ -220,7 +220,7 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
         """Finds the database; raises FaultError where it is not."""
         file = target.address.file
         if not Path(file).exists():
-            raise FaultError(f"there is no database {file}; see where the service keeps it")
+            raise FaultError(f"there is no database {file}; name the file in which the service keeps it")
         return {"file": file, **self.pulses(target, settings)}
 
     def pulses(self, target: Target, settings: DbSlowSettings) -> Undo:
@@ -235,14 +235,12 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
             yield _WriteLock(undo["file"], database)
 
     def start(self, undo: Undo) -> Seen:
-        """The first pulse, and the sight of another writer being kept out by it."""
+        """Holds the lock for a first pulse, and sees another writer kept out by it."""
         begun = time.time()
         with self.locking(undo) as lock:
             lock.take()
             if not lock.kept_out():
-                raise FaultError(
-                    "the lock is held, and another writer gets it all the same: is it the service's database?"
-                )
+                raise FaultError("the lock is held, and another writer gets the lock too: name the service's database")
             time.sleep(undo["locked_s"])  # the fault itself: the lock is held that long
             lock.let_go()
         return Seen((begun, time.time()), f"writers wait up to {undo['locked_s'] * 1000:.0f} real ms")

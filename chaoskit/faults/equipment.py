@@ -28,7 +28,7 @@ _FAITHFUL_SCALE = 2.5
 
 
 class MonitoringKill(Fault[Settings]):
-    """Takes down what should have watched, and lets it come back."""
+    """Takes down equipment that should have watched, and lets it come back."""
 
     kind = "monitoring.kill"
     handles = ("equipment",)
@@ -71,7 +71,7 @@ class MonitoringKill(Fault[Settings]):
     def lapse(self, undo: Undo) -> str:
         """Why the fault lapsed: the program answers, though its owner keeps it down as long as the note is there."""
         up = [name for name, ports in undo["ports"].items() if ports and all(map(_open, ports))]
-        return f"{', '.join(up)} was started again by something else" if up else ""
+        return f"{', '.join(up)} was started again by a program other than chaoskit" if up else ""
 
     def stop(self, undo: Undo) -> Seen:
         """Takes the notes away and waits until everything answers again, if there is still an owner."""
@@ -80,7 +80,7 @@ class MonitoringKill(Fault[Settings]):
             _note(undo, victim["name"]).unlink(missing_ok=True)
         owner = {"boot": undo["boot"], **undo["owner"]}
         if not processes.still_here(undo) or not processes.alive(owner):
-            return Seen((begun, begun), "what it belonged to is gone")
+            return Seen((begun, begun), "the stack that the fault was in is gone")
         down = [v["name"] for v in undo["victims"] if not _answers(undo["ports"][v["name"]], owner)]
         if down:
             raise FaultError(
@@ -129,7 +129,7 @@ class ReceiverAnswerSettings(Settings):
     @model_validator(mode="after")
     def _does_something(self) -> ReceiverAnswerSettings:
         if not self.status and not self.delay:
-            raise ValueError("neither status nor delay is given, so nothing would be wrong with the answers")
+            raise ValueError("neither status nor delay is given, so the answers would stay as they are: give one")
         if self.status and self.status < 400:
             raise ValueError(f"{self.status} refuses nothing; errors begin at 400")
         return self
@@ -151,7 +151,7 @@ class ReceiverAnswer(Fault[ReceiverAnswerSettings]):
         return {"files": [str(control / f"{name}.manners") for name in target.names], "answer": answer}
 
     def start(self, undo: Undo) -> Seen:
-        """Puts the files there, each at once and whole: from now on every answer follows them."""
+        """Writes the files that tell the sinks how to answer, each at once and whole: every answer follows them."""
         begun = time.time()
         for name in undo["files"]:
             fresh = Path(f"{name}.new")
@@ -162,7 +162,7 @@ class ReceiverAnswer(Fault[ReceiverAnswerSettings]):
     def lapse(self, undo: Undo) -> str:
         """Why the fault lapsed: one of the files that the sinks read is gone."""
         there = all(Path(name).exists() for name in undo["files"])
-        return "" if there else "the file that tells the sink how to answer is gone"
+        return "" if there else "another program removed the file that tells the sink how to answer"
 
     def stop(self, undo: Undo) -> Seen:
         """Takes the files away: the next notice is answered as usual."""
@@ -177,5 +177,5 @@ class ReceiverAnswer(Fault[ReceiverAnswerSettings]):
         for file in map(Path, undo["files"]):
             made.allow("control", str(file.parent))
             if file.suffix != ".manners" or file.stem not in made.targets:
-                raise FaultError(f"{file} is none that a sink looks at")
+                raise FaultError(f"{file} is no file that a sink reads")
         return f"removes {', '.join(undo['files'])}"

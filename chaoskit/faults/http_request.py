@@ -26,11 +26,11 @@ class HttpRequestSettings(Settings):
     path: Annotated[str, BeforeValidator(_path)]
     """Path, and query, on the target's service: `/leads?limit=1`. Other hosts cannot be asked."""
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    """The request's method."""
+    """The request's HTTP method."""
     body: Any = None
     """The request's body, sent as JSON."""
     expect: Annotated[int, Field(ge=100, le=599)] = 200
-    """The status that means success. A redirection is not followed."""
+    """The HTTP status that means success. A redirection is not followed."""
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Longest wait for the answer, in real seconds."""
 
@@ -42,7 +42,7 @@ class HttpRequest(Action[HttpRequestSettings]):
     handles = ()
 
     def run(self, target: Target, settings: HttpRequestSettings) -> tuple[Seen, dict[str, Any]]:
-        """Asks once; raises FaultError when no answer comes or it has another status."""
+        """Sends the request once; raises FaultError when no answer comes or it has another status."""
         if target.handle:
             raise FaultError(
                 f"http.request asks the target's service and has no handle such as {target.handle}; leave target out"
@@ -63,7 +63,7 @@ class HttpRequest(Action[HttpRequestSettings]):
                 )
             except requests.RequestException as error:
                 raise FaultError(
-                    f"{what}: no answer within {settings.timeout_s:g} s: {error}; raise timeout_s, or see the service"
+                    f"{what}: no answer within {settings.timeout_s:g} s: {error}; raise timeout_s, or see its log"
                 ) from None
         shown = " ".join(answer.text.split())[:_SHOWN]
         if answer.status_code != settings.expect:

@@ -105,7 +105,7 @@ class LinkFault(Changeable[L]):
             over = ended.wait(_LOOK_S)
             answer = watch.look(lambda: ask(undo["at"], "GET", _path(undo)))
             if answer is not None and answer[0] == 404 and not over and not ended.is_set():
-                raise Lapsed(f"something else took {self.kind} off {undo['link']}")
+                raise Lapsed(f"a program other than chaoskit took {self.kind} off {undo['link']}")
             if answer is not None and answer[0] == 200:
                 ever = ever or bool(answer[1]["hit"])  # a change counts anew
                 self._weigh(undo, answer[1], over and not ever)
@@ -173,7 +173,7 @@ def _first_hit(undo: Undo) -> str:
     def known() -> bool:
         status, found = ask(undo["at"], "GET", _path(undo))
         if status == 404:
-            raise FaultError(f"the proxy took the toxic on {undo['link']}, and does not list it; see its log")
+            raise FaultError(f"the proxy took the toxic on {undo['link']}, and does not list it; see the proxy's log")
         shown.update(found)
         return bool(shown["hit"] or not dosed or (time.monotonic() - begun > _FIRST_CALL_S and not shown["seen"]))
 
@@ -188,7 +188,7 @@ class HttpErrorSettings(LinkSettings):
     """Settings of http.error."""
 
     status: Annotated[int, Field(ge=400, le=599)] = 500
-    """The answer's status. A 4xx blames the request: callers commonly neither retry it nor count it in a breaker."""
+    """The HTTP status. A 4xx blames the request: callers commonly neither retry it nor count it in a breaker."""
 
 
 class HttpError(LinkFault[HttpErrorSettings]):

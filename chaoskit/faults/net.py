@@ -47,7 +47,7 @@ class NetLoss(OnlyThrough[NetLossSettings]):
 
 
 class NetRate(OnlyThrough[NetRateSettings]):
-    """Narrows a link."""
+    """Limits the bytes a second on a link."""
 
     kind = "net.rate"
     handles = ("link",)

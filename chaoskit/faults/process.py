@@ -41,7 +41,7 @@ class KillSettings(Settings):
     """Settings of process.kill."""
 
     hold: bool = False
-    """Keep it down: stop a supervisor's replacement as soon as it appears."""
+    """Keep the process down: stop a supervisor's replacement as soon as it appears."""
 
 
 class ProcessKill(Fault[KillSettings]):
@@ -72,7 +72,7 @@ class ProcessKill(Fault[KillSettings]):
         while not ended.wait(waiting.LOOK_S):
             watch.look()
             if (name := watch.let_go()) and not ended.is_set():
-                raise Lapsed(f"something else let the replacement of {name} go")
+                raise Lapsed(f"a program other than chaoskit let the replacement of {name} go")
             if (name := watch.missed()) and not ended.is_set():
                 raise Lapsed(f"the replacement of {name} came up before it could be held")
 
@@ -94,14 +94,12 @@ class ProcessKill(Fault[KillSettings]):
             processes.send(process, signal.SIGCONT)
         pids = ", ".join(str(one.pid) for one in held_back)
         if not waiting.await_true(lambda: not any(map(processes.stopped, held_back)), _KILL_S):
-            raise FaultError(
-                f"SIGCONT was sent to the replacements {pids}, but one is still stopped; see it with ps -l"
-            )
+            raise FaultError(f"SIGCONT was sent to the replacements {pids}, but one is still stopped: kill -CONT it")
         return Seen((begun, time.time()), f"{len(held_back)} let go")
 
     def vouch(self, undo: Undo, made: Made) -> str:
         """Accepts only replacements of processes that the pattern names."""
-        return f"lets go of what replaced {processes.vouched(undo, made)}"
+        return f"continues the processes that replaced {processes.vouched(undo, made)}"
 
 
 class _Replacements:
@@ -212,7 +210,7 @@ class ProcessPause(Fault[Settings]):
         begun = time.time()
         victims = processes.strike(undo, signal.SIGSTOP, "pause")
         if not waiting.await_true(lambda: all(map(processes.stands_still, victims)), _KILL_S):
-            raise FaultError(f"SIGSTOP was sent to {processes.called(victims)}, but one still runs; see it with ps -l")
+            raise FaultError(f"SIGSTOP was sent to {processes.called(victims)}, but one still runs; find it with ps -l")
         return Seen((begun, time.time()), f"{len(victims)} stopped")
 
     def lapse(self, undo: Undo) -> str:
@@ -234,7 +232,7 @@ class ProcessPause(Fault[Settings]):
         for victim in victims:
             processes.hit(victim, signal.SIGCONT)
         if not waiting.await_true(lambda: not any(map(processes.stands_still, victims)), _KILL_S):
-            raise FaultError(f"SIGCONT was sent to {processes.called(victims)}, but one is still stopped: see ps -l")
+            raise FaultError(f"SIGCONT was sent to {processes.called(victims)}, but one is still stopped; kill -CONT")
         ended = [victim["name"] for victim in victims if not processes.alive(victim)]
         said = [f"{len(victims) - len(ended)} let go"] + [f"{name} {processes.ENDED}" for name in ended]
         return Seen((begun, time.time()), ", ".join(said))
@@ -314,7 +312,7 @@ class ProcessCrashLoop(Fault[CrashLoopSettings]):
         }
 
     def start(self, undo: Undo) -> Seen:
-        """The first death of each, seen."""
+        """Kills each process for the first time, and sees it gone."""
         begun = time.time()
         processes.kill(undo, _KILL_S)
         names = ", ".join(victim["name"] for victim in undo["victims"])
@@ -329,7 +327,7 @@ class ProcessCrashLoop(Fault[CrashLoopSettings]):
             for process in born:
                 processes.send(process, signal.SIGKILL)
             if not waiting.await_true(lambda born=born: not any(map(processes.lives, born)), _KILL_S):  # type: ignore[misc]
-                raise Lapsed("SIGKILL was sent, but a replacement is still there")
+                raise Lapsed("SIGKILL was sent, but a replacement still runs: find it with ps -l, then kill -KILL")
         ended.wait()
 
     def stop(self, undo: Undo) -> Seen:
@@ -359,5 +357,5 @@ def _await_births(undo: Undo, ended: threading.Event) -> list[psutil.Process]:
     within_s = max(_REPLACED_S, undo["every_s"])
     if not waiting.await_true(born, within_s):
         missing = ", ".join(name for name in names if name not in found)
-        raise Lapsed(f"{missing} was not replaced within {within_s:g} s, so it dies less often than asked for")
+        raise Lapsed(f"{missing} was not replaced within {within_s:g} s, so it dies too seldom: see its supervisor")
     return [found[name] for name in names if name in found]

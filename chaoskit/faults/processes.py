@@ -152,7 +152,7 @@ def kill(undo: Undo, within_s: float) -> None:
     """Kills every process of a token and sees each one gone; raises FaultError."""
     found = strike(undo, signal.SIGKILL, "kill")
     if not waiting.await_true(lambda: not any(map(alive, found)), within_s):
-        raise FaultError(f"SIGKILL was sent to {called(found)}, but one is still there; see what holds it: ps -l")
+        raise FaultError(f"SIGKILL was sent to {called(found)}, but one is still there; see its state with ps -l")
 
 
 def hit(victim: identity.Token, number: signal.Signals) -> None:
@@ -182,7 +182,7 @@ def still_here(undo: Undo) -> bool:
             "the fault was made in another PID namespace, so its processes are not seen here; undo it in that one"
         )
     if os.geteuid() not in (0, undo.get("uid", os.geteuid())):
-        raise FaultError(f"the fault was made by the user with uid {undo['uid']}; undo it as that user, or as root")
+        raise FaultError(f"the fault was made by the user with uid {undo['uid']}; undo it as that user or root")
     return True
 
 
@@ -238,5 +238,5 @@ def vouched(undo: dict[str, Any], made: Made) -> str:
         made.allow("pattern", undo["pattern"])
     names = list(dict.fromkeys(str(victim["name"]) for victim in undo["victims"]))
     if "name" not in re.compile(undo["pattern"]).groupindex or names != list(made.targets):
-        raise FaultError(f"its processes {', '.join(names)} are not its targets {', '.join(made.targets)}")
+        raise FaultError(f"the token's processes {', '.join(names)} are not the journal's {', '.join(made.targets)}")
     return ", ".join(f"process {int(victim['pid'])} ({victim['name']})" for victim in undo["victims"])

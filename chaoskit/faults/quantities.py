@@ -32,4 +32,4 @@ Ratio = Annotated[float, BeforeValidator(_ratio)]
 """A share from 0 to 1, written `95%` or `0.95`."""
 
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-"""Bytes, written `200MiB`."""
+"""A number of bytes, written `200MiB`."""

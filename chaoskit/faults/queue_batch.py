@@ -22,7 +22,7 @@ from chaoskit.faults.base import Action, Changeable, FaultError, Made, S, Seen, 
 from chaoskit.faults.control_api import ControlApi, Strength, Watch, control_api, get, take_back, vouched
 
 Level = Annotated[int, Field(ge=1, le=5000)]
-"""A number of messages."""
+"""A number of messages that a setting asks for."""
 What = Literal["depth", "dead_letters"]
 """Which of a queue's counts a level is about."""
 
@@ -44,15 +44,15 @@ class Broker(ABC):
 
     @abstractmethod
     def put(self, batch: str, what: What, count: int, *, replayable: bool = True) -> None:
-        """Puts so many messages into the batch."""
+        """Puts this many messages of the batch into the queue, or among its dead letters."""
 
     @abstractmethod
     def remove(self, batch: str, count: int | None = None) -> int:
-        """Takes so many of the batch away, or all, wherever they stand; how many it were."""
+        """Removes this many messages of the batch, or all, wherever they stand; how many were removed."""
 
     @abstractmethod
     def replay(self, count: int) -> int:
-        """Puts so many dead letters back into the queue, the oldest first; how many it were."""
+        """Puts this many dead letters back into the queue, the oldest first; how many were put back."""
 
 
 class _Practice(Broker):
@@ -86,7 +86,10 @@ def rise(queue: Broker, undo: Undo, what: What, spare: int = 0) -> Seen:
     put_until = None
     while (now := queue.census()[what]) < level:
         if time.monotonic() > end:
-            raise FaultError(f"{undo['queue']}: {what} is {now} after {_LEVEL_S:g} s of putting, {level} were wanted")
+            raise FaultError(
+                f"{undo['queue']}: {what} is {now} after {_LEVEL_S:g} s of putting, "
+                f"{level} were wanted; see the service's log"
+            )
         begun = time.time()
         queue.put(undo["batch"], what, level + spare - now, replayable=undo.get("replayable", True))
         put_until = time.time()
@@ -146,7 +149,7 @@ class BatchFault(Changeable[S]):
         return take_back(self.place(undo), lambda: _remove(self.broker(undo), undo))
 
     def place(self, undo: Undo) -> ControlApi:
-        """Whose the queue is, as far as that ends with a process of this machine."""
+        """The address that tells the queue's owner, where the queue ends with a process of this machine."""
         at: ControlApi = undo["at"]
         return at
 
@@ -177,7 +180,7 @@ class QueueFloodSettings(Settings):
     level: Level
     """How many messages, waiting or in work, the queue holds at least; those of others count as well."""
     kept: bool = True
-    """Puts new ones as the workers take them; otherwise it is one flood, which they work off."""
+    """Puts new messages as the workers take them; otherwise the workers work off one flood."""
 
 
 class QueueFlood(BatchFault[QueueFloodSettings]):
@@ -202,7 +205,7 @@ class QueueFlood(BatchFault[QueueFloodSettings]):
         seen = self.start(undo)
         now = queue.census()[self.what]
         if now > most + spare(level) and queue.census(undo["batch"])[self.what]:
-            raise FaultError(f"{undo['queue']}: depth is {now}, and did not fall to {level}; see that its workers run")
+            raise FaultError(f"{undo['queue']}: depth is {now}, and did not fall to {level}; do its workers run?")
         return Seen((begun, time.time()), seen.detail)
 
 
@@ -210,9 +213,9 @@ class QueueDeadLettersSettings(Settings):
     """Settings of queue.dead-letters."""
 
     level: Level
-    """How many dead letters there are then; those that are there already count."""
+    """How many dead letters the queue has then; those that it has already count."""
     replayable: bool = True
-    """Whether a replay of them succeeds; otherwise each attempt fails, and they are dead letters again."""
+    """Whether a replay of the messages succeeds; otherwise each attempt fails, and they are dead letters again."""
 
 
 class QueueDeadLetters(BatchFault[QueueDeadLettersSettings]):
@@ -246,7 +249,9 @@ class QueueDeadLetters(BatchFault[QueueDeadLettersSettings]):
         seen = self.start(undo)
         now = queue.census()[self.what]
         if now > undo["level"]:
-            raise FaultError(f"{undo['queue']}: {now} dead letters are there, {undo['level']} were wanted")
+            raise FaultError(
+                f"{undo['queue']}: {now} dead letters are there, {undo['level']} were wanted; see the service's log"
+            )
         return seen
 
 

@@ -54,7 +54,7 @@ class Values:
     repeat: bool = False
 
     def at(self, position: float) -> float | None:
-        """The value after so many intervals; between two values of a slope it is in between."""
+        """The series' value after this many intervals; between two samples of a slope it is in between."""
         total = sum(segment.count for segment in self.segments)
         if not total:
             return None
@@ -72,12 +72,12 @@ NEVER = Values(())
 
 
 def constant(value: float) -> Values:
-    """The same value for as long as the phase lasts."""
+    """Values of a series that stay the same for as long as the phase lasts."""
     return Values((Segment(value, 0.0, 1),))
 
 
 def slope(start: float, per_interval: float) -> Values:
-    """A value that grows evenly."""
+    """Values of a series that grow evenly from one sample to the next."""
     return Values((Segment(start, per_interval, ENDLESS),))
 
 
@@ -158,7 +158,7 @@ def identity(name: str, labels: Mapping[str, str]) -> str:
 
 
 def escaped(value: str) -> str:
-    """A label value as it stands between double quotes."""
+    """A label value, escaped for use between double quotes."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
@@ -236,7 +236,7 @@ def _same(a: float, b: float) -> bool:
 
 
 def stretch(start: float, step: float, count: int) -> str:
-    """So many samples on a straight course, in promtool's notation."""
+    """This many samples on a straight course, in promtool's notation."""
     return f"{start:.17g}" + (f"{f'{step:+.17g}' if step else ''}x{count - 1}" if count > 1 else "")
 
 
@@ -258,7 +258,7 @@ PAGES: dict[str, Shows] = {}
 
 
 class OneSeries(BaseModel):
-    """One entry of `series`."""
+    """One entry of the setting `series`: a series and its values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     series: str
@@ -294,7 +294,7 @@ def _first(values: Values) -> Segment:
 
 
 class SeriesSettings(Settings):
-    """Which series follow which script."""
+    """The series that the fault moves, each with its values."""
 
     series: list[OneSeries]
     """Each with `series`, its name and labels, and `values`, in the notation of promtool's input_series, which begin
@@ -345,5 +345,5 @@ class Series(Fault[SeriesSettings]):
         return page.rest(SeriesSettings.model_validate(undo["settings"]).scripted(page.interval_s)[0])
 
     def vouch(self, undo: Undo, made: Made) -> str:
-        """No token of this kind can do anything."""
+        """Says that the undo of a series token does nothing."""
         return "does nothing: it ended with the run that showed it"

@@ -43,8 +43,7 @@ class SilenceSettings(Settings):
     matchers: Annotated[str, AfterValidator(_matchers)]
     """Matchers as Alertmanager reads them, all of which an alert must meet: `alertname=DiskFull, team=~"a|b"`."""
     duration: Annotated[Duration, Field(gt=0)] | None = None
-    """Virtual time after which it ends by itself, at most limits.fault, which it is without this. A drill takes it back
-    before: ended by itself it has lapsed."""
+    """Virtual time after which the silence ends by itself and has lapsed; default and most: limits.fault."""
 
 
 class Silence(Fault[SilenceSettings]):
@@ -56,11 +55,11 @@ class Silence(Fault[SilenceSettings]):
     look_s = 1.0
 
     def prepare(self, target: Target, settings: SilenceSettings) -> Undo:
-        """Makes up the comment; raises FaultError for equipment that takes no silences."""
+        """The undo token, with a comment for the silence; raises FaultError for equipment that takes no silences."""
         address = target.address
         assert isinstance(address, EquipmentAddress)
         if target.names != (ALERTMANAGER,) or not address.alertmanager:
-            raise FaultError(f"{', '.join(target.names)} takes no silences; name equipment: {ALERTMANAGER}")
+            raise FaultError(f"{', '.join(target.names)} takes no silences; target equipment: {ALERTMANAGER}")
         wanted_s = settings.duration / address.time_scale if settings.duration else None
         lasting = [each for each in (wanted_s, address.max_s) if each is not None]
         return {
@@ -101,7 +100,7 @@ class Silence(Fault[SilenceSettings]):
         return "" if standing else f"the silence of {written(silence_matchers(undo['matchers']))} had ended"
 
     def stop(self, undo: Undo) -> Seen:
-        """Expires it and sees that; there is nothing to expire where the Alertmanager ended with its run."""
+        """Expires the silence and sees that; there is nothing to expire where the Alertmanager ended with its run."""
         begun = time.time()
 
         def expired() -> bool:
@@ -118,14 +117,14 @@ class Silence(Fault[SilenceSettings]):
                 return Seen((begun, begun), "the Alertmanager ended with the run that it belonged to")
             raise
         raise FaultError(
-            f"the silence '{undo['comment']}' is still active {_SEEN_S:g} s after it was expired; expire it by hand"
+            f"the silence '{undo['comment']}' is still active {_SEEN_S:g} s after its end: amtool silence expire it"
         )
 
     def vouch(self, undo: Undo, made: Made) -> str:
         """Accepts only a silence at the target's Alertmanager whose comment is chaoskit's."""
         made.allow("alertmanager", undo["at"]["url"])
         if not undo["comment"].startswith("chaoskit run "):
-            raise FaultError(f"the comment '{undo['comment']}' is none that this program writes")
+            raise FaultError(f"'{undo['comment']}' is no comment that chaoskit writes")
         return f"expires the silence with the comment '{undo['comment']}' at {undo['at']['url']}"
 
 
@@ -141,7 +140,7 @@ def _standing(undo: Undo) -> list[str]:
             str(one["id"]) for one in found if one["comment"] == undo["comment"] and one["status"]["state"] != "expired"
         ]
     except (KeyError, TypeError):
-        raise FaultError("the list of silences is not as Alertmanager writes it") from None
+        raise FaultError("the list of silences is not Alertmanager's format: correct its URL") from None
 
 
 def _ask(undo: Undo, method: str, path: str, **more: Any) -> Any:

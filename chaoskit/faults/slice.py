@@ -75,7 +75,7 @@ class ReadyBurners:
     lines: Lines
 
     def release(self, within_s: float, *, begun: bool) -> tuple[float, float] | None:
-        """Lets all of them go at once; from just before that to when each has said `begun`, if that is awaited.
+        """Lets all burners go at once; from just before that to when each has said `begun`, if that is awaited.
 
         Seconds since the epoch; None when one of them has not begun within that time.
         """
@@ -97,14 +97,14 @@ def token(target: Target) -> Undo:
 
 
 def burning(target: Target) -> Undo:
-    """The same without a mark of the target's own: where, which burners, and when each ends by itself."""
+    """The content of a burn's undo token, without the target's mark: where, which burners, when each ends by itself."""
     max_s = target.address.max_s
     clock = {} if max_s is None else {"clock_s": max_s + _SPARE_S}
     return {**processes.origin(), "burn": secrets.token_hex(8), **clock}
 
 
 def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
-    """Starts so many burners, which wait to be released; call it from the thread that lives as long as they shall.
+    """Starts this many burners, which wait to be released; call it from the thread that lives as long as they shall.
 
     `program` calls `begun()` once it burns. Raises FaultError where one of them is not ready in time.
     """
@@ -154,7 +154,7 @@ def watch(
     yielding = _Yielding()
     while not ended.wait(_LOOK_S):
         if sum(map(processes.lives, burners)) < count and not ended.is_set():
-            raise Lapsed("a process that burns for this fault is gone")
+            raise Lapsed("a burner process of this fault has ended: another program killed it")
         look()
         now = (time.monotonic(), _used_s(burners))
         if cores:
@@ -219,11 +219,11 @@ class Burn(Fault[S]):
         return token(target)
 
     def ignite(self, undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
-        """Starts so many burners in the target's slice, and returns once they are ready."""
+        """Starts this many burners in the target's slice, and returns once they are ready."""
         return ignite(undo, program, arguments, count)
 
     def measured(self, undo: Undo) -> None:
-        """Looks how much of it counts where it should; raises Lapsed where that is too little."""
+        """Measures how much of the burn the target's own accounting shows; raises Lapsed where that is too little."""
 
     def beyond(self, settings: S, limits: Mapping[str, Any]) -> str:
         asked, most = self.asked(settings), limits.get(self.limit)
@@ -243,7 +243,7 @@ class Burn(Fault[S]):
         if not waiting.await_true(lambda: not any(map(processes.lives, burners)), _CONFIRM_S):
             pids = ", ".join(str(one.pid) for one in burners)
             raise FaultError(
-                f"SIGKILL was sent to the burners {pids}, but one is still there; see what holds it: ps -l"
+                f"SIGKILL was sent to the burners {pids}, but one is still there; see its state with ps -l"
             )
         for child in _children.pop(undo["burn"], []):
             child.wait(_CONFIRM_S)
@@ -283,7 +283,7 @@ class CpuBurnSettings(Settings):
     cores: float = Field(default=0.5, gt=0, le=1024)
     """Processor time a second, in sum; at most the profile's limits.cpu."""
     burners: int = Field(default=4, ge=1, le=64)
-    """Among how many processes it is divided."""
+    """The number of processes that share the burn."""
 
 
 class CpuBurn(Burn[CpuBurnSettings]):
@@ -398,7 +398,7 @@ class DiskFillSettings(Settings):
     """Settings of disk.fill."""
 
     size: Size
-    """How much, as `200MiB`."""
+    """How many bytes to fill, such as `200MiB`."""
 
 
 class DiskFill(Fault[DiskFillSettings]):
@@ -427,7 +427,7 @@ class DiskFill(Fault[DiskFillSettings]):
                 os.posix_fallocate(file.fileno(), 0, undo["size"])
                 os.fsync(file.fileno())
         except OSError as error:
-            raise FaultError(f"{undo['file']} could not be filled: {error.strerror}") from None
+            raise FaultError(f"{undo['file']} could not be filled: {error.strerror}; lower size") from None
         held = _blocks(undo)
         if held < undo["size"]:
             raise FaultError(f"{undo['file']} was made; {told(held / 2**20, undo['size'] / 2**20, 'MiB')}")
@@ -437,7 +437,7 @@ class DiskFill(Fault[DiskFillSettings]):
         """Why the fault lapsed: the file has shrunk, or is gone."""
         held = _blocks(undo)
         left = told(held / 2**20, undo["size"] / 2**20, "MiB")
-        return "" if held >= undo["size"] else f"something else made {undo['file']} smaller, or removed it; {left}"
+        return "" if held >= undo["size"] else f"another program made {undo['file']} smaller, or removed it; {left}"
 
     def stop(self, undo: Undo) -> Seen:
         """Removes the file; one that was never made is just as well."""
@@ -446,7 +446,7 @@ class DiskFill(Fault[DiskFillSettings]):
             if not is_gone(Path(undo["file"])):
                 Path(undo["file"]).unlink(missing_ok=True)
         except OSError as error:
-            raise FaultError(f"{undo['file']} could not be removed: {error.strerror}") from None
+            raise FaultError(f"{undo['file']} could not be removed: {error.strerror}; remove it by hand") from None
         return Seen((begun, time.time()), "removed")
 
     def vouch(self, undo: Undo, made: Made) -> str:
@@ -454,7 +454,7 @@ class DiskFill(Fault[DiskFillSettings]):
         file = Path(undo["file"])
         made.allow("folder", str(file.parent))
         if not re.fullmatch(r"chaoskit-fill-[0-9a-f]{12}", file.name):
-            raise FaultError(f"{file} is no name that disk.fill makes up, so it is not removed")
+            raise FaultError(f"{file} is no name that disk.fill makes up, so chaoskit leaves the file alone")
         return f"removes {file}"
 
 

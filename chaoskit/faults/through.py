@@ -23,7 +23,7 @@ class OnlyThrough(Fault[S]):
 
     def start(self, undo: Undo) -> Seen:
         """Raises FaultError: this kind needs a handle with `via:`."""
-        raise FaultError(f"{self.kind} was made without via:, so nothing is done")
+        raise FaultError(f"{self.kind} was made without via:, so chaoskit does nothing")
 
     def stop(self, undo: Undo) -> Seen:
         """Does nothing: no fault can have begun."""
@@ -32,14 +32,14 @@ class OnlyThrough(Fault[S]):
 
     def vouch(self, undo: Undo, made: Made) -> str:
         """Raises FaultError: no token of this kind is made without `via:`."""
-        raise FaultError(f"this is no token of {self.kind}, which is done via an adapter")
+        raise FaultError(f"this is no undo token of {self.kind}, which is done via an adapter")
 
 
 K = TypeVar("K", bound=Kind[Any])
 
 
 def through_adapters(kind: K, by_via: Mapping[str, K]) -> K:
-    """The same kind, which hands over to one of these where a handle, or a token, says so."""
+    """The fault kind, which hands over to one of these adapters where a handle, or a token, says so."""
     if not by_via:
         return kind
     first = _ThroughAction if isinstance(kind, Action) else _ThroughFault
@@ -108,5 +108,5 @@ class _ThroughFault(_Through, Fault[Any]):
     def _changeable(self, undo: Undo) -> Changeable[Any]:
         one = self._of(undo)
         if "via" in undo and not isinstance(one, Changeable):
-            raise FaultError(f"{type(self).kind} via {undo['via']} has no levels: undo it and inject it anew")
+            raise FaultError(f"{type(self).kind} via {undo['via']} has no levels: undo the fault, inject it anew")
         return one  # type: ignore[no-any-return]

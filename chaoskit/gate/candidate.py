@@ -84,7 +84,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Missing(LeftOut):
-    """One that another machine should have played, and of which nothing is known here."""
+    """A scenario that another machine should have played, and of which nothing is known here."""
 
     wrong: bool = True
 

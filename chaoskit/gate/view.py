@@ -87,7 +87,7 @@ def both_sides(outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def reasons_of(outcome: Outcome) -> list[str]:
-    """Why it is no PASS, each reason once; causes only where there are any."""
+    """Why the scenario is no PASS, each reason once; causes only where there are any."""
     if outcome.verdict is None:
         return [outcome.trouble]
     return telling(outcome.verdict.rows)

@@ -22,7 +22,7 @@ class Address:
     """
 
     time_scale: float = 1.0
-    """Virtual seconds per real second."""
+    """The target's virtual seconds per real second."""
     run: str = ""
     """The id of the run that asks; empty by hand."""
     max_s: float | None = None
@@ -30,7 +30,7 @@ class Address:
     limits: Mapping[str, Any] = field(default_factory=dict)
     """The profile's bounds on the strength of faults: cpu, memory, connections, commands."""
     prometheus: Mapping[str, Any] | str = ""
-    """Where its Prometheus answers: a URL, or `url` with `access` or `owner`."""
+    """Where the target's Prometheus answers: a URL, or `url` with `access` or `owner`."""
     url: str = way("url")
     service: str = way("url")
     """Where the target serves its users, beside a control interface at `url`."""
@@ -46,7 +46,7 @@ class Address:
     pick: str = ""
     """Which of several processes with one name: the `oldest`, or `each` of them; empty refuses several."""
     via: str = ""
-    """The adapter through which it is reached; empty where the kind of fault reaches it itself."""
+    """The adapter through which the handle is reached; empty where the kind of fault reaches it itself."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """The keys of the profile by which that adapter finds it; never a secret."""
     owner: int | None = None

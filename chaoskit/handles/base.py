@@ -39,7 +39,7 @@ class Local:
     data: Path
     metrics: str
     pids: Mapping[str, int]
-    """By the name of equipment."""
+    """Process ids of the local stack, by the name of the equipment."""
     ports: Mapping[str, list[int]]
     control: Path
     """The folder of the notes by which equipment is ruled."""
@@ -67,9 +67,9 @@ class Handle(ABC):
     """
 
     kind: ClassVar[str]
-    """As targets write it: `target: {role: worker}`."""
+    """The word by which a scenario's target names the handle: `target: {role: worker}`."""
     via: ClassVar[str] = ""
-    """As profiles write the way by which it is reached; empty where the kind has but one."""
+    """The profile's `via:`, the way by which the handle is reached; empty where its kind has but one."""
     files: ClassVar[tuple[str, ...]] = ()
     """Keys that name files: a relative one lies beside the profile."""
     either: ClassVar[tuple[str, ...]] = ()
@@ -77,11 +77,11 @@ class Handle(ABC):
     in_profiles: ClassVar[bool] = True
     """Whether profiles define handles of this kind; else they have the names of the local target's parts."""
     exclusive: ClassVar[bool] = False
-    """Whether one thing of it carries one fault at a time; the faults on a link, for one, add up."""
+    """Whether one thing of this kind bears one fault at a time; faults on a link, for instance, add up."""
     watches: ClassVar[bool] = False
-    """Whether it watches the whole stack, so that a scenario that harms it shares the stack with no other."""
+    """Whether its things watch the whole stack, so that a scenario that harms them plays alone."""
     attached: ClassVar[bool] = False
-    """Whether faults can reach it on a target that runs already."""
+    """Whether faults can reach this kind of handle on a target that runs already."""
     parts: ClassVar[Mapping[str, Part]] = {}
     """The parts of the local target that are of this kind, by the handle's name."""
     address: ClassVar[type[Address]] = Address
@@ -114,40 +114,40 @@ class Handle(ABC):
         """Why an address that a person gave does not lead to these things."""
         for key in cls.needs:
             if not getattr(at, key):
-                yield f"nothing says where {handle} is: its {key} is missing", f"write --at {key}=…"
+                yield f"nothing says where {handle} is: {key} is missing", f"write --at {key}=…"
 
     def wrong(self) -> Iterator[tuple[str, str, str]]:
         """Keys whose text cannot be right, each with what is wrong with it and what to do next."""
         return iter(())
 
     def wrong_locally(self, name: str) -> Trouble | None:
-        """Why there is nothing behind it on the local target."""
+        """Why the handle has nothing behind it on the local target; None where it has."""
         part = self.parts.get(name)
         if part is None:
             return f"the local target has no {self.kind} '{name}'", f"it has: {', '.join(self.parts) or 'none'}"
         key, value = self.said
         if value == part.called:
             return None
-        message = f"the {self.kind} '{name}' says {key}: {value}, and the local target has no such thing behind it"
+        message = f"the {self.kind} '{name}' says {key}: {value}, and the local target has no such thing"
         return message, f"write {key}: {part.called}"
 
     def things(self, find: Callable[[str], Iterable[str]]) -> tuple[str, ...] | None:
-        """The names of its things on a target that runs already, None where nothing says how they are found.
+        """The names of the handle's things on a target that runs already, None where nothing says how they are found.
 
         `find` names the processes of a pattern.
         """
         return None
 
     def at_attached(self, service: str) -> Address:
-        """How faults find it on a target that runs already; `service` is where that answers."""
+        """How faults find the handle on a target that runs already; `service` is where the target answers."""
         return Address(url=service)
 
     def unreachable(self, name: str, things: tuple[str, ...]) -> Trouble | None:
-        """Why faults cannot reach it on a target that runs already, where these things were found."""
+        """Why faults cannot reach the handle on a running target that has these things; None where they can."""
         return None
 
     def carries(self) -> tuple[str, ...] | None:
-        """The kinds of faults and actions that reach it, None where it is every one of its kind of handle."""
+        """The kinds of faults and actions that reach the handle; None where all for its kind of handle do."""
         return None
 
     def endless(self, kind: str) -> bool:
@@ -168,5 +168,5 @@ def pattern_trouble(text: str) -> str:
     return "" if named else "has no group"
 
 
-HOST = ("host", "is not read yet: faults act on the host on which this program runs", "run it there, without host:")
+HOST = ("host", "is not read yet: faults act on the host on which chaoskit runs", "run it there, without host:")
 """The problem of a key that names another host."""

@@ -11,7 +11,7 @@ from chaoskit.handles.base import Handle, Local, Part
 
 ALERTMANAGER = "alertmanager"
 HANDLE = f"equipment:{ALERTMANAGER}"
-"""The one part of a target that runs already of which it is known where it answers."""
+"""The handle of Alertmanager: the one equipment of a running target whose address the profile tells."""
 NAMES = ("prometheus", ALERTMANAGER, "mail-sink", "webhook-sink")
 
 

@@ -11,7 +11,7 @@ from chaoskit.handles.address import Address
 from chaoskit.handles.base import HOST, Handle, Local, Part, Trouble, pattern_trouble
 
 WORKERS = 4
-"""How many of them the local target has."""
+"""How many workers the local target has."""
 PICKS = ("oldest", "each")
 
 
@@ -36,7 +36,7 @@ class Role(Handle):
     pick: str = ""
     """Of several processes with one name: the `oldest`, or `each`; without it they are refused, with their pids."""
     host: str = ""
-    """Another host; refused so far."""
+    """Another host on which the processes are; refused so far."""
 
     @classmethod
     def at_local(cls, name: str, there: Local) -> Address:
@@ -48,7 +48,7 @@ class Role(Handle):
         """A problem for no pattern, for one that names no process, and for no names."""
         example = r"as in --at 'pattern=my-app worker (?P<name>\S+)'"
         if not at.pattern:
-            yield f"nothing says how the processes of {handle} are found", f"by their titles, {example}"
+            yield f"nothing says how the processes of {handle} are found", f"name them by their titles, {example}"
         elif why := pattern_trouble(at.pattern):
             yield f"the pattern {at.pattern} {why}{' called name' if why == 'has no group' else ''}", example
         elif not names:
@@ -56,7 +56,7 @@ class Role(Handle):
 
     @property
     def said(self) -> tuple[str, str]:
-        """`match` where it is given."""
+        """The key and value by which the role finds its processes: `match` where it is given."""
         return ("match", self.match) if self.match else ("process", self.process)
 
     @property
@@ -90,7 +90,7 @@ class Role(Handle):
         return Address(pattern=self.match, pick=self.pick)
 
     def unreachable(self, name: str, things: tuple[str, ...]) -> Trouble | None:
-        """Without `match` nothing is searched for, and what matches must run here."""
+        """Why the role cannot be reached: without `match`, or no process that it matches runs here; else None."""
         if not self.match:
             message = f"the role '{name}' has no match:, so its processes cannot be found on this host"
             return message, r"write match: 'TITLE (?P<name>\S+)' in the profile's handles"

@@ -73,8 +73,8 @@ def reserve(count: int, *, avoid: Iterable[int] = ()) -> list[int]:
     if len(found) < count:
         raise EquipmentError(
             "ports",
-            f"{count} free ones were wanted on {LOOPBACK}, {len(found)} were found",
-            "end programs that listen there",
+            f"chaoskit needs {count} free ports on {LOOPBACK}, and found {len(found)}",
+            "end programs that listen on loopback",
         )
     _given.update(found)
     return found

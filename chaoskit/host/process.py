@@ -115,7 +115,7 @@ class Child:
             os.close(handle)
 
     def hello(self, within_s: float, what: str) -> bytes:
-        """The first line that it says, which means `what`; raises EquipmentError where none comes in time."""
+        """The child's first line, which means `what`; raises EquipmentError where none comes in time."""
         try:
             line = self.lines.hear(within_s)
         except TimeoutError:
@@ -126,7 +126,7 @@ class Child:
         raise EquipmentError(self.name, f"ended with {self.returncode} before: {what}", _log_of(self))
 
     def terminate(self) -> None:
-        """Ask the child, and it alone, to end; returns at once."""
+        """Asks the child, without its own children, to end; returns at once."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)  # not reaped, so the number is still its own
@@ -155,7 +155,7 @@ class Child:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             raise EquipmentError(
-                self.name, f"pid {self.pid} does not end, even after SIGKILL", "see what holds it: ps -l"
+                self.name, f"pid {self.pid} does not end, even after SIGKILL", "see the state of this pid with ps -l"
             ) from None
         self._reaped = True
         if self._lines is not None:
@@ -197,7 +197,7 @@ class Forked:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """None while it runs, then how it ended: 0 where something else has reaped it, as subprocess has it."""
+        """None while the child runs, then its exit code: 0 where something else has reaped it, as subprocess has it."""
         if self.returncode is None:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -207,12 +207,12 @@ class Forked:
         return self.returncode
 
     def wait(self, timeout: float) -> None:
-        """Waits for its end and reaps it; raises subprocess.TimeoutExpired."""
+        """Waits for the child's end and reaps it; raises subprocess.TimeoutExpired."""
         if not waiting.await_true(lambda: self.poll() is not None, timeout):
             raise subprocess.TimeoutExpired([], timeout)
 
     def kill(self) -> None:
-        """Ends it at once, where it still runs; it is reaped by `poll` and `wait`."""
+        """Kills the child where it still runs; `poll` and `wait` reap it."""
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
 
@@ -255,7 +255,7 @@ def spawn(
     words = [str(word) for word in argv]
     found = shutil.which(words[0], path=(env or os.environ).get("PATH"))
     if found is None:
-        raise EquipmentError(name, f"{words[0]} is not an executable program", "see that it is installed and on PATH")
+        raise EquipmentError(name, f"{words[0]} is not an executable program", "install it, or correct PATH")
     program = str(Path(found).absolute())  # it is started from `cwd`
     log.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
@@ -293,7 +293,7 @@ def fork(main: Callable[[], int], *, name: str, log: Path, title: str) -> Child:
         try:
             pid = warm.fork(main, title, (told, says, output.fileno()), apart=True)
         except OSError as error:
-            raise EquipmentError(name, f"it could not be forked: {error}") from error
+            raise EquipmentError(name, f"the process could not be forked: {error}") from error
         niceness.started(pid)
         return Child(Forked(pid), name, log, start, lines)
 

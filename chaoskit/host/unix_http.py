@@ -15,7 +15,7 @@ class UnixConnection(http.client.HTTPConnection):
         self._file = str(file)
 
     def connect(self) -> None:
-        """Over the socket's file."""
+        """Connects over the Unix socket's file."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._file)

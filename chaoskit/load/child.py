@@ -65,13 +65,13 @@ _CUT_SHORT = 3
 
 
 class Parent(Protocol):
-    """Takes lines; `send` waits for so many seconds, or without end, and says whether the line went out."""
+    """The parent process; `send` waits for so many seconds, or without end, and says whether the line went out."""
 
     def send(self, line: bytes, within_s: float | None) -> bool: ...
 
 
 class Mouth:
-    """Sends lines to the parent. One greenlet writes, and waits without blocking the others when the parent is slow."""
+    """Sends the load's reports to the parent from one greenlet, which does not block others when the parent is slow."""
 
     def __init__(self, parent: Parent) -> None:
         self._parent = parent
@@ -138,14 +138,14 @@ class Load:
         test_stop.add_listener(lambda **_: self.end("the locustfile ended the load"))
 
     def run(self) -> None:
-        """Lets it flow until a command, the locustfile or its limit ends it; then awaits answers, sends the totals."""
+        """Lets the load flow until a command, the locustfile or a limit ends it; then awaits answers, sends totals."""
         self._mouth.say(LoadState(state="ready", t=clock(), detail=f"pid {os.getpid()}, locust {locust.__version__}"))
         gc.freeze()  # what is there stays: looking through it again and again costs a tenth of the processor's time
         ticking, beating = gevent.spawn(self._tick), gevent.spawn(self._beat)
         self._traffic.begin()
         self._enough.wait(timeout=self.at.spec.limit_s)
         if not self._enough.is_set():
-            self.end(f"its limit of {self.at.spec.limit_s:g} s is reached")
+            self.end(f"the load's limit of {self.at.spec.limit_s:g} s is reached")
         self.at.begin_drain()
         if self._why:
             self._mouth.say(LoadState(state="ended", t=clock(), detail=self._why))
@@ -203,7 +203,7 @@ class Load:
             self.at.begin_drain(hurried=True)
 
     def change(self, change: Change) -> None:
-        """Another level, mix or shape from now on."""
+        """Takes another level, mix or shape of the load from now on."""
         self.at.change(change.spec.share(self.at.shard, self.at.shards))
         self._mouth.say(LoadState(state="changed", t=clock()))
 
@@ -213,7 +213,7 @@ class Load:
             gevent.sleep(1.0 - clock() % 1.0 + 0.002)
             self._roll()
             if self.at.gate.left <= 0:
-                self.end(f"its limit of {self.at.spec.limit_requests} requests is reached")
+                self.end(f"the load's limit of {self.at.spec.limit_requests} requests is reached")
 
     def _beat(self) -> None:
         """Ten times a second, on a schedule of its own: shows how late everything here is, in any model."""

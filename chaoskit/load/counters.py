@@ -89,10 +89,7 @@ class Counters:
         self._thrown_away: list[tuple[float, Ticket]] = []
 
     def begin(self, now_s: float, name: Any, due_s: float | None = None, kind: object = "") -> Ticket:
-        """Counts a request that begins.
-
-        Its `kind` is its method. Where it was due earlier, its latency counts from then.
-        """
+        """Counts a request that begins, of the method `kind`; with `due_s` its latency counts from then."""
         ticket = Ticket(now_s if due_s is None else min(due_s, now_s), self.label(kind, name))
         self.open[id(ticket)] = ticket
         self.started += 1
@@ -145,13 +142,13 @@ class Counters:
         self._thrown_away.append((now_s, ticket))
 
     def settle(self, now_s: float) -> None:
-        """The load is over: what was answered will not be reported any more."""
+        """Counts, once the load is over, the answered requests that will not be reported any more."""
         self._thrown_away += [(now_s, one) for one in self.open.values() if one.answered]
 
     def unannounced(
         self, now_s: float, name: object, latency_ms: float | None, failure: str | None, kind: object = ""
     ) -> None:
-        """A request became known only by its outcome: counted as started in the same instant."""
+        """Counts a request that became known only by its outcome, as started in the same instant."""
         label = self.label(kind, name)
         self.started += 1
         self.untracked += 1
@@ -189,12 +186,12 @@ class Counters:
         return OTHER
 
     def note_odd(self, what: str) -> None:
-        """A locustfile told something of a request that makes no sense; it is counted all the same."""
+        """Notes something senseless that a locustfile told of a request, which is counted all the same."""
         what = what if what in self._odd or len(self._odd) < _MOST_REASONS else OTHER
         self._odd[what] = self._odd.get(what, 0) + 1
 
     def raise_one(self, now_s: float, where: str, reason: str) -> None:
-        """The locustfile's own code raised, there; of one place the first reason stands for all."""
+        """Counts an exception of the locustfile's own code; of one place the first reason stands for all."""
         if where not in self._raised:
             self._raised[where] = reason if len(self._raised) < _MOST_FAILURES else OTHER
         raised = self._second(now_s).raised
@@ -223,7 +220,7 @@ class Counters:
     def totals(
         self, *, locust_requests: int, locust_failures: int, cut_short: Sequence[str] = (), exit_code: int | None = None
     ) -> LoadTotals:
-        """The whole load, after the last roll. Says, rather than hides, where the sums or Locust disagree."""
+        """The whole load's totals, after the last roll. Says, rather than hides, where the sums or Locust disagree."""
         in_flight = len(self.open) + self.cut
         wrong = []
         if self.started != self.finished + in_flight + self.dropped:

@@ -43,7 +43,7 @@ _NAME = "load"
 SILENT_S = 5.0
 """Real seconds without a word after which a process that runs is told to be silent."""
 LOST_S = 15.0
-"""The same, of a worker on another machine, after which it counts as dead."""
+"""Seconds without a report after which a worker on another machine counts as dead."""
 ELSEWHERE_LEASE_S = 10.0
 """The least lease of such workers: a network may be held up for longer than a process."""
 _LAST_LINES_S = 5.0
@@ -93,8 +93,8 @@ class LoadChild:
         lease_s: float | None = None,
         processes: Processes | None = None,
     ) -> LoadChild:
-        """Let it flow from `processes` (its own new ones unless given, and it ends them) and return once each is able
-        to send; what they print goes to `log`, which keeps its beginning and its end.
+        """Starts the load in `processes` (new ones of its own unless given, which it ends) and returns once each can
+        send; what they print goes to `log`, which keeps its beginning and its end.
 
         `on_event` is called from reading threads, one call at a time, and must not wait for a thread that uses this
         object. With `lease_s` the load ends when this process stands still for so long. Raises EquipmentError when
@@ -115,12 +115,12 @@ class LoadChild:
 
     @property
     def pids(self) -> list[int]:
-        """Every child's process id."""
+        """The process ids of all load processes on this machine."""
         return [child.pid for child in self._children]
 
     @property
     def alive(self) -> bool:
-        """Whether all of it runs."""
+        """Whether every process of the load runs."""
         return all(child.alive for child in self._children)
 
     def flows(self, timeout_s: float) -> bool:
@@ -143,7 +143,7 @@ class LoadChild:
             self._tell([Change(spec=spec)] * len(self._children))
             done = self._news.wait_for(lambda: self._changed >= wanted or self._down or self._tally.totals, timeout_s)
             if not done or self._changed < wanted:
-                raise EquipmentError(_NAME, f"a change was not confirmed within {timeout_s:g} s", self._down)
+                raise EquipmentError(_NAME, f"it confirmed no change within {timeout_s:g} s", self._down)
             self.spec = spec
 
     def stop(self, timeout_s: float | None = None, *, hurry: Callable[[], bool] = lambda: False) -> LoadTotals:
@@ -284,7 +284,7 @@ class LoadChild:
             if isinstance(report, LoadState) and report.state in ("down", "ended"):
                 report = msgspec.structs.replace(report, detail=f"{self._who(told.shard)} ended: {report.detail}")
             elif isinstance(report, LoadTotals) and not self._stopping:
-                self._fail(f"{self._who(told.shard)} was ended on its machine while the load was to go on")
+                self._fail(f"{self._who(told.shard)} was ended on its machine before the load's end")
             self._take(told.shard, report)
 
     def _take(self, shard: int, report: Told) -> None:

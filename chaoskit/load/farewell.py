@@ -85,7 +85,7 @@ class Farewell:
                 until_s = clock() + self._at.left_s + 2 * _LEAST_S
             if clock() > until_s:
                 drain = f"the drain of {self._at.drain_s:g} s"
-                self._tell(f"{_name(self._listeners)} had not ended when {drain} was over, and was cut{_in(ending)}")
+                self._tell(f"{_name(self._listeners)} had not ended after {drain}, and was cut off{_in(ending)}")
                 ending.kill(block=False)
                 ending.join(_LEAST_S)
                 break
@@ -94,7 +94,7 @@ class Farewell:
         return [text + (f" ({count} times)" if count > 1 else "") for text, count in self._told.items()]
 
     def begins(self, user: Any) -> None:
-        """A request is about to begin. Returns when it may; else raises GreenletExit, or never returns."""
+        """Notes that a request is about to begin. Returns when it may; else raises GreenletExit, or never returns."""
         me = gevent.getcurrent()
         last, most = self._last_of(me, user)
         if last is None:
@@ -179,7 +179,7 @@ class Farewell:
             did = "still awaited an answer" if self._asks(last) else "had not ended"
             if last.swallowed:
                 did = "caught its own end (a bare except?) and still went on"
-            self._tell(f"{_name(last)} {did} when {took_s:.1f} s were over, and was cut{_in(last)}")
+            self._tell(f"{_name(last)} {did} when {took_s:.1f} s were over, and was cut off{_in(last)}")
             last.user.greenlet.kill(block=False)
         gevent.joinall([last.user.greenlet for last in lasts], timeout=_LEAST_S)
         self._alive(lasts)

@@ -54,7 +54,7 @@ _LONGEST_HOST = 60
 
 
 class Voice(Protocol):
-    """Takes the reports."""
+    """The receiver of the reports of a worker on another machine."""
 
     def say(self, line: Line | LoadWindow | LoadTotals) -> None: ...
 
@@ -74,7 +74,7 @@ class _Worker:
 
 
 class Front:
-    """Made where a load has such workers; `gather` first, then `start`."""
+    """The master's side of workers on other machines; `gather` first, then `start`."""
 
     def __init__(self, gather: Gather, to: Voice) -> None:
         self._asked, self._to = gather, to
@@ -202,6 +202,6 @@ class Front:
         one = self._all[identity]
         if not one.over:
             one.over = True
-            lost = LoadState(state="down", t=clock(), detail="its connection ended before it told its totals")
+            lost = LoadState(state="down", t=clock(), detail="the worker's connection ended before its totals came")
             self._relay(one, lost)
             self._news.set()

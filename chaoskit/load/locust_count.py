@@ -57,7 +57,7 @@ class LocustCount:
 
     @property
     def told(self) -> tuple[int, int]:
-        """The same without what the master told, who adds it up: of all processes together Locust's whole count."""
+        """This process's share of Locust's count, which the master adds up to the count of the whole load."""
         return _minus(self._both, self._sent)
 
     @property
@@ -74,7 +74,7 @@ class LocustCount:
         requests, failures = total.num_requests, total.num_failures
         try:
             if response_length is UNTOLD or response_time is UNTOLD or name is UNTOLD or request_type is UNTOLD:
-                raise TypeError("a part of the event is missing")
+                raise TypeError("the request event lacks a required field")
             self._log_request(request_type, name, response_time, response_length)
             if exception:
                 self._log_error(request_type, name, exception)
@@ -113,7 +113,7 @@ class LocustCount:
 def _take_off_listener(event: Any) -> None:
     places = [n for n, one in enumerate(event._handlers) if one.__qualname__.startswith("Runner.__init__")]
     if not places:
-        raise RuntimeError("this Locust counts its requests in a way that is not known here; install 2.47")
+        raise RuntimeError("this Locust counts its requests in a way that chaoskit does not know; install Locust 2.47")
     del event._handlers[places[0]]
 
 

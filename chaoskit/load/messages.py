@@ -29,7 +29,7 @@ class Look(Line, frozen=True, tag="look"):
 
 
 class Looked(Line, frozen=True, tag="looked"):
-    """The answer."""
+    """The answer to `Look`."""
 
     problems: list[Problem]
 
@@ -70,7 +70,7 @@ class Together(msgspec.Struct, frozen=True):
     """A process is one of several under a master of Locust's."""
 
     folder: str
-    """Where their socket is; of this load alone. Empty where they meet over the network."""
+    """The folder of the socket at which master and workers meet; empty where they meet over the network."""
     workers: int
     is_master: bool = False
 
@@ -124,7 +124,7 @@ class LoadState(Line, frozen=True, tag="state"):
     t: float
     detail: str = ""
     refused: bool = False
-    """It could not begin, and the locustfile is why."""
+    """Whether the load could not begin because of its locustfile."""
 
 
 class LoadWindow(events.LoadWindow, frozen=True, kw_only=True, tag="window"):
@@ -145,7 +145,7 @@ class LoadWindow(events.LoadWindow, frozen=True, kw_only=True, tag="window"):
     beats: int = 0
     cpu_s: float = 0.0
     busy: float = 0.0
-    """Near 1 the generator measures itself instead of the target."""
+    """The generator's share of one core; near 1 it measures itself instead of the target."""
     p50_ms: float | None = None
     p95_ms: float | None = None
     p99_ms: float | None = None
@@ -153,7 +153,7 @@ class LoadWindow(events.LoadWindow, frozen=True, kw_only=True, tag="window"):
     """Finished requests of clients that announce no beginning; they count as started when they finished."""
     by_name: dict[str, ByName] = msgspec.field(default_factory=dict)
     latency: dict[int, int] = msgspec.field(default_factory=dict)
-    """Buckets of chaoskit.histogram."""
+    """Latencies, as counts in the buckets of chaoskit.histogram."""
 
     def event(self) -> events.LoadWindow:
         """The window as the journal keeps it."""
@@ -182,7 +182,7 @@ def _kept(kind: type[_Kept], line: msgspec.Struct) -> _Kept:
 
 
 Told = LoadState | LoadWindow | LoadTotals
-"""The reports on a load."""
+"""Every kind of report that a load process sends."""
 
 
 class Relayed(Line, frozen=True, tag="relayed"):
@@ -204,17 +204,17 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def encode(line: Line | events.Event) -> bytes:
-    """The line with its newline."""
+    """A message as a line of JSON, with its newline."""
     return _ENCODER.encode(line) + b"\n"
 
 
 def percentiles(latency: dict[int, int]) -> dict[str, Any]:
-    """The three that windows and totals carry, as keyword arguments."""
+    """The three percentiles that windows and totals carry, as keyword arguments."""
     return {name: percentile_ms(latency, q) for name, q in (("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99))}
 
 
 def join_windows(parts: list[LoadWindow]) -> LoadWindow:
-    """One window of several processes' windows of the same second."""
+    """The windows of several processes for the same second, added up to one."""
     if len(parts) == 1:
         return parts[0]
     return LoadWindow(
@@ -283,7 +283,7 @@ _SUMMED = ("started", "finished", "failed", "dropped", "in_flight", "untracked",
 
 
 def join_names(parts: list[dict[str, ByName]]) -> dict[str, ByName]:
-    """The counts of each name together."""
+    """The sum of several lists of counts, name by name."""
     total: dict[str, ByName] = {}
     for part in parts:
         add_names(total, part)

@@ -31,7 +31,7 @@ class Mix:
         self._stride = stride
 
     def change(self, weights: Mapping[str, int]) -> None:
-        """Other weights from now on; the counters of the names go on."""
+        """Takes other weights from now on; the counters of the request names go on."""
         self._weights = dict(weights)
         self._begin()
 

@@ -96,7 +96,7 @@ class LoadSpec:
         problems = [Problem(None, f"load: {what}", hint) for wrong, what, hint in every if wrong]
         problems += self.shape.problems()
         if not problems and (self.max_in_flight or 0) > MOST_IN_FLIGHT * self.processes:
-            what = f"load: max_in_flight is {self.max_in_flight}, and a process holds {MOST_IN_FLIGHT}"
+            what = f"load: max_in_flight is {self.max_in_flight}, and one process of the load holds {MOST_IN_FLIGHT}"
             hint = f"set processes to {math.ceil((self.max_in_flight or 0) / MOST_IN_FLIGHT)}"
             problems.append(Problem(None, what, hint))
         if problems:
@@ -111,7 +111,7 @@ class LoadSpec:
         if file is None:
             yield not self.mix, "the mix is empty", "name at least one request with its weight"
             return
-        own = "a locustfile has users of its own, and they take no rate"
+        own = "a locustfile has users of its own, and these take no rate"
         yield self.rate is not None, own, "write users: 20"
         yield self.mix or self.requests, "both a locustfile and a mix are given", "keep one of them"
         yield not Path(file).is_file(), f"locustfile '{file}' does not exist", "give the path of a file"

@@ -76,7 +76,7 @@ def user_classes(path: str) -> dict[str, type[Any]]:
         raise BadInput(_not_imported(error, path)) from error
     if not classes:
         hint = "write a class that inherits from FastHttpUser or HttpUser, or a function test_something(fastsession)"
-        raise BadInput(Problem(Place(path), "has no user class that is not abstract", hint))
+        raise BadInput(Problem(Place(path), "the locustfile has no user class that is not abstract", hint))
     if shapes:
         said = said_as_shape(shapes[0])
         hint = f"remove the class, and write {said or 'shape:'} in the profile, so that a step can change it"
@@ -95,7 +95,7 @@ def _not_imported(error: BaseException, path: str) -> Problem:
     hints = [f"{place.file}:{place.line} imports it" for place in places[:-1] if place.file != places[-1].file][-1:]
     if isinstance(error, FileNotFoundError) and (Path(path).parent / str(error.filename)).is_file():
         hints.append(
-            f"it is beside the file: open(Path(__file__).parent / '{error.filename}') finds it from everywhere"
+            f"it is beside the locustfile: open(Path(__file__).parent / '{error.filename}') finds it from everywhere"
         )
     return Problem(places[-1], f"cannot be imported: {type(error).__name__}: {error}", "; ".join(hints))
 
@@ -196,7 +196,7 @@ class Worker(OwnUsers):
         runner.client_id = getattr(runner.client, "identity", runner.client_id)
 
     def begin(self) -> None:
-        """The master says when, from now on."""
+        """Lets the users begin when the master says so."""
         self._runner.begun.set()
 
     def settle(self) -> None:
@@ -238,7 +238,7 @@ def _meet_in(folder: str) -> None:
     """Puts Locust's messages on a socket there, and takes its time-outs away."""
     locusts: Any = runners
     if not all(hasattr(locusts, name) for name in _TIME_OUTS):
-        raise RuntimeError("this Locust has time-outs that are not known here; install 2.47")
+        raise RuntimeError("chaoskit does not know the time-outs of this Locust; install Locust 2.47")
     locusts.HEARTBEAT_LIVENESS = locusts.MASTER_HEARTBEAT_TIMEOUT = math.inf
     locusts.CONNECT_TIMEOUT = _CONNECT_S
     if not folder:  # they have met over the network

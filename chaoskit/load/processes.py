@@ -182,7 +182,7 @@ class Processes:
                 line = child.lines.hear(end_s - time.monotonic())
                 problems = json_text.decode(line, type=Looked).problems if line else [self._ended(child, path)]
             except TimeoutError:
-                hint = "move what takes long into its tasks"
+                hint = "move the slow code into the locustfile's tasks"
                 problems = [Problem(Place(path), f"is not imported within {timeout_s:g} s", hint)]
             if problems:
                 self.stop()

@@ -154,7 +154,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def where_of(error: BaseException) -> str:
-    """The place in their own code, as `file.py:12`; empty where it is nowhere there."""
+    """The place of an error in the locustfile's own code, as `file.py:12`; empty where it is not in there."""
     return _place([one for one in traceback.extract_tb(error.__traceback__) if theirs(one.filename)][-1:])
 
 

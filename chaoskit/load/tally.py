@@ -81,7 +81,7 @@ class Tally:
         return windows, self.totals
 
     def skewed(self, shard: int, skew_s: float) -> None:
-        """Take how far a worker's clock is behind ours (below 0: before it)."""
+        """Records how far a worker's clock is behind ours (below 0: before it)."""
         self._skew_s[shard] = skew_s
 
     def bore(self, shard: int) -> str:

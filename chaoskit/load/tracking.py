@@ -81,18 +81,18 @@ class Gate:
 
     @property
     def open(self) -> bool:
-        """Whether another may begin."""
+        """Whether another request may begin."""
         return not self.shut and self.left > 0
 
     def enter(self) -> bool:
-        """Whether one more may begin; takes its place."""
+        """Whether one more request may begin; if so, takes a place for it."""
         if self.shut or self.left <= 0:
             return False
         self.left -= 1
         return True
 
     def enter_own(self, user: Any) -> None:
-        """One more request of a locustfile's user begins."""
+        """Takes a place for one more request of a locustfile's user, also beyond the limit."""
         if self.shut or self.leaving or self.left <= 0:
             self.begins(user)
         self.left -= 1
@@ -207,7 +207,7 @@ def _never_send_twice() -> None:
     geventhttpclient repeats a GET whose connection was closed, up to once per place in its pool: a target that drops
     connections would look slow, and be hit by more requests than were counted."""
     if not hasattr(geventhttpclient.client, "_may_retry_after_send_error"):
-        raise RuntimeError("this geventhttpclient resends requests in a way that is not known here; install 2.6")
+        raise RuntimeError("this geventhttpclient resends requests in a new way; install geventhttpclient 2.6")
     geventhttpclient.client._may_retry_after_send_error = lambda method: False
 
 

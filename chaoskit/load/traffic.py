@@ -38,13 +38,13 @@ class Situation:
     gate: Gate
     mix: Mix
     since_s: float
-    """Where the shape's time begins."""
+    """The instant from which the load shape's time counts."""
     count: Callable[[Any, Any, Any, Any, Any], None] = lambda *_: None
     """Has Locust count a request; told once there is an environment to count in."""
     shard: int = 0
     shards: int = 1
     whole_users: int | None = None
-    """Those of all processes together."""
+    """The users of all load processes together."""
     drain_s: float = math.inf
     """How long the end may take, once it has begun."""
     ends_since_s: float | None = None
@@ -64,7 +64,7 @@ class Situation:
         return math.inf if self.ends_since_s is None else self.ends_since_s + self.drain_s - clock()
 
     def begin_drain(self, *, hurried: bool = False) -> None:
-        """The end begins, if it has not: nothing new from now on. `hurried` also shortens a drain under way."""
+        """Begins the load's end, unless begun: no new requests. `hurried` also shortens a drain under way."""
         self.gate.shut = True
         if self.ends_since_s is None:
             self.ends_since_s, self.drain_s = clock(), self.spec.drain_for_s
@@ -91,7 +91,7 @@ class Situation:
         return level if self.spec.users is None else round(level)
 
     def change(self, spec: LoadSpec) -> None:
-        """Another share from now on. The mix goes on unless it differs; so does the shape's time."""
+        """Takes another load from now on: the mix goes on unless it differs, and so does the shape's time."""
         if spec.shape != self.spec.shape:
             self.since_s = clock()
         if spec.mix != self.spec.mix:
@@ -100,7 +100,7 @@ class Situation:
 
 
 class Traffic:
-    """Requests being made."""
+    """The part that a load of users and one of open arrivals share."""
 
     environment: Environment
 
@@ -147,6 +147,6 @@ def environment_of(
     except (Exception, SystemExit) as error:
         at.note_raised(error)
     if at.raised:  # Locust, too, goes no further
-        hint = "there is no web UI here: web_ui is None" if "NoneType" in at.raised[0] else ""
+        hint = "there is no web UI here: test whether web_ui is None" if "NoneType" in at.raised[0] else ""
         raise BadInput(Problem(Place(str(at.spec.locustfile)), f"a listener to init raised {at.raised[0]}", hint))
     return environment

@@ -64,7 +64,7 @@ class _Wire(zmqrpc.BaseSocket):
 
 
 class Server(_Wire):
-    """The master's end, for Locust's `rpc.Server` too."""
+    """The master's end of the connection to its workers, in place of Locust's `rpc.Server`."""
 
     def __init__(self, bind: str, port: int, token: str) -> None:
         """Listens at the address; raises zmq.ZMQError where that cannot be."""
@@ -93,7 +93,7 @@ class Server(_Wire):
             self.refused += 1
 
     def send_to_client(self, msg: Message) -> bool:
-        """Sends it; False where the worker is not connected any more. One that takes nothing now misses it."""
+        """Sends a message to a worker; False where it is no longer connected. A worker that is blocked misses it."""
         try:
             self.socket.send_multipart([msg.node_id.encode(), msg.serialize()], zmq.NOBLOCK)  # type: ignore[no-untyped-call]
         except zmq.ZMQError as error:
@@ -106,7 +106,7 @@ class Server(_Wire):
         return found
 
     def listen(self, take: Callable[[str, Message], None]) -> None:
-        """Gives each message with its sender to `take`, for ever; one that is none of Locust's is passed over."""
+        """Gives each of Locust's messages with its sender to `take`, for ever; passes over anything else."""
         while True:
             try:
                 sender, packet = self.socket.recv_multipart()
@@ -119,7 +119,7 @@ class Server(_Wire):
 
 
 class Client(_Wire):
-    """A worker's end, for Locust's `rpc.Client` too."""
+    """A worker's end of the connection to its master, in place of Locust's `rpc.Client`."""
 
     def __init__(self, host: str, port: int, token: str, identity: str) -> None:
         super().__init__(zmq.DEALER, host, port, token, "worker")

@@ -81,18 +81,18 @@ class Far:
                     return command
                 if isinstance(command, Beat) and not known:
                     known = True
-                    logging.info("the master knows this worker, which waits for its share")
+                    logging.info("the master knows this worker, which now waits for its share of the load")
         given.set()
         return None
 
     def commands(self) -> Iterator[bytes]:
-        """The master's lines from then on; waits for each."""
+        """The master's further orders to this worker, one by one; waits for each."""
         while True:
             if line := self._lines.get():
                 yield line
 
     def forget(self) -> None:
-        """Removes the locustfile."""
+        """Removes this machine's copy of the locustfile."""
         if self._folder is not None:
             self._folder.cleanup()
 

@@ -42,7 +42,7 @@ _GLOBAL_REPLACED = re.compile(
 CONFIGS = "_configs"
 Setting = tuple[str, str]
 """A kind of integration and a setting of it ("" for the kind itself), or a section of the file and a key below it."""
-_TOO_NEW = "the Alertmanager here does not know it"
+_TOO_NEW = "the Alertmanager here does not know this setting"
 _GO_GLOB = re.compile(r"([*?\[\\])")
 
 
@@ -70,7 +70,7 @@ def redirect(
     as it is; its structure has been checked when it was read (`config_alertmanager`).
     """
     replaced = [
-        f"{key}: not known, so left out"
+        f"{key}: unknown key, so the local stack runs without it"
         for key in config
         if key not in _KEPT and key not in _PINNED_AWAY and key != "global"
     ]
@@ -116,7 +116,7 @@ def _without(node: Any, keys: Collection[str]) -> Iterator[str]:
 def _global(settings: Mapping[str, Any], too_new: Collection[Setting]) -> tuple[dict[str, Any], list[str]]:
     kept = {key: value for key, value in settings.items() if key in _GLOBAL_KEPT and ("global", key) not in too_new}
     unknown = [key for key in settings if key not in _GLOBAL_KEPT and not _GLOBAL_REPLACED.fullmatch(str(key))]
-    return kept, [f"global.{key}: not known, so left out" for key in unknown]
+    return kept, [f"global.{key}: unknown key, so the local stack runs without it" for key in unknown]
 
 
 def _receiver(
@@ -157,7 +157,7 @@ def _no_address(kind: str, entry: Mapping[str, Any], too_new: Collection[Setting
     """Why an integration cannot be led to a sink as it is; empty when it can."""
     integration = KINDS.get(kind)
     if integration is None:
-        return "this kind of integration is not known"
+        return "chaoskit does not know this kind of integration"
     if any(own == kind and setting not in integration.contents for own, setting in too_new):
         return _TOO_NEW
     unknown = sorted(str(key) for key in entry if key not in integration.known)

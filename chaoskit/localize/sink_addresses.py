@@ -42,7 +42,7 @@ class SinkAddress:
     send_resolved: bool
     speaks: str
     word: str = field(default="", repr=False)
-    """The secret that its messages must carry; empty where this kind of integration can carry none."""
+    """The secret that messages to this address must carry; empty where this kind of integration can carry none."""
 
     @property
     def address(self) -> str:
@@ -117,7 +117,7 @@ class SinkAddresses:
 
     @property
     def given(self) -> tuple[SinkAddress, ...]:
-        """All addresses so far, by number."""
+        """All sink addresses given out so far, by number."""
         return tuple(self._given)
 
     def add(

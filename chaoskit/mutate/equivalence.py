@@ -45,7 +45,7 @@ def equivalent(old: AlertConfig, new: AlertConfig, mutant: Mutant, sections: fro
         return "the same in whole evaluations" if written else "the other side of the operator asks for the same labels"
     same_equal = sorted(each.equal for each in old.inhibit_rules) == sorted(each.equal for each in new.inhibit_rules)
     if routing and same_equal and any(rule.alert for rule in old.rules) and diff(old, new).empty:
-        return "every alert is told as before"
+        return "every alert reaches the same receivers at the same times as before"
     return ""
 
 

@@ -37,7 +37,7 @@ class Mutant:
     operator: str
     role: Role
     file: str
-    """As it can be opened from here."""
+    """The changed file's path, as it can be opened from here."""
     edits: tuple[Edit, ...]
     site: str
     about: str = ""
@@ -90,9 +90,9 @@ class Operator:
     role: Role
     hop: str
     what: str
-    """The change that it makes, as a sentence."""
+    """The change that the operator makes, as a sentence."""
     why: str
-    """Why that does harm, as a sentence."""
+    """Why that change does harm, as a sentence."""
     find: Find
 
 

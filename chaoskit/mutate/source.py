@@ -130,7 +130,7 @@ class Text:
         return found.end() if found else node.start
 
     def value(self, node: Node, new: str) -> Change:
-        """Another value in place of this scalar's, written as it is."""
+        """The change that gives this scalar another value, written in the same way."""
         whole = len(node.raw)
         return self.letters(node).change(0, whole, new) if whole else (node.start, self.end(node), new)
 
@@ -139,7 +139,7 @@ class Text:
         return Letters(self, node)
 
     def without_pair(self, mapping: Node, name: str) -> tuple[Change, ...]:
-        """The mapping without this key; nothing where the key comes from elsewhere."""
+        """The changes that take this key out of a mapping; none where the key comes from elsewhere."""
         own = [pair for pair in mapping.pairs if mapping.start <= pair[0].start < max(mapping.end, mapping.start + 1)]
         at = next((number for number, (key, _) in enumerate(own) if key.raw == name), None)
         if at is None:
@@ -148,7 +148,7 @@ class Text:
         return self._without(spans, at, self.flow(mapping), r"\s*", "{}")
 
     def without_item(self, sequence: Node, at: int) -> tuple[Change, ...]:
-        """The list without its nth member."""
+        """The changes that take the nth member out of a list."""
         spans = [(item.start, self.end(item)) for item in sequence.items]
         return self._without(spans, at, self.flow(sequence), r"\s*-\s+", "[]")
 
@@ -168,7 +168,7 @@ class Text:
         return ((start, later[0][0], ""),) if later else ((start, end, empty),)
 
     def with_pair(self, mapping: Node, name: str, value: str) -> tuple[Change, ...]:
-        """The mapping with one more key, in front."""
+        """The changes that put one more key in front of a mapping."""
         if not mapping.pairs:
             return ()
         at = mapping.pairs[0][0].start
@@ -176,7 +176,7 @@ class Text:
         return ((at, at, f"{name}: {value}{between}"),)
 
     def with_item(self, sequence: Node, value: str) -> tuple[Change, ...]:
-        """The list with one more member, at its end."""
+        """The changes that put one more member at a list's end."""
         if not sequence.items:
             begin = self._begin(sequence) + 1
             return ((begin, begin, value),) if self.flow(sequence) else ()
@@ -188,7 +188,7 @@ class Text:
         return ((self.end(last), self.end(last), f"\n{' ' * (dash - line)}- {value}"),) if dash >= 0 else ()
 
     def swapped(self, one: Node, other: Node) -> tuple[Change, ...]:
-        """Two members of a list in each other's place."""
+        """The changes that swap two members of a list."""
         spans = [(each.start, self.end(each)) for each in (one, other)]
         told = [self.text[start:end] for start, end in spans]
         return tuple((start, end, new) for (start, end), new in zip(spans, reversed(told), strict=True))
@@ -277,17 +277,17 @@ class Part:
             yield Part(self.text, ".".join(filter(None, (self.site, key))), node, about=self.about)
 
     def removed(self) -> Iterator[Spot]:
-        """Gone from its list."""
+        """The spot at which this part is taken out of its list."""
         if self.among is not None:
             yield self.spot("", *self.text.without_item(self.among, self.at))
 
     def without(self, key: str) -> Iterator[Spot]:
-        """Without the key, if it is there."""
+        """The spot at which this key of the part is taken out, if it is there."""
         if self.node.get(key) is not None:
             yield self.spot(key, *self.text.without_pair(self.node, key))
 
     def without_each(self, key: str) -> Iterator[Spot]:
-        """Without one member of the list under the key, for each."""
+        """A spot for each member of the list under the key, at which that member is taken out."""
         if (node := self.node.get(key)) is not None:
             for number, member in enumerate(node.items):
                 yield self.spot(f"{key}.{member.raw}", *self.text.without_item(node, number))
@@ -298,7 +298,7 @@ class Part:
             yield self.spot(key, self.text.value(node, format_duration(written_s * factor)))
 
     def saying(self, key: str, new: str) -> tuple[Change, ...]:
-        """The changes after which the key says this."""
+        """The changes after which the part's key has this value."""
         node = self.node.get(key)
         return (self.text.value(node, new),) if node is not None else self.text.with_pair(self.node, key, new)
 
@@ -369,7 +369,7 @@ class RouteSite(Part):
 
     path: tuple[int, ...]
     group_by: tuple[str, ...]
-    """Of its own, or inherited."""
+    """The route's group_by: its own, or the inherited one."""
 
 
 class Bundle:
@@ -463,13 +463,13 @@ class Bundle:
 
     @cached_property
     def receivers(self) -> list[str]:
-        """The names of the receivers."""
+        """The names of the configuration's receivers."""
         found = (each.get("name") for text in self.of("alertmanager") for each in text.root.listed("receivers"))
         return [name.raw for name in found if name is not None]
 
     @cached_property
     def integrations(self) -> list[Part]:
-        """Each of each receiver."""
+        """Every integration of every receiver."""
         return [
             Part(text, f"{name.raw if name else 'receiver'}.{key.raw.removesuffix('_configs')}", node, members, number)
             for text in self.of("alertmanager")

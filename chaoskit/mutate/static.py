@@ -59,7 +59,7 @@ class Outcome:
     mutant: Mutant
     status: str
     by: str = ""
-    """Its finders: lints, promtool, amtool, the reader here, or a scenario."""
+    """The programs and lints that saw the mutant: lints, promtool, amtool, the reader here, or a scenario."""
     hop: str = ""
     """Of one that was played: the hop whose row decided."""
     reason: str = ""
@@ -95,12 +95,12 @@ class Ground:
 
     @cached_property
     def texts(self) -> dict[str, str]:
-        """The texts by `role:NAME`."""
+        """The configuration's texts by `role:NAME`."""
         return texts_of(self.files)
 
     @cached_property
     def config(self) -> AlertConfig:
-        """The configuration as it is; raises BadInput."""
+        """The configuration before any mutant; raises BadInput."""
         return load_texts(self.texts, complete=False)
 
     @cached_property

@@ -36,7 +36,7 @@ _TICK_MS = 1
 
 
 def labels_of(mapping: Mapping[str, str]) -> Labels:
-    """The label set in its canonical form."""
+    """The labels of an alert as a sorted tuple, so that equal label sets are equal."""
     return tuple(sorted(mapping.items()))
 
 

@@ -42,14 +42,14 @@ class Request:
 
     method: str
     path: str
-    """With its query."""
+    """The request's path with its query."""
     body: bytes
     sent: Interval
     refused: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Those that tell where it comes from (`TELLING`), by lower-case name."""
+    """The headers that tell where a request comes from (`TELLING`), by lower-case name."""
     ports: tuple[int, int] = (0, 0)
-    """The client's and ours."""
+    """The client's TCP port and the server's."""
 
     @property
     def authorization(self) -> str:
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort() if at_once else self._transport.close()
 
     def send_away(self) -> None:
-        """End it at once, for want of a place."""
+        """Ends the connection at once, for want of a place."""
         self._over = True
         self._timed_loop.end(self)
         self.hang_up(at_once=True)

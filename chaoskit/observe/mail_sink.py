@@ -40,14 +40,14 @@ PART_LIMIT = 1_000_000
 
 
 class MailAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose port it is; the catch-all port's receiver is empty."""
+    """The sink address that mails to one port belong to; the catch-all port's receiver is empty."""
 
     receiver: str
     integration: str = "email"
     index: int = 0
     port: int
     word: str = ""
-    """The password that its senders give; empty where every sender's mails are taken."""
+    """The password that senders to this port give; empty where every sender's mails are taken."""
 
 
 def mail_notice(
@@ -90,9 +90,9 @@ def _alerts(message: email.message.Message, subject: str, problems: list[str]) -
         problems += unread
         return alerts, "unknown" if unread else of_alerts(alerts)
     if values:
-        problems.append(f"{HEADER_NAME} stands there {len(values)} times, so none of them is believed")
+        problems.append(f"the mail has {HEADER_NAME} {len(values)} times, so the sink believes none of them")
     else:
-        problems.append(f"no {HEADER_NAME} header, so which alerts the mail lists is not known")
+        problems.append(f"the mail has no {HEADER_NAME} header, so the sink cannot tell which alerts it lists")
     return [], _status_in(subject)
 
 
@@ -260,7 +260,7 @@ class _Server(SMTP):
         """Answer the client; a refusal of the data itself, or of who brings it, is reported first."""
         said = status if isinstance(status, str) else ""
         if said.startswith(("530 ", "535 ")):
-            reason = "it did not give its door's word as its password"
+            reason = "the sender lacks this door's password"
             self._strangers.turned_away((self._door.receiver, self._door.integration, self._door.index), reason)
             await super().push(status)
             if self.transport is not None:

@@ -46,7 +46,7 @@ class Looking(ABC):
 
     @property
     def started(self) -> bool:
-        """Whether the looking has begun."""
+        """Whether the observer has begun to look."""
         return self._thread.ident is not None
 
     def stop(self, timeout_s: float = 10.0) -> None:
@@ -95,7 +95,7 @@ class Poller(Looking):
         self._session.close()
 
     def look_once(self) -> Poll:
-        """One look, whose failure is in its Poll."""
+        """Looks at the server once; a failure is told in the look's Poll."""
         asked = time.time()
         found = False
         try:

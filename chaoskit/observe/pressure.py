@@ -121,7 +121,7 @@ class Readings(Looking):
         self.read(time.time())
 
     def read(self, at: float) -> None:
-        """One reading, at this instant."""
+        """Reads once how long each process has waited for a processor until now."""
         found = self._stalled_s()
         if found is not None:
             self._at.append(at)

@@ -68,7 +68,7 @@ class SinkChild:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the sink's process runs."""
         return self.child.alive
 
     def stop(self, grace_s: float = 5.0) -> None:
@@ -90,7 +90,7 @@ class SinkChild:
                 self._on_event(decode(line))
             except msgspec.DecodeError as error:
                 # Half a line is what a killed sink leaves; in the middle it would mean that a notice is lost.
-                broken = f"said something that is no event ({error}): {line[:200]!r}; "
+                broken = f"wrote a line that is no event ({error}): {line[:200]!r}; "
                 if line.endswith(b"\n"):
                     self._report_down(broken)
         self.child.wait(5.0)

@@ -73,7 +73,7 @@ class Strangers:
         self._counts: Counter[tuple[SinkKey, str]] = Counter()
 
     def turned_away(self, door: SinkKey, reason: str) -> None:
-        """One more at this door (receiver, integration, index)."""
+        """Counts one more refused stranger at this sink address (receiver, integration, index)."""
         known = (door, reason) in self._counts or len(self._counts) < _REASONS_AT_ONCE
         self._counts[door, reason if known else _REST] += 1
 
@@ -98,10 +98,10 @@ _REST = "for other reasons"
 
 
 class Guest(Protocol):
-    """One client's connection."""
+    """One client's connection to a sink."""
 
     def send_away(self) -> None:
-        """Ends the connection at once."""
+        """Ends the guest's connection at once."""
 
 
 class Places:

@@ -32,13 +32,13 @@ def oddity(method: str, headers: Mapping[str, str], *, posts: str = JSON, host: 
     besides those of loopback.
     """
     if "origin" in headers:
-        return f"a web page sent it (Origin: {headers['origin'][:_SHOWN]})"
+        return f"a web page sent the request (Origin: {headers['origin'][:_SHOWN]})"
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return f"a web page of elsewhere sent it (Sec-Fetch-Site: {headers['sec-fetch-site'][:_SHOWN]})"
+        return f"a web page of elsewhere sent the request (Sec-Fetch-Site: {headers['sec-fetch-site'][:_SHOWN]})"
     named = headers.get("host", "")
     if not _LOOPBACK.fullmatch(named) and not (host and host in (named, named.rpartition(":")[0])):
-        return f"it names another host (Host: {named[:_SHOWN]})"
+        return f"the request names another host (Host: {named[:_SHOWN]})"
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if method not in ("GET", "HEAD") and kind != posts:
-        return f"its Content-Type is {kind[:_SHOWN] or 'missing'}, not {posts}"
+        return f"the request's Content-Type is {kind[:_SHOWN] or 'missing'}, not {posts}"
     return ""

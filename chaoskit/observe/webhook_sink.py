@@ -30,7 +30,7 @@ _DOOR = re.compile(r"/door/\d+(?=/|$)")
 
 
 class WebAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """One door as configured."""
+    """One webhook address of the sink, as the run configured it."""
 
     receiver: str
     integration: str
@@ -68,9 +68,9 @@ class Desk:
         door = self._door_of(request)
         reason = oddity(request.method, request.headers, posts=content_type(door.speaks))
         if door.number < 0:
-            reason = reason or ("" if self._config.catch_all else "there is no such door")
+            reason = reason or ("" if self._config.catch_all else "the sink has no such address")
         elif not (door.word and carries_token(request.authorization, door.word, "bearer", "geniekey")):
-            reason = reason or ("it does not bear its door's word" if door.word else "Alertmanager did not send it")
+            reason = reason or ("the sender lacks this door's token" if door.word else "Alertmanager did not send it")
         if not reason:
             return None
         if door.number >= 0 and sent_by(self._config.alertmanager, request.ports):
@@ -81,7 +81,7 @@ class Desk:
         return Answer(HTTPStatus.FORBIDDEN, body=f"refused: {reason}\n".encode("utf-8", "replace"))
 
     def answer(self, request: Request) -> Answer:
-        """Report the request if it is a notice; what to answer."""
+        """Reports the request if it is a notice, and returns the answer to it."""
         door = self._door_of(request)
         if request.method not in ("POST", "PUT", "PATCH") and door.speaks != "wechat":
             return Answer(HTTPStatus.METHOD_NOT_ALLOWED, body=b"notifications are sent with POST\n")

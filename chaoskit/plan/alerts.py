@@ -118,8 +118,8 @@ class AlertPlanner:
         if not promises:
             self._say(
                 expectation,
-                f"nothing is promised for {expectation.alert}, and the scenario names no receivers",
-                "add it to the promise file, or say notifies: here",
+                f"the promise has nothing for {expectation.alert}, and the scenario names no receivers",
+                "add the alert to the promise file, or write notifies: into the expectation",
             )
         return dict.fromkeys(promises, _PROMISED)
 
@@ -161,8 +161,8 @@ class AlertPlanner:
         if promised is None and ask.mode == "promised":
             self._say(
                 expectation,
-                f"nothing is promised to {name} for {expectation.alert}",
-                "add it to the promise file, or give the receiver a within: of its own",
+                f"the promise has no row for {expectation.alert} at {name}",
+                "add the row to the promise file, or give the receiver a within: of its own",
             )
             return []
         route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)

@@ -83,5 +83,5 @@ def _too_short(scenario: Scenario, planned: PlannedControl) -> list[Problem]:
     if all(wait.duration_vs is not None for wait in waits) and lasts_vs < planned.needs_vs:
         needs, lasts = format_duration(planned.needs_vs), format_duration(lasts_vs)
         what = f"{planned.control.about}: the level lasts {lasts}, and the alert needs {needs} to fire"
-        return [Problem(planned.control.place, what, f"wait at least {needs} after the step")]
+        return [Problem(planned.control.place, what, f"add wait: {needs} or more after the step")]
     return []

@@ -49,7 +49,7 @@ class PlannedNotice:
     integration: str
     index: int
     notify: Window
-    """Promised, counted from FiredAt."""
+    """The promised window of the first notice, counted from FiredAt."""
     configured: Window | None
     """The window that alertmanager.yml implies; None when no route leads to the receiver."""
     all_clear: Window | None
@@ -61,7 +61,7 @@ class PlannedNotice:
     live: Window | None = None
     """The bound where the alert may join a group that has notified before; None where nothing can come first."""
     by: tuple[str, ...] = ()
-    """The witnesses that see it on an attached target, farthest from Alertmanager first; empty for its own sink."""
+    """The witnesses that see the notice on an attached target, farthest from Alertmanager first; empty for its sink."""
     through: tuple[str, ...] = ()
     """The equipment that must be up and looking so that the first of them sees anything."""
     delay_s: float = 0.0
@@ -83,12 +83,12 @@ class PlannedNotice:
 
     @property
     def sink_key(self) -> SinkKey:
-        """The integration that sends it, by which its sink knows it."""
+        """The receiver, integration and index that send the notice: the key of its sink address."""
         return (self.receiver, self.integration, self.index)
 
     @property
     def sinks(self) -> tuple[str, ...]:
-        """The equipment that sees its notices."""
+        """The equipment that sees the notices of this integration."""
         return (*(self.by[:1] or (sink_of(self.integration),)), *self.through)
 
     @property
@@ -129,7 +129,7 @@ class PlannedAlert:
     label: str
     names: tuple[str, ...]
     labels: Labels
-    """The labels of its first instance at Alertmanager, as far as they are known; none where it is not sent."""
+    """The known labels of the alert's first instance at Alertmanager; none where the alert is not sent."""
     count: int
     detect: Window
     hold: Window
@@ -173,7 +173,7 @@ class PlannedControl:
     below: bool
     """Whether the quiet side is below."""
     reached: bool
-    """Whether the quiet level itself is quiet."""
+    """Whether the value that must stay quiet is itself on the quiet side."""
     settle_vs: float
     """After the step: until what was before has left what the rule looks at; 0 where any instant may raise it."""
     least_vs: float
@@ -192,7 +192,7 @@ class PlannedControl:
         return worst <= bound if self.reached else worst < bound
 
     def is_near(self, low: float, high: float) -> bool:
-        """Whether the worst of them comes within a fifth of the quiet level: from afar, silence proves little."""
+        """Whether the worst value seen comes within a fifth of the quiet level: farther off, silence proves little."""
         worst = high if self.below else low
         return abs(worst - self.quiet) <= NEAR * abs(self.quiet) + 1e-9
 

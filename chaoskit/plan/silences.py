@@ -15,12 +15,12 @@ _TOLD = "silence "
 
 
 def told_id(silence: str) -> str:
-    """The words in which its id is told, once it is seen to be active."""
+    """The words that tell a silence's id, once the silence is seen to be active."""
     return f"{_TOLD}{silence}"
 
 
 def id_of(told: str) -> str:
-    """The id in these words; empty where they tell none."""
+    """The silence's id in the words of `told_id`; empty where these tell none."""
     return told.removeprefix(_TOLD) if told.startswith(_TOLD) else ""
 
 

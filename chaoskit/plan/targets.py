@@ -74,7 +74,7 @@ class TargetPlanner:
             )
 
     def release(self, fault: PlannedFault) -> None:
-        """The fault was undone: its targets may be hit again."""
+        """Frees the targets of a fault that was undone: others may hit them again."""
         self._taken.get(fault.handle, set()).difference_update(fault.targets)
 
     def _pick(self, fault_id: str, spec: FaultSpec, key: str, there: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -95,7 +95,7 @@ class TargetPlanner:
             self._problem(
                 spec,
                 f"{count} of {key} are wanted, {len(free)} of {len(there)} are free",
-                "hit fewer, or undo another fault first" if there else "the target has none of these",
+                "hit fewer, or undo another fault first" if there else "the target has none: name others",
             )
             return None
         # One generator a fault, so that another step more or less does not change who is hit here.

@@ -82,7 +82,7 @@ def seen_by(target: Attached, receiver: Receiver, integration: Integration) -> t
 
 
 def through(target: Attached, seen: tuple[str, ...]) -> tuple[str, ...]:
-    """The equipment through which we hear from the first of these; empty where we ask it ourselves."""
+    """The equipment through which the run hears from the first of these; empty where it asks that witness itself."""
     return (WITNESS,) if seen[:1] == (RECORDER,) and target.recorder == WITNESS else ()
 
 

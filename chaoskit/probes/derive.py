@@ -279,16 +279,16 @@ def _work(subject: Subject, records: Mapping[str, Rule]) -> _Work | str:
     try:
         nodes = [expression(expr) for expr in exprs]
     except ValueError as error:
-        return f"its expression does not parse: {error}"
+        return f"the alert's expression does not parse: {error}"
     if any(calls(node, {"time", "timestamp"}) for node in nodes):
-        return "it reads the clock, which probes do not set"
+        return "the expression reads the clock, which probes do not set"
     if not sides(subject):
-        return "it compares nothing with a number"
+        return "the expression compares nothing with a number"
     reach_s = _reach_s(rule.expr, records)
     shortest_s = min((s for expr in exprs if (s := shortest_range_s(expr))), default=math.inf)
     every_s = rule.interval_s * max(1, math.ceil(reach_s / rule.interval_s / _MOST))
     if shortest_s < _FEWEST * every_s:
-        return "it looks too far back for a probe, and at a short range as well"
+        return "the expression looks too far back for a probe, and at a short range as well"
     return _Work(subject, records, every_s, math.ceil(reach_s / every_s) * every_s)
 
 
@@ -381,7 +381,7 @@ def _probes(work: _Work, found: Mapping[str, _Tried], promised: PromisedLevels |
     for side in every:
         way = found.get(side.text)
         if way is None:
-            lacking.append(f"no series were found that bring {_short(side.quantity)} to its levels")
+            lacking.append(f"chaoskit found no series that bring {_short(side.quantity)} to its levels")
             continue
         named = promised if side.text in meant else None
         if named is not None:

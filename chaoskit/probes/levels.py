@@ -27,7 +27,7 @@ from chaoskit.stack.binaries import Tool
 from chaoskit.yaml_source import read_text
 
 WRONG, CHANGED, UNPROVED = "levels", "levels-approved", "levels-unproved"
-"""The ids of the lints."""
+"""The ids of the three lints about promised levels and approved answers."""
 _KIND = "levels"
 _SHOWN = 3
 """Answers that differ and are shown, of each alert."""
@@ -257,6 +257,6 @@ def _diff(before: Answer, now: Answer) -> list[str]:
 
 
 def _unproved(subject: Subject, levels: PromisedLevels, lacking: Sequence[str]) -> Violation:
-    reason = "; ".join(lacking) or "no probe of them was made"
+    reason = "; ".join(lacking) or "chaoskit could make no probe of these levels"
     message = f"the levels of {subject.rule.alert} are promised ({levels.place}) and not proved: {reason}"
-    return Violation(subject.rule.place, message, "prove them by a drill on either side, or change the promise")
+    return Violation(subject.rule.place, message, "prove the levels by a drill on either side, or change the promise")

@@ -17,13 +17,13 @@ class Probe:
 
     name: str
     series: tuple[tuple[str, str], ...]
-    """Each with its name and labels, and its values in promtool's notation, `every_s` apart."""
+    """The probe's series: name with labels, and values in promtool's notation, `every_s` apart."""
     every_s: float
     begins_s: float
     ends_s: float
     until_s: float
     looks_s: float
-    """When its rule's expression is asked for its value."""
+    """The instant at which the rule's expression is asked for its value."""
 
     @property
     def early_s(self) -> float:
@@ -39,9 +39,9 @@ class Instance:
     pending_s: tuple[float, float] | None
     firing_s: tuple[float, float] | None
     value: float | None = None
-    """The result of its rule's expression when the probe looks; None where it has no result then."""
+    """The result of the rule's expression when the probe looks; None where there is none."""
     early: float | None = None
-    """Of a record: its value at the probe's `early_s`."""
+    """The value of a recording rule at the probe's `early_s`."""
 
 
 Answer = tuple[Instance, ...]
@@ -67,16 +67,16 @@ class Answered:
     promtool: str
     probes: tuple[Probe, ...]
     answers: Mapping[str, Answer]
-    """By the probe's name."""
+    """The answers by the probe's name."""
 
     def at_promised(self) -> Answered:
-        """The same with no probes but those of promised levels."""
+        """These answers without those to probes of other than promised levels."""
         names = tuple(text.partition("{")[0] for text in (QUIET, FIRES))
         return replace(self, probes=tuple(each for each in self.probes if each.name.startswith(names)))
 
 
 def raised(answer: Answer) -> Answer:
-    """The alerts among an answer."""
+    """The instances of an answer that were pending or fired."""
     return tuple(each for each in answer if each.pending_s or each.firing_s)
 
 

@@ -55,7 +55,7 @@ def _probe(probe: Probe, answer: Answer) -> Iterator[str]:
 
 
 def answer_lines(answer: Answer) -> list[str]:
-    """An answer as its lines of the file."""
+    """An answer as lines of the file of approved answers."""
     mine = raised(answer)
     return [*map(_instance, mine or (None,)), *(_instance(each) for each in answer if each not in mine)]
 
@@ -88,7 +88,7 @@ def read_levels(text: str, file: str) -> Answered:
         try:
             _read(line, probes, answers)
         except ValueError as error:
-            hint = "have it written anew: chaoskit approve --update"
+            hint = "let chaoskit write the file anew: chaoskit approve --update"
             problems.append(Problem(Place(file, number), f"no line of a probe: {error}", hint))
     if problems:
         raise BadInput(problems)
@@ -105,7 +105,7 @@ def _read(line: str, probes: list[Probe], answers: dict[str, Answer]) -> None:
         probes.append(Probe(name, (), 15.0, 0.0, 0.0, 0.0, 0.0))
         answers[name] = ()
     elif not probes:
-        raise ValueError("it stands before the first probe")
+        raise ValueError("the line stands before the first probe")
     elif level := _LEVEL.fullmatch(line):
         begins, ends, until, every, looks = map(parse_duration, level.groups())
         probes[-1] = Probe(probes[-1].name, probes[-1].series, every, begins, ends, until, looks)

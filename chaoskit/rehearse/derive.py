@@ -49,7 +49,7 @@ SPARE = "copy"
 SEARCHED = 96
 """How many sets of levels are drawn where no way backwards holds."""
 _USUAL_SAMPLES, _LEAST = 500, 30
-BUG = "chaoskit itself failed at deriving series for it, which is a bug of ours:"
+BUG = "chaoskit itself failed at deriving series for this rule (a bug of ours, please report):"
 _IN_TEMPLATE = re.compile(r"\$?\.?[lL]abels\.([a-zA-Z_][a-zA-Z0-9_]*)")
 
 
@@ -102,7 +102,7 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
             why.append(str(reason))
             continue
         except (ZeroDivisionError, OverflowError, RecursionError):
-            why.append("its arithmetic has no inverse at these values")
+            why.append("the expression's arithmetic has no inverse at these values")
             continue
         if series and series not in seen:
             seen.add(series)

@@ -47,7 +47,7 @@ _DELIVERY_REAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """One track's plan, its scenario's text, and the series that it moves."""
+    """One drill of a rehearsal: its plan, its scenario's text, and the series that it moves."""
 
     name: str
     plan: Plan
@@ -56,7 +56,7 @@ class Drill:
     rules: frozenset[str] | None = None
     """By `Rule.key`, the rules that Prometheus has meanwhile; None: all of them."""
     hasty: bool = True
-    """Whether an alert of it may be true before its series are at rest."""
+    """Whether an alert of this drill may be true before its series are at rest."""
     doubts: Mapping[str, str] = field(default_factory=dict)
     """By alert, why a failing template of its rule says nothing of it."""
     test: GivenTest | None = None
@@ -70,7 +70,7 @@ class Drill:
 
     @property
     def judged_by(self) -> Rehearsal:
-        """The expectations that its history is judged by, beside its scenario."""
+        """The expectations by which the drill's history is judged, beside its scenario."""
         return Rehearsal(
             rules=None if self.rules is None else sorted(self.rules),
             owed=[alert.id for alert in self.plan.alerts if alert.unproved],

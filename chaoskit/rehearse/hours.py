@@ -57,7 +57,7 @@ class Play:
 
     @property
     def tells(self) -> bool:
-        """Whether the route tells then."""
+        """Whether the route notifies while the interval is played so."""
         return self.inside is not self.mutes
 
     @property
@@ -109,7 +109,7 @@ def judged(play: Play, moved: Shifted, told: int, twin: int) -> Row:
     played = "played as written" if moved.interval is play.interval else f"{at} is played now"
     played += f", without {', '.join(moved.dropped)}" if moved.dropped else ""
     if twin < _TIMES:
-        what = f"not judged: the twin route without it was told {twin} times, of {_TIMES} that show its ticks"
+        what = f"not judged: the twin without this interval was told {twin} times, of {_TIMES} that show its ticks"
         return _row(play, Result.UNKNOWN, f"{what}; {played}")
     if (told > 0) is play.tells:
         return _row(play, Result.PASS, f"{'told' if told else 'silent, and its twin was told'}; {played}")

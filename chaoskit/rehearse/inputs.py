@@ -76,7 +76,7 @@ def scrape_interval(config: AlertConfig) -> float:
 
 
 def with_a_job(config: AlertConfig) -> AlertConfig:
-    """The same where something is scraped; else with a job, for a rehearsal scrapes its own series."""
+    """The configuration with a scrape job, one of its own or one added: a rehearsal scrapes its own series."""
     if config.jobs:
         return config
     job = ScrapeJob("any", config.evaluation_interval_s, config.evaluation_interval_s)
@@ -120,8 +120,8 @@ def _rules_at(file: str, revision: str) -> set[str]:
     shown = _git(path, "show", f"{revision}:./{path.name}")
     if shown.returncode:
         if _git(path, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").returncode:
-            hint = "fetch it first: in CI a shallow clone does not have it (fetch-depth: 0)"
-            raise BadInput(Problem(Place(file), f"git knows no revision {revision} here", hint))
+            hint = "fetch the revision first: a shallow clone in CI lacks it (fetch-depth: 0)"
+            raise BadInput(Problem(Place(file), f"git knows no revision {revision} in this clone", hint))
         before = _renamed_from(path, revision)
         shown = _git(path, "show", f"{revision}:{before}")
         if not before or shown.returncode:

@@ -51,7 +51,7 @@ def each(function: _Operation, a: Pair, b: Pair) -> Pair:
     try:
         return (function(a[0], b[0]), function(a[1], b[1]))
     except (OverflowError, ZeroDivisionError, ValueError):
-        raise CannotDerive("its arithmetic has no inverse at these values") from None
+        raise CannotDerive("the expression's arithmetic has no inverse at these values") from None
 
 
 def holds(op: str, value: float, bound: float) -> bool:
@@ -59,10 +59,10 @@ def holds(op: str, value: float, bound: float) -> bool:
 
 
 def operation(op: str, sought: int = RESULT) -> _Operation:
-    """The operation, or the one that gives its LEFT or RIGHT operand by the result and the other one."""
+    """An arithmetic operation, or its inverse: the LEFT or RIGHT operand by the result and the other operand."""
     found = _OPERATIONS.get(op, ())[sought : sought + 1]
     if not found:
-        raise CannotDerive(f"no way is known through '{op}'")
+        raise CannotDerive(f"chaoskit knows no way through '{op}'")
     return found[0]
 
 

@@ -43,7 +43,7 @@ class Lane:
 
     drills: tuple[Drill, ...]
     config: AlertConfig | None = None
-    """Its own Alertmanager configuration; None: that of all other lanes."""
+    """The Alertmanager configuration of this lane alone; None: that of all lanes."""
 
     @property
     def longest_real_s(self) -> float:
@@ -163,7 +163,7 @@ def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
         return found
     if isinstance(found, BaseException) and (isinstance(found, Refused) or not isinstance(found, _OF_ONE_STACK)):
         raise found
-    why = str(found) if found else f"the process of its stack died (exit code {child.returncode}); see {child.log}"
+    why = str(found) if found else f"its stack's process died (exit code {child.returncode}); see {child.log}"
     alerts = [(alert.rule, drill.name) for drill in lane.drills for alert in drill.plan.alerts]
     return Performed({rule.key: RuleOutcome(rule, Result.UNKNOWN, (why,), wave=name) for rule, name in alerts})
 

@@ -21,7 +21,7 @@ from chaoskit.verify.verify import judge_case
 RESTORED = "`for` restored"
 """How an outcome says that Prometheus was to take over since when the alert is pending."""
 NO_END = "end not played"
-"""How it says that the series stay as the fault made them."""
+"""The words for series that stay as the fault made them."""
 SYNTHETIC = "source: synthetic; detect hop not proven"
 
 
@@ -49,19 +49,19 @@ class RuleOutcome:
     receivers: tuple[str, ...] = ()
     """The receivers to which the configuration routes it."""
     muted_by: tuple[str, ...] = ()
-    """Alerts that mute it while they fire, by the inhibition rules."""
+    """Alerts that mute this one while they fire, by the inhibition rules."""
     rows: tuple[Row, ...] = ()
     stub: str = ""
     wave: str = ""
     attempt: int = 1
-    """2: it was UNKNOWN at first, and was played once more."""
+    """The number of the attempt: 2 where the rule was UNKNOWN at first and was played once more."""
     fired: bool = False
     unmoved: bool = False
-    """Its series did not make it fire as they did for promtool, and nothing of this machine's explains it."""
+    """Whether the series did not make the alert fire as for promtool, though the machine was not too busy."""
     how: str = ""
-    """The part of it that was not played as in production; empty where all was."""
+    """The part of the rule that was not played as in production; empty where all was."""
     deaf: tuple[str, ...] = ()
-    """Those of its receivers that have no integration."""
+    """The receivers of the alert that have no integration."""
 
     @property
     def undelivered(self) -> str:
@@ -77,13 +77,13 @@ class RuleOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """The whole rehearsal."""
+    """The outcome of a whole rehearsal: every rule, test group and interval."""
 
     outcomes: tuple[RuleOutcome, ...]
     findings: tuple[Row, ...]
     """Rows about anything other than a rehearsed rule, of all waves."""
     unreached: tuple[str, ...]
-    """Receivers that no rule reaches."""
+    """Receivers that no rehearsed rule reaches."""
     notes: tuple[str, ...]
     promise: str
     """`computed`, or the promise file's name."""
@@ -202,5 +202,5 @@ def with_static(
     outcome = replace(outcome, receivers=tuple(receivers), muted_by=muted, deaf=deaf)
     if not require_told or not outcome.undelivered:
         return outcome
-    reason = f"{outcome.rule.alert}: no receiver is notified of it, and --require-told was given"
+    reason = f"{outcome.rule.alert}: no receiver is notified of this alert, and --require-told was given"
     return replace(outcome, result=Result.FAIL, reasons=(*outcome.reasons, reason))

@@ -110,7 +110,7 @@ def _heard(heard: Heard) -> str:
 
 
 def to_json(found: Rehearsed) -> str:
-    """Everything, as one JSON object."""
+    """A rehearsal's whole outcome, as one JSON object."""
     return json.dumps(
         {
             "source": "synthetic",

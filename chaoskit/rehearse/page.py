@@ -70,7 +70,7 @@ class Page:
                 self._shown.setdefault(one.key, _Shown(one, Course(now), interval_s))
 
     def start(self, series: Iterable[Scripted], interval_s: float) -> float:
-        """The fault begins for these series; the instant, in seconds since the epoch."""
+        """Begins the fault's values of these series; the instant, in seconds since the epoch."""
         with self._lock:
             at, now = self._now()
             for one in series:
@@ -86,7 +86,7 @@ class Page:
             self._shown |= {one.key: _Shown(one, course, interval_s) for one in series}
 
     def stop(self, series: Iterable[Scripted]) -> float:
-        """The fault ends for these series; the instant, in seconds since the epoch."""
+        """Ends the fault's values of these series; the instant, in seconds since the epoch."""
         with self._lock:
             at, now = self._now()
             for one in series:
@@ -125,7 +125,7 @@ class Page:
         return value_at(shown.series, course, now_vs, shown.interval_s)
 
     def close(self) -> None:
-        """Ends the endpoint and its thread."""
+        """Ends the metrics page of a rehearsal, and its thread."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=5)

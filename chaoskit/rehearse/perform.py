@@ -50,7 +50,7 @@ class Performed:
     notes: list[str] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)
     ended: dict[str, Result] = field(default_factory=dict)
-    """By drill, how it ended."""
+    """The end of each drill, by the drill's name."""
 
     def add(self, other: Performed) -> None:
         """Takes in what came of further drills; of two outcomes of one rule the worse counts."""

@@ -23,7 +23,7 @@ UNENDED = 124
 _ROOMY = {"GOGC": "400", "GOMEMLIMIT": "256MiB"}
 """It opens a database for each test: with more memory before Go's collector begins, it takes a fifth less CPU."""
 TESTS_S = 120.0
-"""How long it may take for a file of tests."""
+"""Seconds that promtool may take for one file of tests."""
 _MARK = re.compile(r'expr: "(?:[^"\\]|\\.)*?# chaoskit (?P<number>\d+) (?P<when>\w+)", time: (?P<rest>.*)')
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _RESULT = re.compile(r"(\{.*?\}) ([-+.\dENaInf]+)(?:, (?=\{)|$)")
@@ -92,6 +92,6 @@ def labels_in(text: str) -> dict[str, str]:
 
 
 def dumped(document: Mapping[str, Any]) -> str:
-    """A document as YAML, quickly."""
+    """A document as YAML text, written by the fast C emitter."""
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(dict(document), Dumper=dumper, sort_keys=False, allow_unicode=True, width=1_000_000))

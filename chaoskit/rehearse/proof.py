@@ -74,7 +74,7 @@ class Subject:
 
     @property
     def mark(self) -> str:
-        """The label value of its series."""
+        """The label value that marks the series of this rule."""
         return f"rehearsal-{self.number}"
 
     def every_s(self, interval_s: float) -> float:
@@ -95,13 +95,13 @@ class Proven:
     within_s: float | None = None
     """So soon after the fault it holds, where that is before its range is filled: 0 where as soon as it is seen."""
     rest_s: float | None = None
-    """For how long its series must be at rest before the fault; None where its whole range must be filled."""
+    """For how long the rule's series must be at rest before the fault; None where its whole range must be filled."""
     doubt: str = ""
     """Why a template that fails in the stack says nothing of the rule; empty where it says what it says."""
     far: Far | None = None
-    """How it is played where it takes too long as it is."""
+    """The shorter way of playing a rule that takes too long as it is."""
     hasty: bool = False
-    """Whether it is true before its series are there, or before its range is filled at rest."""
+    """Whether the expression is true before its series are there, or before its range is filled at rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +315,11 @@ def _told(one: Proven, engine: Engine) -> Proven:
         labels.pop("alertname", None)
     doubt = ""
     if empty := next((text for word, text in queries.items() if not got.get(word, "error").startswith("got")), ""):
-        doubt = f"no series were found for what it queries: {empty}"
+        doubt = f"chaoskit found no series for the template's query {empty}"
     elif code == UNENDED:
         doubt = said
     elif asks and _BROKEN not in said:
-        doubt = "with the series of its rule alone it does not"
+        doubt = "with the series of its rule alone the template does not fail"
     return replace(one, results=tuple(found) or one.results, doubt=doubt)
 
 
@@ -488,7 +488,7 @@ def _shaken(series: Scripted, course: Course, every_s: float, count: int, interv
 
 
 def stepped(expr: str, interval_s: float) -> str:
-    """With a step in each subquery: promtool takes another than Prometheus, whose own is the interval of evaluation."""
+    """The expression with a step in each subquery: promtool's default differs from Prometheus's evaluation interval."""
     return _NO_STEP.sub(f":{format_duration(interval_s)}]", expr.strip())
 
 
@@ -542,7 +542,7 @@ before its range is filled."""
 def _outcome(mine: Mapping[str, str], when: Instants) -> _Held | str:
     broken = next((text for text in mine.values() if text.startswith("error ")), "")
     if broken:
-        return f"the engine refuses it with such series: {broken.removeprefix('error ')}"
+        return f"Prometheus's engine refuses the expression with such series: {broken.removeprefix('error ')}"
     for instant in ("rest", "fallen"):
         if instant in mine:
             return f"{_TRIED_SERIES} {_LACKS[instant]}"
@@ -557,8 +557,8 @@ def _outcome(mine: Mapping[str, str], when: Instants) -> _Held | str:
 
 _LACKS = {
     "filled": "do not make it true",
-    "end": "do not keep it true for as long as its `for`: it ends by itself",
-    "rest": "make it true before the fault",
-    "fallen": "leave it true after the fault",
-    "shaken": "make it true only where every scrape is on time",
+    "end": "do not keep the expression true for as long as the rule's `for`: it ends by itself",
+    "rest": "make the expression true before the fault",
+    "fallen": "leave the expression true after the fault",
+    "shaken": "make the expression true only where every scrape is on time",
 }

@@ -55,7 +55,7 @@ class Leaf:
 
 
 class Script:
-    """The leaves by series."""
+    """The series that were decided so far, each as a leaf."""
 
     def __init__(self) -> None:
         self._leaves: dict[str, Leaf] = {}
@@ -88,5 +88,5 @@ class Script:
         return there
 
     def of(self, name: str) -> list[Leaf]:
-        """All leaves of a metric."""
+        """All decided series of a metric."""
         return [leaf for leaf in self if leaf.name == name]

@@ -59,7 +59,7 @@ def reads(node: Expr, solver: Solver, varied: frozenset[str]) -> dict[str, Read]
                     labels |= {label: f"{solver.mark}-{solver.copy}" for label in varied - wanted if label in labels}
                 name = metric_of(one)
                 if name in ("ALERTS", "ALERTS_FOR_STATE"):
-                    raise CannotDerive("it reads the state of other alerts")
+                    raise CannotDerive("the expression reads the state of other alerts")
                 kind: Use = "bucket" if name.endswith("_bucket") else use
                 series = Read(name, tuple(sorted(labels.items())), kind, clocked)
                 key = f"{name}{series.labels}"

@@ -250,7 +250,7 @@ class Session:
         return Engine(self._records, self.binaries.promtool, asked.folder / folder, asked.interval_s, external)
 
     def paced(self, proven: Sequence[Proven]) -> list[tuple[Proven, float]]:
-        """Each with its time scale; what takes too long as it is, with a past."""
+        """Each rule with its time scale; one that takes too long as it is, with a written past."""
         asked, least = self.asked, self._least(len(proven))
         bounds = asked.interval_s, asked.time_scale, asked.longest_real_s
         scales = [scale_for(p, *bounds, least) for p in proven]
@@ -319,9 +319,9 @@ class Session:
                 continue
             span = range_of(config, rule)
             if unread := unread_below(config, rule):
-                without[rule.key] = unrehearsed(rule, f"it reads {', '.join(unread)}, which is not understood")
+                without[rule.key] = unrehearsed(rule, f"it reads {', '.join(unread)}, which chaoskit cannot read")
             elif span > _LONGEST_SPAN_S:
-                reason = f"it looks back {span / 86400:.0f} days, too far for a rehearsal"
+                reason = f"the rule looks back {span / 86400:.0f} days, too far for a rehearsal"
                 without[rule.key] = unrehearsed(rule, reason)
             else:
                 subjects.append(Subject(number, rule, span))
@@ -336,7 +336,7 @@ class Session:
             try:
                 scale_expression(expr, Fraction(scale).limit_denominator(1000), instants=instants)
             except CannotScale as error:
-                return f"it cannot run {scale:g} times as fast: {error}; rehearse it with --time-scale 1"
+                return f"the rule cannot run {scale:g} times as fast: {error}; rehearse it with --time-scale 1"
         return ""
 
     # -- what remains

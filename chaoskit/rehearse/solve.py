@@ -41,7 +41,7 @@ class Choices:
     guards_stay: bool = False
     """Both sides of `and` hold at rest as well, except the first."""
     alternative: int = 0
-    """Which side of `or` is taken."""
+    """The side of an `or` that this attempt makes true."""
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Solver:
             case "selector":
                 self._presence(node, down, up)
             case _:
-                raise CannotDerive("it has a result for every value of its series: it always fires")
+                raise CannotDerive("the expression has a result for every value of its series: the alert always fires")
 
     def _taken(self, node: Expr) -> Expr:
         """The side of `or` that is to have the result."""
@@ -172,7 +172,7 @@ class Solver:
             case "number":
                 return
             case _:
-                raise CannotDerive(f"no way is known to give '{promql_text(node)}' a value")
+                raise CannotDerive(f"chaoskit knows no way to give '{promql_text(node)}' a value")
 
     def _filtered(self, node: Expr, want: Pair) -> None:
         if node.returns_bool:
@@ -218,14 +218,14 @@ class Solver:
             with self._for_now(summing=op == "sum"):
                 self.invert(node.left, want)
         else:
-            raise CannotDerive(f"no way is known to give {op}() a value")
+            raise CannotDerive(f"chaoskit knows no way to give {op}() a value")
 
     def _count(self, node: Expr, want: Pair) -> None:
         numbers = tuple(math.ceil(w - 1e-9) for w in want)
         there = max((len(self.script.of(name)) for name in tree.metrics_below(node)), default=0)
         most = max(*numbers, there)
         if most > _MOST_SERIES:
-            raise CannotDerive(f"it counts {most} series, more than {_MOST_SERIES}")
+            raise CannotDerive(f"the expression counts {most} series, more than {_MOST_SERIES}")
         for copy in range(1, most + 1):
             with self._for_now(copy=copy):
                 self.truth(node, copy <= numbers[0], copy <= numbers[1])
@@ -264,7 +264,7 @@ class Solver:
         elif name in CALENDAR:
             raise CannotDerive(f"{name}() depends on the time of day, which no series can set")
         else:
-            raise CannotDerive(f"no way is known to give {name}() a value")
+            raise CannotDerive(f"chaoskit knows no way to give {name}() a value")
 
     def _inner(self, node: Expr, want: Pair) -> None:
         self.invert(node.left if node.kind == "subquery" else node, want)
@@ -325,7 +325,7 @@ class Solver:
         labels = {**self.labels_for(selector), **(more or {})}
         name = metric_of(selector)
         if name in ("ALERTS", "ALERTS_FOR_STATE"):
-            raise CannotDerive("it reads the state of other alerts")
+            raise CannotDerive("the expression reads the state of other alerts")
         if not all(map(math.isfinite, want)):
             raise CannotDerive(f"{name} would need a value without bound")
         leaf = Leaf(name, labels, shape, want, self.summing, self.clocked and shape == "value")
@@ -364,7 +364,7 @@ class Solver:
         kept = [m for m in matchers_of(selector) if m.label not in record.labels]
         fixed = [m for m in matchers_of(selector) if m.label in record.labels]
         if not matches_all(fixed, record.labels):
-            raise CannotDerive(f"the recording rule {record.record} has other labels than are asked for")
+            raise CannotDerive(f"the recording rule {record.record} has other labels than its reader asks for")
         with self._for_now(extra=(*self.extra, *kept), depth=self.depth + 1):
             go(expression(record.expr))
 
@@ -380,7 +380,7 @@ class Solver:
         return bool(leaves) and all(leaf is not None and leaf.clock for leaf in leaves)
 
     def known(self, node: Expr) -> Pair | None:
-        """The node's values, where its series are decided or it has none; None where it still is open."""
+        """The node's values, where its series are decided or it has none; None where they are still open."""
         match node.kind:
             case "number":
                 return (node.value, node.value)

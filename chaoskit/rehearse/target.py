@@ -90,7 +90,7 @@ class RehearsalStack(LocalStack):
             self._await_rules({str(file) for file in (self.folder / ACTIVE).iterdir()})
 
     def remember(self, remembered: Sequence[Remembered], files: Mapping[str, str], interval_s: float) -> Interval:
-        """Prometheus starts anew at its next `restart`, with this past and these rules; when their faults began."""
+        """Lets Prometheus restart with this written past and these rules; the instants at which their faults began."""
         now = time.time()
         self._past, self._interval_s = (remembered, now), interval_s
         self._write_rules(files)
@@ -154,7 +154,7 @@ class RehearsalStack(LocalStack):
 
 
 def scrape_series_only(localized: Localized, metrics_port: int, folder: Path) -> Localized:
-    """The same files with one scrape job, the page, whose labels stay as they are shown, and no rules for now."""
+    """The stack's files with one scrape job, the rehearsal's page with its labels as shown, and no rules yet."""
     document: dict[str, Any] = yaml.safe_load(localized.files["prometheus.yml"])
     document["scrape_configs"] = [
         {
@@ -184,7 +184,7 @@ class Script:
     """The series, rules and past that a wave needs of the stack."""
 
     series: Sequence[tuple[tuple[Scripted, ...], float]]
-    """All series that its steps will move, with the seconds between two values."""
+    """All series that the scenario's steps will move, with the seconds between two values."""
     records: Mapping[str, str]
     """Rule files that are evaluated from the beginning; `rules`, once the series are at rest. They may be equal."""
     rules: Mapping[str, str]

@@ -34,7 +34,7 @@ LIKE_INNER = frozenset(
 """Functions that give a steady value back, or one close to it."""
 
 COUNTERS = frozenset({"rate", "irate", "increase"})
-"""Functions of what only grows."""
+"""PromQL functions that take a counter, which only grows."""
 BASE, _FEW = 100.0, 4.0
 
 
@@ -79,7 +79,7 @@ def first_open(arguments: Sequence[Expr]) -> Expr:
     """The first argument that reads a series; raises CannotDerive where they all are constants."""
     found = next((each for each in arguments if not is_constant(each)), None)
     if found is None:
-        raise CannotDerive("it has a result for every value of its series: it always fires")
+        raise CannotDerive("the expression has a result for every value of its series: the alert always fires")
     return found
 
 

@@ -35,14 +35,14 @@ class GivenTest:
     place: Place
     rules: frozenset[str]
     appears_s: Mapping[str, float]
-    """By alert, how long its series take to make it true: their lead-in."""
+    """By alert, how long the test's series take to make it true: their lead-in."""
     scale: float
     results: Mapping[str, tuple[Mapping[str, str], ...]]
     """By alert, the labels of each instance that fires."""
     texts: tuple[ExpectedTexts, ...] = ()
     quiet: tuple[ExpectedQuiet, ...] = ()
     late_vs: float = 60.0
-    """By so much scrapes and evaluations may be later than promtool's."""
+    """Virtual seconds by which scrapes and evaluations may be later than promtool's."""
     hasty: bool = True
     """Whether an alert that is loaded may be true before the series are at rest."""
 
@@ -113,7 +113,7 @@ def read_tests(text: str, file: str) -> list[UnitTest]:
         return [_none(error, file)]
     groups = root.get("tests")
     if groups is None or groups.kind != "sequence" or not groups.items:
-        return [UnitTest(Place(file), Path(file).name, 0, wrong="it holds no tests for `promtool test rules`")]
+        return [UnitTest(Place(file), Path(file).name, 0, wrong="the file holds no tests for `promtool test rules`")]
     beside = Path(file).absolute().parent
     patterns = _texts(root.get("rule_files"))
     whole = UnitTest(
@@ -140,7 +140,7 @@ def _group(node: Node, whole: UnitTest) -> UnitTest:
     title = _raw(node.get("name")) or f"test {whole.number}"
     try:
         if node.kind != "mapping":
-            raise ValueError(f"it should be a mapping with input_series and alert_rule_test, not {node.described()}")
+            raise ValueError(f"write a test as a mapping with input_series and alert_rule_test, not {node.described()}")
         interval = _raw(node.get("interval")) or whole.evaluation
         series = tuple((_raw(one.get("series")), _raw(one.get("values"))) for one in node.listed("input_series"))
         for name, values in series:

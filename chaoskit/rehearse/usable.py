@@ -94,7 +94,7 @@ class Chooser:
         asked = [n for n in test.expected if n in known and (only is None or n in only)]
         left = [f"no given rule is called {name}" for name in test.expected if name not in known]
         if not asked:
-            return [], replace(row, reason="; ".join(left) or "its alerts were not asked for")
+            return [], replace(row, reason="; ".join(left) or "this command names none of the test's alerts")
         if not test.series:
             return [], replace(row, reason="it has no input_series")
         loaded = self._loaded(rules)

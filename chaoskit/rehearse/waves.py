@@ -64,7 +64,7 @@ class Wave:
     groups: set[Group]
 
     def has_room_for(self, other: Wave) -> bool:
-        """Whether neither disturbs the other."""
+        """Whether the drill and those in this wave do not disturb each other."""
         mine, theirs = self.shown.keys(), other.shown.keys()
         return (
             self.names.isdisjoint(other.names)
@@ -111,7 +111,7 @@ def needed_s(config: AlertConfig, proven: Proven) -> float:
 
 
 def held_to_s(proven: Proven) -> float:
-    """For how long its condition holds, counted as `needed_s` is."""
+    """For how long the alert's condition holds, counted as `needed_s` is."""
     if proven.lasts_s is None:
         return math.inf
     if proven.far is None:

@@ -59,7 +59,7 @@ def compared(old: Verdict, new: Verdict) -> list[Changed]:
 
 
 def slack_vs(row: Row) -> float | None:
-    """How much later it could have come; negative: by how much it missed its window, late or early.
+    """How much later the row's event could have come; negative: by how much it missed its window, late or early.
 
     An early event is not near to breaking: nothing comes before its cause, or before a wait is over. None for a row
     without a window, with a window of no width, or with nothing observed.

@@ -30,7 +30,7 @@ _ASSUMED = {
 
 
 def explanation_view(explanations: Iterable[Explanation], silence: Silence | None = None) -> RenderableType:
-    """All of them, and what a silence would mute, ready to print."""
+    """The explanations of alerts, and what a silence would mute, ready to print."""
     parts: list[RenderableType] = []
     for each in explanations:
         parts += [Text("")] if parts else []

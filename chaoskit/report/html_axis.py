@@ -75,7 +75,7 @@ class Lane:
 
     @property
     def figures(self) -> list[str]:
-        """The titles of its bars and marks, in the order of time, each once."""
+        """The titles of the lane's bars and marks, in the order of time, each once."""
         seen: list[Bar | Mark] = sorted(
             [*(bar for bar in self.bars if bar.kind != "window"), *self.marks], key=lambda one: one.x
         )
@@ -93,7 +93,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Lanes that belong together."""
+    """Lanes of the timeline that belong together, below one heading."""
 
     title: str
     lanes: Sequence[Lane]
@@ -133,7 +133,7 @@ class Axis:
         return f"at {self.vs(instant):.1f} s"
 
     def shows(self, span: Interval) -> bool:
-        """Whether any of it lies on the axis."""
+        """Whether any part of this span lies on the time axis."""
         return span[1] >= self.begin and span[0] <= self.end
 
     def bar(self, span: Interval, kind: str, title: str, label: str = "") -> Bar:
@@ -143,7 +143,7 @@ class Axis:
         return Bar(min(x, 100 - _NARROWEST), round(width, 3), kind, title, label)
 
     def mark(self, instant: float, kind: str, title: str) -> Mark:
-        """An instant as a mark."""
+        """A mark on the time axis at an instant."""
         return Mark(self.x(instant), kind, title)
 
     @property

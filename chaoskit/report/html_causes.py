@@ -62,7 +62,7 @@ class Sentence:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The key of its cause: rows with equal keys are shown together."""
+        """The key of the sentence's cause: rows with equal keys are shown together."""
         unknown = self.row.result is Result.UNKNOWN
         if unknown and _RUN.search(self.what):
             return ("run",)

@@ -149,7 +149,7 @@ def named(episode: Episode) -> str:
 
 
 def life(axis: Axis, episode: Episode) -> list[Bar]:
-    """Pending and firing, with what is not known about their ends drawn lighter."""
+    """The bars of an alert's life: pending and firing, with uncertain ends drawn lighter."""
     bars = []
     stop = axis.until if episode.resolved is None else episode.resolved[1]
     if episode.pending is not None:
@@ -184,7 +184,7 @@ def receivers_group(plan: Plan | None, axis: Axis, evidence: Evidence, shown: Co
 
 
 def door(notice: Notice) -> str:
-    """The receiver and its integration, as rows name them."""
+    """The name of a receiver with its integration, as rows of the verdict write it."""
     more = f" {notice.index + 1}" if notice.index else ""
     return shortened(f"{notice.receiver or 'unknown'} ({notice.integration}{more})")
 

@@ -63,7 +63,7 @@ class Live:
         self._told = 0
 
     def feed(self, event: AnyEvent) -> None:
-        """Takes the next event."""
+        """Takes the run's next event into the picture."""
         self.last_t = event.t
         self.progress.feed(event)
         if isinstance(event, (Poll, Watch, Processor)):
@@ -108,7 +108,7 @@ class Live:
         return self._traffic
 
     def read(self, now: float) -> Read:
-        """The history so far, put in order; unjudged."""
+        """The run's account up to now, not judged."""
         history = History(self.header, tuple(self._drawn.values()), torn=False)
         try:
             case = case_of(history, self.plan)

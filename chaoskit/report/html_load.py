@@ -41,7 +41,7 @@ class Traffic:
         self.take(windows)
 
     def take(self, windows: Iterable[LoadWindow]) -> None:
-        """Takes further ones; those before the axis are left out, and those after it are not drawn."""
+        """Takes further windows of the load; those before the axis are left out, those after it are not drawn."""
         for one in windows:
             if one.second[1] < self._axis.begin:
                 continue
@@ -64,7 +64,7 @@ class Traffic:
                 self.stretch *= 2
 
     def lane(self, label: str, bands: Sequence[Bar]) -> Lane:
-        """One of _LANES over `bands`."""
+        """The lane of the timeline that draws one figure of the load over `bands`."""
         unit, figures = _LANES[label]
         known = {name: self._known[name] for name in figures}
         top = max(top for _, _, top in known.values())

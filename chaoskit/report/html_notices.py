@@ -38,7 +38,7 @@ class Told:
     problems: Sequence[str]
     refused: int
     left_out: bool
-    """Its body is too much for the page."""
+    """Whether the notice's body was too much for the page and is left out."""
 
 
 def told(notices: Sequence[Notice], axis: Axis) -> tuple[list[Told], int]:

@@ -17,7 +17,7 @@ from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.verdict import Row
 
 Fact = tuple[str, str]
-"""A heading, and its text."""
+"""One line of a page's `why`: a heading and its text."""
 
 
 def why(row: Row, case: Case, bundle: str) -> list[Fact]:

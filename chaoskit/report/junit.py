@@ -21,7 +21,7 @@ class Case:
     """PASS, FAIL, UNKNOWN, or ERROR where there is no verdict."""
     reasons: tuple[str, ...]
     group: str = ""
-    """The scenario that it is a part of; empty: the whole suite."""
+    """The scenario that this case is a part of; empty: the whole suite."""
     said: tuple[str, ...] = ()
     """Lines for `system-out`, with every result."""
 

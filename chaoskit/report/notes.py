@@ -11,7 +11,7 @@ from chaoskit.files import SMALL, read_regular
 
 NOTES = "notes.jsonl"
 LONGEST = 2000
-"""Characters of one note."""
+"""The most characters that one note may have."""
 
 
 class Note(msgspec.Struct, frozen=True):

@@ -95,7 +95,7 @@ class AbortWatch:
         if not self._armed.is_set():
             self._before.add(name)
         elif name not in self._before and not self._expected(name):
-            said = f"{name} with severity {one.severity} is firing, and is not expected"
+            said = f"{name} with severity {one.severity} is firing, and the scenario does not expect it"
             self._tell(f"abort condition ({_where(one)}): {said}")
 
     def _failing(self, one: Abort, window: LoadWindow) -> None:

@@ -19,7 +19,7 @@ _State = Literal["up", "down", "silent"]
 
 
 class BackgroundWatch(Looking):
-    """Says each change from a thread of its own. `ask` tells whether a query has a result, None where it cannot."""
+    """Tells changes of the target's own traffic from a thread. `ask`: whether a query has a result, None if unknown."""
 
     def __init__(self, wanted: Background, ask: Callable[[str], bool | None], say: Callable[[Event], None]) -> None:
         super().__init__("background", _EVERY_S)
@@ -29,7 +29,7 @@ class BackgroundWatch(Looking):
         self._state: _State | None = None
 
     def look_once(self) -> None:
-        """Asks the target for its background alerts now."""
+        """Asks once whether the target has as much traffic of its own as is wanted."""
         answer = self._ask(f"({self._wanted.query}) >= {self._wanted.at_least!r}")
         state: _State = "silent" if answer is None else "up" if answer else "down"
         if state != self._state:

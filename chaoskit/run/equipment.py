@@ -55,7 +55,7 @@ class EquipmentWatch:
             self._closed.wait(_END_S)
 
     def close(self) -> None:
-        """Ends the thread; everything it started must be stopped by then."""
+        """Ends the watching thread; the equipment must be stopped by then."""
         self._may_end.set()
         if self._thread.is_alive():
             self._thread.join(_END_S)
@@ -88,7 +88,7 @@ class EquipmentWatch:
                 self._stack.restart(name)
             except EquipmentError as error:
                 self._down[name] = False
-                self._say(Equipment(name=name, state="down", detail=f"it did not come back: {error}"))
+                self._say(Equipment(name=name, state="down", detail=f"a restart failed: {error}"))
                 continue
             del self._down[name]
             self._say(Equipment(name=name, state="up", detail="started again"))

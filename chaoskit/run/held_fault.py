@@ -152,9 +152,9 @@ class HeldFault:
         try:
             self._fault.stop(self.token)
         except Exception as error:
-            self._on_lapse(f"its holder died, and the undo failed: {error}")
+            self._on_lapse(f"the fault's holder died, and the undo failed: {error}")
         else:
-            self._on_lapse("its holder died, so it was undone")
+            self._on_lapse("the fault's holder died, so the fault was undone")
 
 
 class HeldHere:
@@ -168,7 +168,7 @@ class HeldHere:
         """Returns at once: no holder process has to come up."""
 
     def start(self) -> None:
-        """The effect comes with `await_effect`."""
+        """Begins to start the fault; its effect comes with `await_effect`."""
 
     def discard(self) -> None:
         """Does nothing: no fault was begun."""
@@ -189,7 +189,7 @@ class HeldHere:
 
 def _lapse(answer: dict[str, Any]) -> str:
     if "expired" in answer:
-        return f"its maximum duration of {answer['expired']:g} real s was over, so it was undone"
+        return f"the fault's maximum duration of {answer['expired']:g} real s was over, so the fault was undone"
     return str(answer["lapsed"])
 
 
@@ -218,7 +218,7 @@ class _ForkServer:
         said = b""
         while not said.endswith(b"\n"):
             if not (more := self._asked.recv(200)):
-                raise ConnectionResetError("the process that holders come from has ended")
+                raise ConnectionResetError("the fork server, which starts the holders of faults, has ended")
             said += more
         pid, _, why = said.decode().strip().partition(" ")
         if not int(pid):

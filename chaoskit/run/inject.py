@@ -52,7 +52,7 @@ class Order:
     kind: Fault[Any]
     settings: Settings
     given: Mapping[str, Any]
-    """The settings as they were given."""
+    """The fault's settings as they were given on the command line."""
     target: Target
     for_s: float
 

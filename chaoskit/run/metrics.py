@@ -25,7 +25,7 @@ class RunMetrics(Collector):
         self._server, self._thread = start_http_server(port, addr="127.0.0.1", registry=registry)
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
-        """The metrics as they stand."""
+        """The run's metrics as they stand now, for a scrape."""
         first = self._folds[0] if self._folds else Fold()
         fault = GaugeMetricFamily("chaoskit_fault_in_force", "1 while a fault is in force", labels=["fault", "kind"])
         step = GaugeMetricFamily("chaoskit_step_running", "1 while a step runs", labels=["step"])
@@ -56,7 +56,7 @@ class RunMetrics(Collector):
         yield GaugeMetricFamily("chaoskit_load_p95_seconds", "95th percentile of the last second, real", p95_s)
 
     def close(self) -> None:
-        """Ends the page and its thread."""
+        """Ends the run's metrics page and its thread."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=5)

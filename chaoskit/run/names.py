@@ -34,7 +34,7 @@ class Names:
         self._counts: dict[str, ByName] = {}
 
     def feed(self, event: Event) -> None:
-        """Takes note of where a slice begins."""
+        """Takes an event of the run, which may begin a slice of the load's counts."""
         with self._lock:
             last = self._cuts[-1][1] if self._cuts else self._phase
             if isinstance(event, Phase):
@@ -45,7 +45,7 @@ class Names:
                     self._cuts.append((event.t, last))
 
     def take(self, window: LoadWindow) -> None:
-        """The next second of the load."""
+        """Takes the load's window of the next second."""
         with self._lock:
             before, self._held = self._held, window
             done = [] if before is None else self._add(before)
@@ -53,7 +53,7 @@ class Names:
             self._write(one)
 
     def close(self) -> None:
-        """The load is over: the last slices."""
+        """Writes the last slices, once the load is over."""
         with self._lock:
             before, self._held = self._held, None
             done = ([] if before is None else self._add(before)) + self._flush()

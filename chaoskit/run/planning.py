@@ -205,16 +205,16 @@ def refuse_guarded(plan: Plan) -> None:
             if fault.handle == name or things & _hit(plan, fault.handle):
                 also = "" if fault.handle == name else f", which is behind {fault.handle} as well"
                 message = f"{fault.spec.kind} would act on {name}{also}, and the profile protects it"
-                problems.append(Problem(fault.spec.place, message, "aim elsewhere, or take it out of protected:"))
+                problems.append(Problem(fault.spec.place, message, f"aim elsewhere, or take {name} out of protected:"))
     hosts = sorted({host for fault in faults if plan.attached for host in _hosts(handles[fault.handle])})
     if profile.limits.hosts is not None and len(hosts) > profile.limits.hosts:
         named = f"{len(hosts)} hosts ({', '.join(hosts)})"
         message = f"the run would act on {named}, and the profile's limits.hosts is {profile.limits.hosts}"
-        problems.append(Problem(plan.scenario.place, message, "raise it, or hit fewer"))
+        problems.append(Problem(plan.scenario.place, message, "raise limits.hosts, or hit fewer hosts"))
     quiet = profile.target.quiet_receivers if isinstance(profile.target, Attached) else ()
     for told in (one for one in paged([plan]) if one.receiver in quiet):
-        message = f"it would tell {told}, and the profile names {told.receiver} in quiet_receivers"
-        problems.append(Problem(plan.scenario.place, message, "lead its alerts elsewhere there, or leave it out"))
+        message = f"the run would tell {told}, and the profile names {told.receiver} in quiet_receivers"
+        problems.append(Problem(plan.scenario.place, message, "lead its alerts elsewhere, or leave the scenario out"))
     if problems:
         raise Refused(dict.fromkeys(problems))
 
@@ -313,8 +313,8 @@ def _wrong_with(spec: FaultSpec, kinds: Mapping[str, Any], what: str, limits: Ma
         return [undefined(what, spec.kind, kinds, spec.place)]
     problems = _wrong_settings(kind, spec.settings, spec.place, limits)
     if kind.in_process:
-        message = f"{spec.kind} has no page here that could show it"
-        problems.append(Problem(spec.place, message, "play it with `chaoskit rehearse`, or use a real fault"))
+        message = f"{spec.kind} has no metrics page here that could show its series"
+        problems.append(Problem(spec.place, message, "play the scenario with `chaoskit rehearse`, or use a real fault"))
     if kind.handles and not any(handle in spec.target for handle in kind.handles):
         wanted = " or ".join(kind.handles)
         problems.append(
@@ -328,7 +328,7 @@ def _wrong_settings(
 ) -> list[Problem]:
     settings, problems = read_settings(kind, given, place)
     if settings is not None and (why := kind.beyond(settings, limits)):
-        problems.append(Problem(place, why, "stay within it, or change 'limits' in the profile"))
+        problems.append(Problem(place, why, "change the step's settings, or 'limits' in the profile"))
     return problems
 
 
@@ -339,7 +339,7 @@ def _wrong_with_change(
     if kind is None:
         return []  # said where it is injected
     if not isinstance(kind, Changeable):
-        hint = f"{spec.kind} has no levels: undo it and inject it anew"
+        hint = f"{spec.kind} has no levels: undo the fault and inject it anew"
         return [Problem(step.place, f"{step.of} cannot be changed while in force", hint)]
     return _wrong_settings(kind, {**spec.settings, **step.settings}, step.place, limits)
 
@@ -383,7 +383,7 @@ def wrong_for_attached(
             part = adapter_of(kinds[spec.kind], via) if spec.kind in kinds else None
             if part is not None and not isinstance(part, Changeable):
                 message = f"{one.of} is {spec.kind} via {via}, which has no levels to change"
-                problems.append(Problem(one.place, message, "undo it and inject it anew"))
+                problems.append(Problem(one.place, message, "undo the fault and inject it anew"))
     return problems
 
 
@@ -433,7 +433,7 @@ def _unreachable(
         if kind is not None and (one := adapter_of(kind, handle.via)) is not None:
             settings, _ = read_settings(kind, spec.settings, spec.place)
             if settings is not None and (why := one.beyond(settings, profile.limits.bounds)):
-                return [Problem(spec.place, f"{why} (via {handle.via})", "ask for what it can do, or aim elsewhere")]
+                return [Problem(spec.place, f"{why} (via {handle.via})", "change its settings, or aim elsewhere")]
         if trouble := handle.unreachable(spec.target[name], there.get(f"{name}:{spec.target[name]}", ())):
             return [Problem(spec.place, *trouble)]
     return []
@@ -448,7 +448,7 @@ def _load_problems(scenario: Scenario, profile: Profile, target: Attached) -> li
     problems = []
     if not target.service:
         problems.append(
-            Problem(load.place_of("load"), "there is load and nowhere to send it", "add service: URL to attached:")
+            Problem(load.place_of("load"), "the profile has a load and no service", "add service: URL to attached:")
         )
     if load.locustfile is None and not target.requests:
         message = "an attached target does not tell what can be asked of it, so the load needs tasks of its own"
@@ -462,7 +462,7 @@ def _limit_problems(profile: Profile, target: Attached) -> list[Problem]:
     cpus, memory = psutil.cpu_count() or 1, psutil.virtual_memory()
     if limits.cpu is not None and limits.cpu > cpus:
         problems.append(
-            Problem(profile.place, f"limits.cpu is {limits.cpu:g}, and this machine has {cpus} CPUs", "lower it")
+            Problem(profile.place, f"limits.cpu is {limits.cpu:g}, and this machine has {cpus} CPUs", "lower the limit")
         )
     if limits.memory_bytes is not None and limits.memory_bytes > memory.available:
         free = memory.available // 2**20

@@ -230,11 +230,11 @@ def _unusable(parent: Path, name: str) -> str:
     """Why no run can be kept below a folder; empty where it can."""
     whole = str(parent.resolve())
     if len(whole) + len(name) > _LONGEST_PATH:
-        return f"the path is {len(whole)} characters long; databases and logs of a run need it below {_LONGEST_PATH}"
+        return f"the path is {len(whole)} characters long; databases and logs of a run need fewer than {_LONGEST_PATH}"
     if found := [letter for letter in _PATTERN if letter in whole]:
         return f"Prometheus and Alertmanager take {' and '.join(found)} in a path for a pattern"
     if parent.is_symlink() and not parent.exists():
-        return f"is a link to {parent.readlink()}, which is not there"
+        return f"is a link to {parent.readlink()}, which does not exist"
     latest = parent / LATEST
     if latest.exists() and not latest.is_symlink():
         return f"{LATEST} in it is no symbolic link; chaoskit links the last run under that name: rename or remove it"

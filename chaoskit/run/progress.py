@@ -46,7 +46,7 @@ class Progress:
         return [one for one in named if alert.matches(one.labels) and one.begun[1] >= since]
 
     def step_done(self, name: str) -> None:
-        """A step (or the implicit `end`) took effect just now: clocks that start with it start."""
+        """Notes that a step (or the implicit `end`) took effect just now: the clocks that it starts begin."""
         with self.news:
             self._done_at[name] = self._clock()
 

@@ -206,7 +206,7 @@ class Runner:
         self._load = LoadChild.start(spec, log=log, on_event=self._loaded, lease_s=lease_s, processes=waiting)
         self._say(Equipment(name="load", state="up"))
         if not self._load.flows(_FIRST_REQUEST_S) and not self._load.deserted:
-            why = self._load.ended or f"the service answered no request within {_FIRST_REQUEST_S:g} s"
+            why = self._load.ended or f"the service answered no request of the load within {_FIRST_REQUEST_S:g} s"
             raise EquipmentError("load", why, f"see {log}")
 
     def _leaders(self) -> dict[int, str]:

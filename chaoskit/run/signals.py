@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def signals_end(interrupt: Callable[[str], None], at_once: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Within it, `interrupt` is told of each signal, from another thread. Only in the main thread.
+    """A context in which `interrupt` is told of each signal, from another thread. Only in the main thread.
 
     With `at_once`, that is told instead from the second signal on.
     """

@@ -60,7 +60,7 @@ class Measured:
     high: float | None = None
     samples: int = 0
     detail: str = ""
-    """Why it could not be asked for."""
+    """Why Prometheus could not be asked for the level; empty where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class World:
 
 @dataclass(slots=True)
 class StepRunner:
-    """Runs steps against the world."""
+    """Runs a scenario's steps: faults, changes, actions and waits."""
 
     plan: Plan
     kinds: Mapping[str, Fault[Any]]
@@ -96,7 +96,7 @@ class StepRunner:
     _done_at: dict[str, float] = field(default_factory=dict)
 
     def run(self, planned: PlannedStep) -> None:
-        """One step from begin to end; raises StepFailed when the rest must not follow."""
+        """Runs one step from begin to end; raises StepFailed when the rest must not follow."""
         step = planned.step
         verb = type(step).__name__.lower()
         self.measure(step.name)

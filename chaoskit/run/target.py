@@ -38,7 +38,7 @@ class Live:
     """
 
     alone: ClassVar[bool] = False
-    """Whether a wave has it for itself, its tail included, and alone hears what is seen meanwhile."""
+    """Whether one wave has the target for itself, its tail included, and alone hears what is seen meanwhile."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -92,7 +92,7 @@ class Live:
             observer.start()
 
     def unwatch(self) -> None:
-        """Ends the watchers; idempotent."""
+        """Ends the observers of the target; may be called twice."""
         for observer in self._observers:
             observer.stop()
 
@@ -109,7 +109,7 @@ class Live:
         return await_steady(plans, wave[0].progress, self.stack.await_discovery, interrupted, hopeless)
 
     def over(self, track: Track) -> None:
-        """Notes what its history still lacks, when all of a track's time is over."""
+        """Writes what a track's history still lacks, when all of the track's time is over."""
 
 
 def look_every_s(evaluation_s: float) -> float:
@@ -168,7 +168,7 @@ def _missing(progress: Progress, loaded: bool) -> list[str]:
     windows = progress.fold.windows
     missing = progress.active() + progress.fold.trouble
     if loaded and not (windows and windows[-1].finished):
-        missing.append("no load is flowing; see load.log")
+        missing.append("no request of the load has ended yet; see load.log")
     return missing
 
 

@@ -58,7 +58,7 @@ class Track:
         return self._steps is None or self._steps.healed
 
     def open(self, world: World, interrupted: threading.Event) -> None:
-        """The journal's first line, on disk; from here on the track can play on this world."""
+        """Writes the journal's first line to disk; from here on the track can play on this world."""
         self.journal.write(self._header, sync=True)
         self._interrupted = interrupted
         self._steps = StepRunner(
@@ -108,7 +108,7 @@ class Track:
             self._interrupted.set()
 
     def close(self, left: list[str]) -> None:
-        """The journal's last line."""
+        """Writes the last line of the track's journal, and closes the file."""
         unhealed = [] if self.healed else ["a fault that could not be undone"]
         self.say(End(healed=self.healed, left=left + unhealed), sync=True)
         self.journal.close()

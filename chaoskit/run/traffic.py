@@ -111,7 +111,7 @@ _MOST_REQUESTS = 100_000_000
 
 
 def changed_spec(spec: LoadSpec, settings: Mapping[str, Any]) -> LoadSpec:
-    """The same load with another rate, number of users, mix or shape; raises BadInput."""
+    """The load after a `change: load` step: another rate, number of users, mix or shape; raises BadInput."""
     problems = Problems("")
     asked = read_change(settings, Place("change: load"), problems)
     problems.raise_if_any()
@@ -219,7 +219,7 @@ def _pool_problems(load: LoadPlan) -> list[Problem]:
         return []
     message = f"'in_flight' is {load.in_flight}, and {load.bearing} processes of the generator hold {most}"
     key = "processes" if load.workers is None else "expect"
-    hint = f"raise '{key}' to {math.ceil(load.in_flight / MOST_IN_FLIGHT)}, or lower it"
+    hint = f"raise '{key}' to {math.ceil(load.in_flight / MOST_IN_FLIGHT)}, or lower 'in_flight'"
     return [Problem(load.place_of("in_flight"), message, hint)]
 
 

@@ -47,7 +47,7 @@ class Guard:
 
     @property
     def lease(self) -> Lease:
-        """The lease, from the beginning on."""
+        """The lease that the guard holds, from its beginning on."""
         assert self._lease is not None
         return self._lease
 

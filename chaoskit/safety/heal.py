@@ -48,7 +48,7 @@ _SIDE_BY_SIDE = 16
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The outcome for one fault."""
+    """The outcome of healing for one fault."""
 
     fault: Invoke
     ok: bool
@@ -57,7 +57,7 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """The outcome for one run."""
+    """The outcome of healing for one run."""
 
     folder: Path
     faults: tuple[Undone, ...] = ()
@@ -68,7 +68,7 @@ class Healed:
 
     @property
     def ok(self) -> bool:
-        """Whether certainly nothing is left."""
+        """Whether certainly no fault of the run is left."""
         return not self.damaged and all(one.ok for one in self.faults)
 
 
@@ -84,7 +84,7 @@ def heal(
     try:
         return _heal(folder if sure else real_folder(folder), by, reason, grace_s, fence)
     except OSError as error:
-        unseen = "; what cannot be seen from here may still be in force" if isinstance(error, FileNotFoundError) else ""
+        unseen = "; faults that its journal names may still be in force" if isinstance(error, FileNotFoundError) else ""
         unread = f"{error.filename or folder / JOURNAL} cannot be read: {error.strerror}{unseen}"
         return Healed(folder, trouble=(unread,), damaged=True)
     except BadInput as error:
@@ -159,7 +159,7 @@ def _open(folder: Path) -> HealBook:
             return HealBook(folder / BOOK)
         except Busy:
             if time.monotonic() > end:
-                raise BadInput(f"{folder}: another process has been healing this run for {_BUSY_S:g} s") from None
+                raise BadInput(f"{folder}: another process is healing this run: wait for its end") from None
             time.sleep(0.05)  # a lock of the kernel that is let go tells nobody who may not have it
 
 
@@ -228,7 +228,7 @@ def vouched(fault: Invoke, journaled: Journaled) -> str:
     except FaultError as error:
         raise FaultError(f"{error}; the journal's token of {fault.fault} is not believed: undo it by hand") from None
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise FaultError(f"this is no token of {fault.kind}: {type(error).__name__}: {error}") from None
+        raise FaultError(f"no undo token of {fault.kind}: {type(error).__name__}: {error}: undo it by hand") from None
     if isinstance(kind, Command):
         _planned(kind, fault, journaled.header)
     return said

@@ -105,7 +105,7 @@ class HealBook:
             try:
                 if os.write(self._fd, line) < len(line):
                     os.ftruncate(self._fd, size)
-                    raise OSError(28, "the disk took only a part of a line")
+                    raise OSError(28, "the disk took only a part of a line; free some space")
                 os.fsync(self._fd)
             except OSError as error:
                 self.lost = f"cannot write the heal book: {error.strerror}"

@@ -98,7 +98,7 @@ class Lease:
 
     def hand_over(self, within_s: float) -> bool:
         """Lets the watchdog undo everything at once; whether it answered in time that no fault is left."""
-        self._lost = self._lost or "it was handed over to the watchdog"
+        self._lost = self._lost or "the run handed its faults over to the watchdog"
         self._ending.set()
         self._lines.send(HEAL, 0)
         return self._answer(within_s, "healed", "not healed") == "healed"
@@ -137,7 +137,7 @@ class Lease:
                     self._end_watchdog()
                 if not self._ending.is_set():
                     how = "stood still" if hangs else "ended by itself"
-                    self._on_trouble(f"the watchdog {how}; without it nothing is kept in force")
+                    self._on_trouble(f"the watchdog {how}; this run undoes its faults and ends")
                 # Alive and alone, the runner takes back what is in force, however long that takes.
                 self._ending.set()
                 return

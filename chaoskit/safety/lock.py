@@ -170,7 +170,7 @@ def _alone(target: str, path: Path) -> int:
         os.close(fd)
         time.sleep(random.uniform(0, _APART_S))  # a lock announces nothing
     who = user(others[0].lstat().st_uid) if others[0].exists() else "another user"
-    raise Refused(Problem(None, f"{target} is locked by {who} ({others[0]})", "wait until it ends, or ask that user"))
+    raise Refused(Problem(None, f"{target} is locked by {who} ({others[0]})", "wait until it ends, or ask its user"))
 
 
 def _mine(target: str, path: Path) -> int:

@@ -21,12 +21,12 @@ _MOST = 5000
 
 
 def key_of(parts: Iterable[str]) -> str:
-    """The hash of the parts, in their order."""
+    """The key under which an answer is remembered: a hash of these parts, in their order."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def recall(kind: str, key: str) -> str | None:
-    """The value that was kept; None where nothing was, or where others may have written it."""
+    """The remembered answer; None where there is none, or where other users may have written it."""
     try:
         return read_own(real_folder(state_folder(_FOLDER, kind)) / key, once=True).decode()
     except (OSError, ValueError, Refused):
@@ -34,7 +34,7 @@ def recall(kind: str, key: str) -> str | None:
 
 
 def keep(kind: str, key: str, answer: str) -> None:
-    """Keeps an answer, and lets go of the oldest beyond so many."""
+    """Remembers an answer on disk, and forgets the oldest where there are too many."""
     with contextlib.suppress(Refused, OSError):
         folder = state_folder(_FOLDER, kind)
         write_whole(folder / key, answer.encode())

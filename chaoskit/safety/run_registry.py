@@ -41,7 +41,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     @property
     def process(self) -> psutil.Process | None:
-        """The very process, while it is known to live."""
+        """The owner's process, while it is known to live; else None."""
         with contextlib.suppress(psutil.Error):
             return psutil.Process(self.pid) if self._fate is Fate.LIVES else None
         return None
@@ -60,13 +60,13 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A run as it is known from outside."""
+    """A run as the machine's registry knows it."""
 
     owner: Owner
     target: str
     """The target's name, as the lock has it; `local` for a target that lives and dies with the run."""
     folders: list[str]
-    """Where its journals are."""
+    """The folders of the run's journals."""
     scratch: list[str]
     """Folders that only the running stack needs; healing after its death removes them."""
     since: float
@@ -77,12 +77,12 @@ _DECODER = msgspec.json.Decoder(Entry)
 
 
 def me() -> Owner:
-    """This process; raises Refused where /proc does not tell which one it is."""
+    """This process as an owner; raises Refused where /proc does not tell its identity."""
     try:
         return Owner(**identity.token(os.getpid()))
     except OSError as error:
-        hint = "mount /proc: processes are recognised by it"
-        raise Refused(Problem(Place("/proc"), f"it does not show this process: {error}", hint)) from None
+        hint = "mount /proc: chaoskit recognises processes by it"
+        raise Refused(Problem(Place("/proc"), f"/proc does not show this process: {error}", hint)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ class Noted:
 
     file: Path
     entry: Entry | None
-    """Its contents, of another user's note only to be shown; None where it cannot be read."""
+    """The note's contents, of another user's only to be shown; None where the note cannot be read."""
     owner: str = ""
-    """Which other user it belongs to; empty for a note of this one."""
+    """The other user who owns the note; empty for a note of this user."""
     trouble: str = ""
     """Why one of this user is not obeyed."""
 
@@ -118,7 +118,7 @@ def state_folder(*parts: str) -> Path:
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         hint = f"let {FOLDER_VARIABLE} name a folder that can be written: one of yours, or a shared one of root's"
-        raise Refused(Problem(Place(place), f"running runs cannot be noted here: {reason}", hint)) from None
+        raise Refused(Problem(Place(place), f"chaoskit cannot note its runs here: {reason}", hint)) from None
     return root.joinpath(*parts)
 
 
@@ -133,7 +133,7 @@ def _share(folder: Path) -> None:
             raise OSError(20, "it is no folder") from None
         if mode & 0o1777 != 0o1777:
             if uid != os.geteuid():
-                raise OSError(1, f"{user(uid)} has it for themselves alone; it needs chmod 1777") from None
+                raise OSError(1, f"{user(uid)} keeps this folder to themselves; ask that user for chmod 1777") from None
             folder.chmod(0o1777)
     finally:
         os.umask(before)
@@ -169,7 +169,7 @@ def _decode(said: bytes) -> Entry:
     """Raises ValueError, of which msgspec's errors are kinds, also for paths that none can be."""
     entry = decode_with(_DECODER, said)
     if any("\0" in path for path in (*entry.folders, *entry.scratch)) or not 0 < entry.owner.pid < 2**31:
-        raise ValueError("it names what is no path or no process")
+        raise ValueError("the entry names no valid path or no valid process")
     return entry
 
 

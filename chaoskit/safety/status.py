@@ -25,15 +25,15 @@ class RunSeen:
 
     folder: Path
     state: str
-    """running, silent (its lease is over, or nearly so), or gone."""
+    """The run's state: running, silent (its lease is over, or nearly so), or gone."""
     beat_s: float | None
-    """For how long its watchdog has not heard of it; None where it is not noted."""
+    """Seconds since the run's watchdog last heard of the run; None where the registry does not have it."""
     lease_s: float | None
     pid: int | None
     faults: tuple[Invoke, ...]
     trouble: str = ""
     foreign: str = ""
-    """Why what it says is not obeyed; empty for a run that is this user's."""
+    """Why chaoskit does not obey what the run's files say; empty for a run of this user."""
 
     @property
     def may_be_broken(self) -> bool:
@@ -123,9 +123,9 @@ def _seen(folder: Path, entry: Entry | None, beat_s: float | None) -> RunSeen:
     try:
         ledger = read_standing(folder, most=16 * SMALL if foreign else HISTORY)
     except OSError as error:
-        trouble = f"its journal cannot be read: {error.strerror}"
+        trouble = f"the run's journal cannot be read: {error.strerror}"
         return RunSeen(folder, state, beat_s, lease_s, pid, (), trouble, foreign)
-    trouble = f"{ledger.damaged} lines of its journal are damaged" if ledger.damaged else ""
+    trouble = f"{ledger.damaged} lines of the run's journal are damaged" if ledger.damaged else ""
     return RunSeen(folder, state, beat_s, lease_s, pid, tuple(ledger.standing.values()), trouble, foreign)
 
 
@@ -141,7 +141,7 @@ class Pruned:
 
     folder: Path
     kept: str
-    """Why it is not removed; empty where it is."""
+    """Why the folder is not removed; empty where it is."""
 
 
 def prune(out: Path, keep: int, *, remove: bool = True) -> Iterator[Pruned]:
@@ -173,10 +173,10 @@ def _why_kept(folder: Path, noted: set[Path]) -> str:
         if folder.is_symlink() or not folder.is_dir():
             return "it is no folder"
         if any(folder in (one, *one.parents) for one in noted):
-            return "a run in it is noted as live, or as not healed"
+            return "the registry notes a run in it as live, or as not healed"
         journals = sorted(folder.rglob(JOURNAL))
         if not journals and time.time() - found.st_mtime < _BEGUN_S:
-            return "it may be about to begin"
+            return "its run may be about to begin"
         for journal in journals:
             if not is_copy(journal.parent) and (why := _why_not_healed(journal.parent)):
                 return f"{journal}: {why}"

@@ -34,7 +34,7 @@ class Ended:
 
     entry: Entry
     forced: bool
-    """It did not end by itself and was killed; its holders and its watchdog healed."""
+    """Whether the run did not end by itself and was killed; its holders and its watchdog healed."""
     results: tuple[Healed, ...]
 
 
@@ -129,5 +129,5 @@ def _settle(file: Path, entry: Entry, by: str, reason: str) -> tuple[Healed, ...
         remove_scratch(entry.scratch, entry.folders)
         file.unlink(missing_ok=True)
         return results
-    kept = f"noted in {file}; where this run was removed on purpose, remove that too"
+    kept = f"the run is noted in {file}; where its folder was removed on purpose, remove that file too"
     return tuple(one if one.ok or one.faults else replace(one, trouble=(*one.trouble, kept)) for one in results)

@@ -89,7 +89,7 @@ def _watch(tails: list[Tail], lease_s: float, entry: Path | None) -> str:
         for number, fault in ((number, fault) for number, tail in enumerate(tails) for fault in tail.look()):
             since = begun.setdefault(f"{number} {fault.fault} {fault.t}", time.monotonic())
             if time.monotonic() > since + fault.max_s + _OVERDUE_S:
-                return f"{fault.fault} was in force for longer than its {fault.max_s:g} s"
+                return f"{fault.fault} was in force for longer than its maximum of {fault.max_s:g} s"
 
 
 def _again(one: Healed, why: str) -> Healed:

@@ -128,7 +128,7 @@ EXPECTED = Record(
 @form.of({"const": True})
 def _true(node: Node, what: str, problems: Problems) -> bool | None:
     if node.value is not True:
-        problems.say(node.place, f"{what} must be true, found {node.described()}", "remove it where the alert fires")
+        problems.say(node.place, f"{what} must be true, found {node.described()}", "remove it if the alert fires")
     return True
 
 
@@ -198,12 +198,12 @@ def _expectation(node: Node, steps: Steps, problems: Problems) -> Expectation:
     elif not fields.has("suppressed_by"):
         for key in ("then", "control"):
             if (stray := node.get(key)) is not None:
-                problems.say(stray.place, f"'{key}' stands without 'suppressed_by'", "remove it, or name the source")
+                problems.say(stray.place, f"'{key}' stands without 'suppressed_by'", "add suppressed_by:, or remove it")
     silenced_by: str | None = fields.take("silenced_by")
     if silenced_by is not None and (written := node.get("silenced_by")) is not None:
         _refers(silenced_by, "silenced_by", written.place, steps, problems)
         if fields.has("suppressed_by"):
-            message = "'silenced_by' stands beside 'suppressed_by', and one would hide the other"
+            message = "'silenced_by' stands beside 'suppressed_by', and a silence would hide the inhibition"
             problems.say(written.place, message, "write two scenarios")
     resolves = fields.take("resolves", True)
     if resolves == "false_alarm" and until == "never":

@@ -85,17 +85,17 @@ def of(schema: Schema | Callable[[], Schema]) -> Callable[[Reader[T]], Form[T]]:
 
 
 def as_node(schema: Schema | Callable[[], Schema]) -> Form[Node]:
-    """A value that is read where it is used."""
+    """The form of a value of any kind, which its user reads."""
     return Form(lambda node, what, problems: node, schema)
 
 
 def some(values: Schema) -> Schema:
-    """A mapping from any names, at least one, to such values."""
+    """The form of a mapping from any names, at least one, to values of the given form."""
     return {"type": "object", "minProperties": 1, "additionalProperties": values}
 
 
 def several(items: Schema, *, unique: bool = False, least: int = 1) -> Schema:
-    """A list of such values."""
+    """The form of a list whose members have the given form."""
     return {"type": "array", "minItems": least, "items": items} | ({"uniqueItems": True} if unique else {})
 
 
@@ -134,7 +134,7 @@ class Record:
 
     @property
     def one_of(self) -> Schema:
-        """The same with exactly one of its keys."""
+        """This record's form, of which exactly one key may be written."""
         return {**self.schema, "oneOf": [{"required": [key]} for key in self.forms]}
 
 
@@ -199,7 +199,7 @@ def version_ok(root: Node, what: str, problems: Problems) -> bool:
         problems.say(node.place, f"'chaoskit' is the format version, found {node.described()}", wanted)
     elif node.value != VERSION:
         message = f"format version {node.value} is not supported: this chaoskit reads version {VERSION}"
-        problems.say(node.place, message, "install a chaoskit that knows it" if node.value > VERSION else wanted)
+        problems.say(node.place, message, "install a newer chaoskit" if node.value > VERSION else wanted)
         return False
     elif root.keys[0] != "chaoskit":
         problems.say(node.place, "'chaoskit' is not the first key", "move the format version to the top")
@@ -208,7 +208,7 @@ def version_ok(root: Node, what: str, problems: Problems) -> bool:
 
 @of({"type": "string", "pattern": r"\S"})
 def text(node: Node, what: str, problems: Problems) -> str | None:
-    """Text with something in it, without the blanks around it."""
+    """Reads a text that is not empty, without the blanks around it."""
     if not isinstance(node.value, str):
         hint = f'write "{node.raw}" in quotes' if node.kind == "scalar" and node.value is not None else ""
         problems.say(node.place, f"{what} must be text, found {node.described()}", hint)
@@ -265,7 +265,7 @@ def switch(node: Node, what: str, problems: Problems) -> bool | None:
 
 
 def choice(*options: str) -> Form[str]:
-    """One word of these."""
+    """The form of a value that is one of these words."""
 
     def read(node: Node, what: str, problems: Problems) -> str | None:
         value = node.value

@@ -205,7 +205,7 @@ def _bind(node: Node, what: str, problems: Problems) -> str | None:
     if node.kind == "scalar" and found is not None and not found.is_unspecified:
         return str(found)
     what_found = "every address of the machine" if found or node.raw.strip() == "*" else node.described()
-    hint = "write the one that the workers reach, such as 10.0.0.5"
+    hint = "write the address that the workers reach, such as 10.0.0.5"
     problems.say(node.place, f"{what} must be one IP address of this machine, found {what_found}", hint)
     return None
 
@@ -315,7 +315,7 @@ def _bounded(plan: LoadPlan, node: Node, problems: Problems) -> None:
     highest, machines = plan.shape.highest, 1 if plan.workers is None else plan.workers.expect
     if plan.rate_per_s is not None and plan.rate_per_s * highest > MOST_RATE * machines:
         message = f"'rate' is more than {MOST_RATE * machines:g}/s at its highest: {plan.rate_per_s * highest:g}/s"
-        problems.say(plan.place_of("rate") or node.place, message, "lower it, or the peak of its shape")
+        problems.say(plan.place_of("rate") or node.place, message, "lower 'rate', or the peak of the load's shape")
     if plan.users is not None and plan.users * highest > MOST_USERS * machines:
         message = f"'users' is more than {MOST_USERS * machines}: {plan.users * highest:g}"
         problems.say(plan.place_of("users") or node.place, message, "one machine cannot play so many")

@@ -31,7 +31,7 @@ class FaultSpec:
 class Inject:
     name: str
     faults: tuple[FaultSpec, ...]
-    """Several start together."""
+    """The faults of the step; several start together."""
     place: Place
 
 
@@ -128,7 +128,7 @@ class Control:
 
     @property
     def about(self) -> str:
-        """The name of its row."""
+        """The name of the control's row in the verdict."""
         return f"{self.alert} during {self.during}"
 
 
@@ -148,7 +148,7 @@ class Scenario:
     tags: tuple[str, ...]
     steps: tuple[Step, ...]
     expect: tuple[Expectation, ...]
-    """Empty only for `expect: nothing`."""
+    """The expectations; empty only for `expect: nothing`."""
     allow: tuple[Allow, ...]
     notices: Mapping[str, tuple[int, int | None]]
     """Bounds on a run's volume per receiver, or under `total`."""
@@ -164,7 +164,7 @@ class Scenario:
 
     @property
     def alerts(self) -> frozenset[str]:
-        """Every alert that it names."""
+        """Every alert that the scenario names."""
         expected = (name for each in self.expect for name in (each.alert, each.suppressed_by))
         awaited = (step.alert for step in self.steps if isinstance(step, Wait))
         quiet = (*(each.alert for each in self.allow), *(each.alert for each in self.controls))
@@ -230,7 +230,7 @@ class Mailbox:
     ca_file: str = ""
     maildir: str = ""
     delay_s: float = 60.0
-    """By so much later than it was sent a mail may lie there."""
+    """Seconds after its sending by which a mail lies in the mailbox."""
     place: Place | None = field(default=None, compare=False)
 
 
@@ -247,7 +247,7 @@ class Chat:
     """Where the service's API answers; empty for its own address."""
     token: Secret | None = None
     delay_s: float = 5.0
-    """By so much later than it was sent a message may stand there."""
+    """Seconds after its sending by which a message stands in the chat."""
     place: Place | None = field(default=None, compare=False)
 
 
@@ -277,7 +277,7 @@ class Attached:
     witness: str = ""
     """The URL of `chaoskit witness serve`; empty where no witness sees the notices."""
     service: str = ""
-    """Where load goes."""
+    """The URL to which the load is sent."""
     access: Mapping[str, Access] = field(default_factory=dict)
     """By endpoint: prometheus, alertmanager, metrics, witness."""
     waive: tuple[str, ...] = ()
@@ -285,9 +285,9 @@ class Attached:
     recorder: str = ""
     """The file of Alertmanager's event recorder, or `witness` where the witness is its output; empty without one."""
     mailboxes: Mapping[str, Mailbox] = field(default_factory=dict)
-    """By receiver/integration: where its mails can be read."""
+    """By receiver/integration: the mailbox in which its mails can be read."""
     chats: Mapping[str, Chat] = field(default_factory=dict)
-    """By receiver/integration: where its messages can be read."""
+    """By receiver/integration: the chat in which its messages can be read."""
     background: Background | None = None
     requests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By name: what a load may ask the service for, as `path`, `method`, `json` and `body`."""
@@ -309,7 +309,7 @@ THINK_S = 1.0
 LONGEST_DRAIN_S = 30.0
 """Real seconds that the end of a load may take."""
 WORKERS_PORT = 5557
-"""Locust's own."""
+"""The default port of load workers: Locust's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,9 +317,9 @@ class FailIf:
     """More than this of a healthy service's requests fails the run."""
 
     name: str
-    """Empty for all requests."""
+    """The name of the requests that the limit is for; empty for all."""
     failed: float | None
-    """Their share that may fail, dropped ones included."""
+    """The share of these requests that may fail, dropped ones included."""
     percentiles: Mapping[int, float]
     """Real seconds by percent: 95 for P95."""
 
@@ -330,9 +330,9 @@ class Workers:
 
     expect: int
     token_file: str
-    """As written: a relative path is one beside the file that names it."""
+    """The path as written: a relative one is beside the file that names it."""
     bind: str = "127.0.0.1"
-    """One address of this machine."""
+    """The address of this machine to which workers come."""
     port: int = WORKERS_PORT
 
 
@@ -343,7 +343,7 @@ class LoadPlan:
     rate_per_s: float | None
     users: int | None
     locustfile: str | None
-    """As written: a relative path is one beside the file that names it."""
+    """The path as written: a relative one is beside the file that names it."""
     mix: Mapping[str, int]
     shape: Shape = field(default_factory=Shape)
     processes: int = 1
@@ -374,7 +374,7 @@ class LoadPlan:
 
     @property
     def bearing(self) -> int:
-        """How many processes make its requests, here or elsewhere."""
+        """How many processes make the load's requests, here or on other machines."""
         return self.processes if self.workers is None else self.workers.expect
 
     def place_of(self, key: str) -> Place | None:

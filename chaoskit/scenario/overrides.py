@@ -22,7 +22,7 @@ _USAGE = "write --set load.rate=20/s, or --set scenario.title=TEXT"
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """One `--set`: where it goes, and the new value."""
+    """One `--set`: the key that it replaces, and the new value."""
 
     document: Document
     path: tuple[str, ...]
@@ -92,7 +92,7 @@ def _put(node: Node, path: tuple[str, ...], one: Override, above: tuple[str, ...
         changed = _put(node.items[index], rest, one, (*above, key))
         return replace(node, value=(*node.items[:index], changed, *node.items[index + 1 :]))
     if node.kind == "scalar" and node.value is not None and above:
-        raise BadInput(Problem(one.place, f"'{'.'.join(above)}' is {node.described()}, it has no '{key}'", _USAGE))
+        raise BadInput(Problem(one.place, f"'{'.'.join(above)}' is {node.described()} and has no '{key}'", _USAGE))
     absent = Node("mapping", (), one.place)
     if node.kind == "mapping" and key in node.keys:
         pairs = tuple(

@@ -173,7 +173,7 @@ def read_url(node: Node, what: str, problems: Problems) -> str | None:
         return None
     if "@" in value:
         # It may be a secret, so it is not repeated in a message.
-        hint = "write it without, and access: {NAME: {username: USER, password_file: FILE}} beside it"
+        hint = "write the URL without them, and access: {NAME: {username: USER, password_file: FILE}} beside it"
         problems.say(node.place, f"{what} carries a user or a password", hint)
         return None
     parts = form.address_parts(value, ("http", "https"))
@@ -196,7 +196,7 @@ def _urls(node: Node, what: str, problems: Problems) -> str | tuple[str, ...] | 
         return read_url(node, what, problems)
     found = _PAIR(node, what, problems)
     if found is not None and len(node.items) < 2:
-        problems.say(node.place, f"{what} is a list of one", "write the address alone, or the others as well")
+        problems.say(node.place, f"{what} is a list of one", "write it without brackets, or add the others")
     return found or None
 
 
@@ -230,7 +230,7 @@ def _header(key: Node, value: Node, problems: Problems) -> Header | None:
     said = form.text(value, what, problems)
     if said is not None and _SECRET_HEADER.search(header):
         hint = f"write {header}: {{file: FILE}} or {{env: VARIABLE}}"
-        problems.say(value.place, f"{what} may be a secret, and a profile holds none", hint)
+        problems.say(value.place, f"{what} may be a secret, and a profile holds no secrets", hint)
         return None
     if said is not None and not (said.isascii() and said.isprintable()):
         problems.say(value.place, f"{what} has characters that no header may have", "write plain text")
@@ -354,7 +354,7 @@ ATTACHED = Record(
         "mailboxes": MAILBOXES,
         "chats": CHATS,
     },
-    {**dict.fromkeys(ENDPOINTS[:3], ""), "environment": "the environment that the target says it is"},
+    {**dict.fromkeys(ENDPOINTS[:3], ""), "environment": "the environment's name, as the target's own labels tell it"},
     _USAGE,
 )
 _TARGET = Record("a target", {"attached": form.as_node(ATTACHED.schema)}, {"attached": _USAGE})
@@ -379,7 +379,7 @@ def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Att
         read["peer_timeout_s"] = read.pop("peer_timeout")
     read["environment_series"] = read.pop("environment_from", "")
     if read.get("recorder") == "witness" and not read.get("witness"):
-        problems.say(inner.place, "the recorder's output is the witness, and none is named", "add witness: URL")
+        problems.say(inner.place, "recorder: witness needs a witness, and attached: names none", "add witness: URL")
     return Attached(**read, place=inner.place)
 
 

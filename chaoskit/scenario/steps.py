@@ -208,7 +208,7 @@ class _StepReader:
             return made
         if given in RESERVED:
             self._problems.say(
-                node.place, f"'{given}' cannot name a step", "it has a meaning of its own; choose another"
+                node.place, f"'{given}' cannot name a step", "that name has a meaning of its own; choose another"
             )
         elif given in self.steps.by_name or ((first := self._given.get(given)) and first != node.place):
             line = self._given[given].line
@@ -258,7 +258,7 @@ class _StepReader:
                 self._problems.say(
                     node.place,
                     f"'{of}' started faults of several kinds: {', '.join(sorted(kinds))}",
-                    "inject the one to be changed in a step of its own",
+                    "inject the fault to be changed in a step of its own",
                 )
         return Change(self._name(fields, f"change-{of}"), of, new or {}, fields.place)
 
@@ -327,7 +327,7 @@ class _StepReader:
         match step:
             case Inject():
                 message = f"'{wanted}' is no longer in force here"
-                hint = "it has been undone; inject it again in a step with another name"
+                hint = "it has been undone; inject the fault again in a step with another name"
             case Change():
                 message = f"'{wanted}' is a change, and only faults are {done}"
                 hint = (
@@ -348,7 +348,7 @@ class _StepReader:
                     f"its step is on line {line}; move this one below",
                 )
             case None if wanted == "end":
-                message, hint = f"'end' cannot be {done}", "it is what happens after the last step"
+                message, hint = f"'end' cannot be {done}", "all faults end after the last step: remove this"
             case None if wanted == "load":
                 message, hint = (
                     "'load' cannot be undone",

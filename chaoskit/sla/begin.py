@@ -30,7 +30,7 @@ def write_targets(file: Path, head: str, levels: str, say: Callable[[str], None]
             Problem(
                 Place(str(file)),
                 "is there already, so no targets are written",
-                "remove it, or name another with --write",
+                "remove the file, or name another with --write",
             )
         )
     text = f"chaoskit: 1\n{head}\n{levels}"
@@ -55,8 +55,8 @@ def write_targets(file: Path, head: str, levels: str, say: Callable[[str], None]
     first = first_day(source, targets, now - _MONTH_S * 12, now)
     if first is None:
         selectors = " or ".join(dict.fromkeys(selector(one.up or "up", one.match) for one in targets.levels))
-        raise BadInput(Problem(targets.place, f"{source.url} has no sample of {selectors}", "see to `match`"))
-    say(f"its first data is of {datetime.fromtimestamp(first, UTC):%Y-%m-%d}")
+        raise BadInput(Problem(targets.place, f"{source.url} has no sample of {selectors}", "correct `match`"))
+    say(f"the first data there is of {datetime.fromtimestamp(first, UTC):%Y-%m-%d}")
     for level in targets.levels:
         _, problems = examine(source, level, level.name, first, now)
         for problem in problems:

@@ -53,12 +53,12 @@ def _promised(config: AlertConfig, watch: Watch, bad: float, repair_s: float) ->
     if told:
         return _cost(watch, bad, told[0], repair_s, "promise")
     if not watch.conditions:
-        why = "its expression is no share of the level's series"
+        why = "the alert's expression is no share of the level's series"
     elif not any(alert == watch.rule.alert for alert, _ in config.promise.notices):
-        why = "nothing is promised for it"
+        why = "the promise has nothing for the alert"
     else:
         worst = max(one.share for one in watch.conditions)
-        why = f"it needs more than {worst:.4g} to be bad"
+        why = f"the alert needs a bad share of more than {worst:.4g}"
     return Cost(watch.level.name, watch.rule.alert, bad, None, 0.0, 0.0, 0.0, "promise", why)
 
 

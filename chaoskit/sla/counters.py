@@ -21,7 +21,7 @@ Labels = frozenset[tuple[str, str]]
 
 
 def labels_of(found: Mapping[str, str]) -> Labels:
-    """A series' labels as a key."""
+    """A series' labels as a key for a dictionary."""
     return frozenset(found.items())
 
 

@@ -22,7 +22,7 @@ from chaoskit.sla.model import Episode
 from chaoskit.sla.spans import Stretch, length, overlap, union
 
 FOLLOWS_S = 300
-"""An episode that begins so soon after another belongs to the same incident."""
+"""Seconds after an episode within which a further one belongs to the same incident."""
 SEVERITIES = ("critical", "error", "warning", "info")
 """From the worst on; any other word comes after them."""
 
@@ -125,7 +125,7 @@ class Incident:
     environment: str
     episodes: tuple[Episode, ...]
     spans: tuple[Stretch, ...]
-    """Their union, in order of time."""
+    """The union of the incident's episodes, in order of time."""
     open: bool
 
     @property

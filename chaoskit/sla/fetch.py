@@ -53,11 +53,11 @@ class Asked:
     """All that some level asks of the same histogram: they are fetched together."""
 
     def up(self) -> str:
-        """The selector of what says when it was scraped."""
+        """The selector of the series that says when the level's instances were scraped."""
         return selector(self.level.up or "up", self.level.match)
 
     def histogram(self) -> str:
-        """The selector of all buckets of its histogram."""
+        """The selector of all buckets of the level's histogram."""
         return selector(f"{self.level.histogram}_bucket", self.level.match)
 
     def metrics(self) -> list[tuple[str, Callable[[Mapping[str, str]], bool | None]]]:
@@ -76,7 +76,7 @@ class Asked:
 
 
 def together(asked: Sequence[Asked]) -> list[Asked]:
-    """The same, each knowing what the others ask of its histogram."""
+    """The questions to Prometheus, each with the buckets that the others ask of the same histogram."""
 
     def histogram(one: Asked) -> tuple[object, ...]:
         return one.level.histogram, tuple(one.level.match.items())
@@ -96,7 +96,7 @@ class Fetched:
     slices: list[Slice] = field(default_factory=list)
     buckets: list[Buckets] = field(default_factory=list)
     episodes: dict[str, list[Episode]] = field(default_factory=dict)
-    """Of alerts, by environment."""
+    """The episodes of alerts, by environment."""
 
 
 def names_of(level: Level) -> list[str]:
@@ -120,7 +120,7 @@ def examine(source: Source, level: Level, key: str, begin: int, end: int) -> tup
         if not there(metric):
             known = source.label_values("__name__", '{__name__!=""}', begin, end)
             if metric in known:
-                say(f"no series of {metric} has {selector('', level.match)} at {source.url}", "see to `match`")
+                say(f"no series of {metric} has {selector('', level.match)} at {source.url}", "correct `match`")
             else:
                 near = nearest(metric, known) or nearest(metric.removesuffix("_bucket"), known)
                 say(f"there is no metric {metric} at {source.url}", near or "check the name")
@@ -129,11 +129,11 @@ def examine(source: Source, level: Level, key: str, begin: int, end: int) -> tup
         les = {float(one): one for one in there(f"{level.histogram}_bucket", "le")}
         if level.below_s not in les:
             bounds = ", ".join(f"{one:g}" for one in sorted(les) if one < math.inf)
-            said = f"{level.histogram} has no bucket of {level.below_s:g} s, so it cannot tell what was below it"
+            said = f"{level.histogram} has no bucket of {level.below_s:g} s, so it cannot count the requests below that"
             say(said, f"its buckets are {bounds}: take one of these as the level, or add that bucket to the histogram")
     for label in level.good_where if not problems else ():
         if not there(level.total, label):
-            say(f"no series of {level.total} carries the label '{label}', so all would be bad", "see to `good`")
+            say(f"no series of {level.total} carries the label '{label}', so all events would be bad", "correct `good`")
     return Asked(level, key, les), problems
 
 
@@ -165,7 +165,7 @@ class Stretch:
 
     @property
     def borders(self) -> list[int]:
-        """The ends of its slices, and its begin."""
+        """The borders of the stretch's slices: its begin, and each slice's end."""
         return list(range(self.begin, self.end + 1, SLICE_S))
 
     def ask(self, asked: Sequence[Asked], pool: ThreadPoolExecutor) -> Stretch:

@@ -40,7 +40,7 @@ class Tally:
 
     @classmethod
     def sum(cls, count: int, several: Iterable[Tally]) -> Tally:
-        """Several tallies as one."""
+        """The sum of several tallies of counters."""
         made = cls([0.0] * count, [0.0] * count)
         for one in several:
             made.inside = [a + b for a, b in zip(made.inside, one.inside, strict=True)]

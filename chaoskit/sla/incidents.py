@@ -44,7 +44,7 @@ class Told:
     """By level: the share of the window's budget that was lost while it went on, planned time apart."""
     notice: Notice | None
     silenced_s: float | None
-    """Seconds from its begin to the first silence, which counts as an acknowledgement; None where there was none."""
+    """Seconds from the begin to the first silence, which counts as an acknowledgement; None where there was none."""
     rehearsed: bool | None
     """Whether a scenario expects one of its alerts; None where no scenarios were shown."""
 
@@ -80,7 +80,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All of it, for one environment and window."""
+    """The incidents and outages of one environment and window."""
 
     environment: str
     incidents: tuple[Told, ...]

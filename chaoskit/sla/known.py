@@ -75,7 +75,7 @@ def silences(url: str, session: requests.Session) -> list[Silence]:
     except requests.RequestException as error:
         raise EquipmentError("Alertmanager", f"{url} gives no answer: {trouble(error)}", "see --silences") from None
     except msgspec.DecodeError:
-        raise EquipmentError("Alertmanager", f"{url} does not answer as one", "check the URL") from None
+        raise EquipmentError("Alertmanager", f"{url} does not answer as an Alertmanager", "correct the URL") from None
 
 
 def known(
@@ -84,7 +84,7 @@ def known(
     silenced: Sequence[Silence] = (),
     scenarios: Iterable[Scenario] | None = None,
 ) -> Known:
-    """All of that as questions about an episode."""
+    """The notices, silences and scenarios that are known, as questions about an episode."""
     waits_s: dict[str, float] = {}
     for notice in config.promise.notices.values():
         waits_s[notice.alert] = min(notice.group_wait_s, waits_s.get(notice.alert, notice.group_wait_s))

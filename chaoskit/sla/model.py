@@ -13,7 +13,7 @@ from typing import Literal
 SLICE_S = 300
 """All offsets of today's zones are multiples of 15 minutes, so each zone's month is a whole number of slices."""
 SETTLED_S = 600
-"""A slice that ended so long ago changes no more: every sample in it, and the one after it, was scraped."""
+"""Seconds after its end from which on a slice is final: every sample in it, and the one after it, was scraped."""
 DAY_S = 86_400
 
 Span = Literal["month", "quarter", "rolling", "range"]
@@ -128,7 +128,7 @@ class Result:
     coverage: float
     planned_s: int
     final: bool
-    """Whether the window is over."""
+    """Whether the result's window is over, so that it changes no more."""
     spec_hash: str
     notes: tuple[str, ...] = ()
     shown: str = ""

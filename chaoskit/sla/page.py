@@ -31,14 +31,14 @@ _HURT = 0.10
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A square of the grid."""
+    """One day on the page, a square of the grid."""
 
     number: str
     shade: str
     hatched: bool
     title: str
     gap: int
-    """Columns left free before it: the first day stands under its weekday."""
+    """Columns left free before the day: the first day stands under its weekday."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Burn:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One level of one environment."""
+    """One service level of one environment, as the page shows it."""
 
     level: str
     contract: Result

@@ -79,7 +79,7 @@ class _Recorder:
                     match = " or ".join(dict.fromkeys(Asked(one, "").up() for one in self.targets.levels))
                     said = f"{source.url} has no sample of {match} since {_day(begin)}"
                     raise BadInput(
-                        Problem(source.at.place, said, "see to `match`, and to what this Prometheus scrapes")
+                        Problem(source.at.place, said, "correct `match`, or let this Prometheus scrape the service")
                     )
                 if (first or settled) > begin + DAY_S or first is None:
                     self.say(f"{source.url} has nothing of {_instant(begin)} to {_instant(first or settled)}: unknown")

@@ -39,7 +39,7 @@ class Report:
 
 
 def verdict(one: Result) -> Verdict:
-    """PASS, FAIL or UNKNOWN."""
+    """The report's result: PASS, FAIL or UNKNOWN."""
     return Verdict.UNKNOWN if one.compliant is None else Verdict.PASS if one.compliant else Verdict.FAIL
 
 
@@ -50,7 +50,7 @@ def gate(results: Iterable[Result]) -> ExitCode:
 
 
 def view(report: Report) -> RenderableType:
-    """A report on the terminal."""
+    """A report of service levels for the terminal."""
     window = report.window
     over = all(one.final for one in report.results)
     head = Text.assemble(
@@ -131,7 +131,7 @@ def to_csv(results: Iterable[Result]) -> str:
 
 
 def to_json(report: Report) -> str:
-    """A report for programs."""
+    """A report of service levels as JSON, for programs."""
     window = report.window
     found = {
         "chaoskit": 1,

@@ -313,7 +313,7 @@ def _written_rule(rule: Rule) -> dict[str, Any]:
 
 
 def prove(promtool: Path, rules: Mapping[str, Any], documents: Iterable[Mapping[str, Any]], folder: Path) -> str:
-    """Empty where promtool finds the month as described; else its words. The tests are left in the folder.
+    """Asks promtool whether the month is as described: empty if so, else its words. The tests are left in the folder.
 
     Raises EquipmentError where promtool does not run, or does not end within ten minutes.
     """

@@ -149,12 +149,12 @@ class Source:
             if answer.status == "success":
                 return json_text.decode(answer.data, type=kind)
         except requests.RequestException as error:
-            raise self._failed(trouble(error), "see that it runs and can be reached from here") from None
+            raise self._failed(trouble(error), "see that the server runs and can be reached from here") from None
         except msgspec.DecodeError:
             if optional:
                 return kind()
             said = f"status {response.status_code} and no answer of Prometheus's API"
-            hint = "see to its access: in targets.yml" if response.status_code in (401, 403) else "check the URL"
+            hint = "correct access: in targets.yml" if response.status_code in (401, 403) else "correct the URL"
             raise self._failed(said, hint) from None
         if optional:
             return kind()

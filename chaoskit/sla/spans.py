@@ -8,7 +8,7 @@ Stretch = tuple[int, int]
 
 
 def union(found: Iterable[Stretch]) -> list[Stretch]:
-    """The same time without overlaps, in order; what is empty or turned around is left out."""
+    """The time that these spans cover, in order and without overlaps; empty or reversed spans are left out."""
     joined: list[Stretch] = []
     for begin, end in sorted(one for one in found if one[0] < one[1]):
         if joined and begin <= joined[-1][1]:
@@ -34,7 +34,7 @@ def overlap(found: Iterable[Stretch], begin: int, end: int) -> int:
 
 
 def first(found: Iterable[Stretch], most: int) -> list[Stretch]:
-    """The first so many seconds of a list."""
+    """The first seconds of a list of time spans, up to this sum."""
     kept = []
     for begin, end in found:
         if most <= 0:

@@ -161,7 +161,7 @@ class Store:
             self._upsert(connection, episode, [_row(one) for one in episodes])
 
     def environments(self) -> list[str]:
-        """The environments of which there is evidence."""
+        """The environments of which the store has evidence."""
         return [str(one) for (one,) in self._read(sa.select(slice_.c.environment).distinct().order_by(sa.text("1")))]
 
     def levels(self, environment: str) -> list[str]:
@@ -391,7 +391,7 @@ def _url(where: str) -> tuple[sa.URL, str]:
     if url.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg"), url.render_as_string(hide_password=True)
     hint = "name a file (SQLite) or postgresql://USER@HOST/NAME"
-    raise BadInput(Problem(None, f"--db: {url.drivername} is no store that is served", hint))
+    raise BadInput(Problem(None, f"--db: {url.drivername} is no database that chaoskit can use", hint))
 
 
 def _engine(url: sa.URL, shown: str) -> sa.Engine:
@@ -421,7 +421,7 @@ def _migrate(engine: sa.Engine, file: Path | None, shown: str) -> None:
     found = _version(engine)
     newest = len(MIGRATIONS)
     if found > newest:
-        hint = f"install a chaoskit that knows it; this one knows schema {newest}. Nothing was changed"
+        hint = f"install a newer chaoskit; this one knows schema {newest}. Nothing was changed"
         raise BadInput(Problem(Place(shown), f"this store has schema {found}, made by a newer chaoskit", hint))
     if found == newest:
         return
@@ -465,10 +465,10 @@ def _said(shown: str) -> Iterator[None]:
         said = str(error.orig).strip().splitlines()[0]
         hints = {
             "full": "free some disk space; nothing was lost, and the next `chaoskit sla record` goes on from here",
-            "locked": "another program holds it; try again, or end that program",
+            "locked": "another program holds the store; try again, or end that program",
             "not a database": "name another file with --db, or restore this one from a copy",
-            "readonly": "see to its permissions, and those of its folder",
-            "unable to open": "see to its permissions, and those of its folder",
+            "readonly": "correct the permissions of the store and of its folder",
+            "unable to open": "correct the permissions of the store and of its folder",
             "malformed": "restore it from a copy",
         }
         hint = next((text for word, text in hints.items() if word in said), "see that the database runs and answers")

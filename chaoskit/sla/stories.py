@@ -30,7 +30,7 @@ class Read:
 def stories(
     store: Store, targets: Targets, window: Window, known: Known, *, now: int, environments: Iterable[str] = ()
 ) -> list[Story]:
-    """One for each environment; raises BadInput for an unknown one."""
+    """The incidents of each environment; raises BadInput for an unknown one."""
     targets = in_force(store, targets, window, now)
     results = compliance(store, targets, window, now=now, environments=environments)
     return [story_of(one, window, targets, known) for one in read(store, targets, window, results)]

@@ -66,7 +66,7 @@ _LEVEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,40}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class SourceAt:
-    """A Prometheus that is asked."""
+    """One Prometheus that `chaoskit sla record` asks."""
 
     url: str
     access: Access | None = None
@@ -111,7 +111,7 @@ class Level:
 
     @property
     def by(self) -> str:
-        """The label by which its parts are told as well; empty where there is none."""
+        """The label by whose values the level is also reported in parts; empty where it is not."""
         return next(iter(self.critical), "")
 
     @property
@@ -139,7 +139,7 @@ class Targets:
     levels: tuple[Level, ...]
     outage_alerts: tuple[str, ...]
     planned_cap_s: int | None
-    """Planned time beyond it counts, month by month."""
+    """The most planned time of a month that does not count; time beyond this cap counts."""
     place: Place
 
     def level(self, name: str) -> Level | None:
@@ -199,7 +199,7 @@ def _keys(keys: Iterable[str], hint: str = "") -> Record:
 
 
 def selector(node: Node, what: str, problems: Problems) -> dict[str, str] | None:
-    """Label names and patterns of whole values; both must be usable."""
+    """Reads a `match`: label names with patterns of whole values, both of which must be usable."""
     found = texts_by_key(node, what, problems) or {}
     for key, value in node.pairs:
         if not _LABEL.fullmatch(str(key.value)):

@@ -33,7 +33,7 @@ class Known(NamedTuple):
 
 
 def instances(found: Iterable[Series]) -> list[Series]:
-    """One series an instance: those of one job and instance that follow each other, as when a label changed, as one."""
+    """The `up` series, one an instance: series of one job and instance that follow each other count as one."""
     by_name: dict[tuple[str, ...], list[Series]] = {}
     for one in found:
         if one.times:

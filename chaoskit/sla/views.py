@@ -74,7 +74,7 @@ def _of_one(story: Story, zone: str) -> list[RenderableType]:
 
 
 def noticed(one: Told) -> str:
-    """Time to notice: `83 s heard`, or `95 s promised`."""
+    """The time until an incident was noticed, in words: `83 s heard`, or `95 s promised`."""
     return "" if one.notice is None else f"{one.notice.after_s:.0f} s {'heard' if one.notice.heard else 'promised'}"
 
 
@@ -84,7 +84,7 @@ def used(one: Told) -> str:
 
 
 def drilled(one: Told) -> str:
-    """Whether a scenario rehearses it."""
+    """Whether a scenario rehearses this alert, in words; empty where no scenarios were shown."""
     return "" if one.rehearsed is None else "yes" if one.rehearsed else "by no scenario"
 
 

@@ -103,7 +103,7 @@ class AttachedStack(Stack):
         self._witnesses.begin()
 
     def stop(self) -> list[str]:
-        """Takes in the witnesses' last word. Nothing can be left behind."""
+        """Stops following the witnesses, and takes in their last word. Nothing can be left behind."""
         if self._witnesses is not None:
             self._witnesses.end()
         return []

@@ -39,7 +39,7 @@ another generation for that would be to test with another Prometheus."""
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One program: where it is and what version, or why it is not there."""
+    """One program of Prometheus or Alertmanager: its path and version, or why it is missing."""
 
     name: str
     path: Path | None

@@ -104,7 +104,7 @@ def failing_templates(
         for each in (each for each in texts if each.html is html):
             if each.place not in found and (reason := render((each.text,), file, html)):
                 message = f"{each.where} fails for {file.stem}: {reason.splitlines()[-1]}"
-                found[each.place] = Violation(each.place, message, "guard it with if or with, or correct the name")
+                found[each.place] = Violation(each.place, message, "guard it with if or with, or correct its name")
     return tuple(found.values())
 
 

@@ -341,7 +341,7 @@ def own_archive(sources: list[Source], codename: str) -> list[Source]:
 
 
 def at_suite(own: list[Source], suite: str, codename: str) -> list[Source]:
-    """The same archive at another suite: its base source, security and updates being other suites' affair."""
+    """This archive's base source at another suite of Debian or Ubuntu; security and updates are suites of their own."""
     base = [source for source in own if source.suite in (codename, *_ALIASES)]
     return [replace(source, suite=suite) for source in base]
 

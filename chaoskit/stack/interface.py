@@ -90,8 +90,8 @@ class Stack(ABC):
 
     @abstractmethod
     def start(self, on_event: Callable[[Event], None]) -> None:
-        """Starts what it needs; raises BadInput or EquipmentError, with nothing left running."""
+        """Starts the stack's programs; raises BadInput or EquipmentError, with nothing left running."""
 
     @abstractmethod
     def stop(self) -> list[str]:
-        """Stops what it started; what did not stop is named."""
+        """Stops the programs that this stack started; returns the names of those that did not stop."""

@@ -183,7 +183,7 @@ class LocalStack(Stack):
             else:
                 child = start_alertmanager(self._binaries, *files, self.ports.alertmanager, log)
         except BadInput as error:
-            message = f"does not start with what was made for it here: {error}"
+            message = f"does not start with the configuration that chaoskit wrote for it: {error}"
             raise EquipmentError(name.capitalize(), message) from None
         self.children[name] = child
 

@@ -218,7 +218,7 @@ def undiscovered(prometheus_url: str, session: requests.Session | None, jobs: Co
         ]
         managers = answers["activeAlertmanagers"]
     except (KeyError, TypeError, AttributeError):
-        return ["Prometheus does not tell its targets as Prometheus does"]
+        return ["the server does not list its targets as Prometheus does"]
     if not active:
         missing.append("0 of 1 targets are known")
     if not managers:

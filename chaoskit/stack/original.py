@@ -50,9 +50,9 @@ class Refusal:
     role: str
     problem: Problem
     program: str
-    """Its name and version."""
+    """The name and version of the program that refuses."""
     yours: str = ""
-    """The user's version, where it is newer and was not asked: then this decides nothing."""
+    """The user's version, where it is newer and was not asked: then the refusal decides nothing."""
     exprs: tuple[str, ...] = ()
     """The expressions of the rules that it is about, in a rule file."""
 
@@ -63,7 +63,7 @@ class Refusal:
 
     @property
     def told(self) -> str:
-        """The words for it where it decides nothing, without its place."""
+        """The words for the refusal where it decides nothing, without its place."""
         return f"refused by {self.program}; your {self.yours} was not asked: {self.problem.message}"
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ def told_at(planned: PlannedNotice, heard: Notice | None) -> Interval | None:
 
 
 def bearable(planned: PlannedNotice, window: Window, scale: float) -> Window:
-    """The window in which it may be seen: later by its delay where the instant of sending is not known."""
+    """The window in which a notice may be seen: later by its delay where the instant of sending is not known."""
     if not planned.by or not planned.by[0].startswith("chat "):
         return window
     setting = f"{window.setting}, and the delay: {format_duration(planned.delay_s)} of the {planned.by[0]}"

@@ -33,14 +33,14 @@ class Silenced:
     """The silence that is to mute an alert."""
 
     ids: frozenset[str]
-    """By which Alertmanager shows it; none where it was not seen to be active."""
+    """The ids by which Alertmanager shows the silence; none where it was not seen to be active."""
     begun: Interval | None
     gone: Interval | None
-    """When the run expired it; None where it did not, or where it had ended by itself before."""
+    """The instant at which the run expired the silence; None where it did not, or the silence had ended before."""
     ending: float | None
     """The earliest instant at which the run may have expired it; None where it did not begin to."""
     lapsed: str
-    """Why it ended by itself at an unknown instant; empty where it did not."""
+    """Why the silence ended by itself at an unknown instant; empty where it did not."""
 
 
 def silence_of(plan: Plan, evidence: Evidence, step: str) -> Silenced:

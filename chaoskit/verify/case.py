@@ -57,7 +57,7 @@ def _plain(text: str) -> str:
 
 @dataclass(slots=True)
 class Case:
-    """One run."""
+    """One run to be judged: its plan, its history and its evidence."""
 
     plan: Plan
     history: History
@@ -69,7 +69,7 @@ class Case:
     since: float
     """The first step, in real seconds like `until`."""
     until: float
-    """The end of looking on."""
+    """The instant at which the run stopped looking on."""
     began: bool
     """Whether the steady state was reached, so that faults were injected."""
     templates: Templates
@@ -84,7 +84,7 @@ class Case:
 
     @property
     def loaded(self) -> bool:
-        """Whether there is to be load."""
+        """Whether the run was to have load."""
         return self.plan.profile.load.given and self.rehearsal is None
 
     def untemplated(self, door: tuple[str, str]) -> str:
@@ -112,7 +112,7 @@ class Instance:
     case: Case
     alert: PlannedAlert
     episode: Episode | None
-    """Its life; None for one that never showed."""
+    """The life of this instance; None for one that never showed."""
     about: str
     anchors: Anchors
 

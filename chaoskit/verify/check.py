@@ -30,13 +30,13 @@ class Need:
     span: Interval
     """When what is needed had to work."""
     says: Callable[[str], str]
-    """The reason, with why it cannot be known."""
+    """The row's reason, given why the evidence does not tell."""
     zero: float = 0.0
     """From when on observers had to look; reasons count from it."""
     since: str = "the first step"
     """The event at `zero`, in words."""
     observers: tuple[str, ...] = ()
-    """Those who had to be looking all the time, as the row rests on what was not seen."""
+    """The observers that had to look all the time, since the row rests on something that was not seen."""
     equipment: tuple[str, ...] = ()
     """The programs that had to be up and running."""
     busy: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Need:
     seen_from: float = 0.0
     """The earliest instant at which that may have been."""
     instance: Instance | None = None
-    """The expected instance that it is about: others may have muted it, or we ended its fault."""
+    """The expected instance that the row is about: others may have muted it, or we ended its fault."""
     known: str = ""
     """A trouble that the check found itself."""
     hop: Hop | None = None
@@ -70,13 +70,13 @@ class Check(Generic[Of]):
     of: type[Of]
     judge: Callable[[Of], Iterable[Strict]]
     owes: Callable[[Of], Iterable[Owed]] = lambda _: ()
-    """The rows that there must be; one that is lacking is UNKNOWN."""
+    """The rows that the verdict must have of this check; a missing one is UNKNOWN."""
     always: bool = False
-    """Whether it is judged although the steady state was not reached."""
+    """Whether the check is judged although the steady state was not reached."""
 
 
 def but(said: str, ending: str = "") -> Callable[[str], str]:
-    """Says in between why it cannot be known."""
+    """A `says` for needs: the reason, then `but` and why the evidence does not tell."""
     return lambda trouble: f"{said}, but {trouble}{ending}"
 
 
@@ -125,8 +125,8 @@ def between(later: Interval, earlier: Interval, scale: float) -> Interval:
 
 
 def outside(observed: Interval, allowed: Interval, since: str) -> str:
-    """When it came and by how much that is outside: of what was observed the end nearest to the window, so that the
-    figures that are shown add up."""
+    """When the event came and by how much that is outside the window, from the observed end nearest to the
+    window, so that the figures that are shown add up."""
     late = observed[0] > allowed[1]
     near, bound = (
         (round(observed[0], 1), round(allowed[1], 1)) if late else (round(observed[1], 1), round(allowed[0], 1))

@@ -41,7 +41,7 @@ class Checklist(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checklist(one: Instance, rows: Sequence[Row]) -> Checklist:
-    """The answers for an instance. `rows`: all of its rows."""
+    """The checklist's answers for one instance of an alert; `rows` are all rows of that instance."""
     alert = one.alert
     mails = [n for n in alert.notices if n.integration == "email" and n.ask.mode != "never" and n.by[:1] != (RECORDER,)]
     addressed, html = _mails(one, mails)
@@ -77,14 +77,14 @@ def _received(one: Instance) -> Iterator[Strict]:
     told = any(notice.sent[1] >= begin[0] and episode.is_told(notice) for notice in evidence.notices)
     watched_to = min(end, evidence.known_to(until))
     why = (
-        f"{one.about}, received: it fired for {(end - begin[0]) * case.scale:.1f} s, and Alertmanager, which was asked "
-        "all the time, never had it; governed by alerting: alertmanagers of the Prometheus configuration, and "
+        f"{one.about}, received: the alert fired for {(end - begin[0]) * case.scale:.1f} s, and Alertmanager, which "
+        "was asked throughout, never had it; governed by alerting: alertmanagers of the Prometheus configuration, and "
         "alert_relabel_configs"
     )
     if shown or told:
         yield kept(Hop.RECEIVED, one.about, "shown, or told")
     elif watched_to - begin[1] < _BRIEF_S:
-        yield unknown(Hop.RECEIVED, one.about, f"not judged: {one.about}: it fired for too short a time")
+        yield unknown(Hop.RECEIVED, one.about, f"not judged: {one.about}: the alert fired for too short a time")
     else:
         busy = ("prometheus", "alertmanager")
         up = Need((begin[0], end), but(why), begin[1], "firing", equipment=("alertmanager",), busy=busy)
@@ -180,13 +180,13 @@ def _wrong_under(plan: Plan, evidence: Evidence, notice: Notice, route: Route, l
         return f"its group is {notice.group_key}, and the configuration makes it {keys[0]}; {governed}"
     for item in notice.alerts:
         if routing.group_labels(route, item.labels) != mine:
-            return f"it was told together with {_named(item.labels)}, which belongs to another group; {governed}"
+            return f"the alert was told together with {_named(item.labels)}, which belongs to another group; {governed}"
     listed = [item.labels for item in notice.alerts]
     for other in _firing_with(evidence, notice):
         same = routing.matches_all(route.matchers, other) and routing.group_labels(route, other) == mine
         same = same and route in routing.match_routes(root, other)
         if same and not any(other.items() <= shown.items() for shown in listed):
-            return f"it was told without {_named(other)}, which is of the same group and was firing; {governed}"
+            return f"the alert was told without {_named(other)}, which is of the same group and was firing; {governed}"
     return ""
 
 

@@ -30,12 +30,12 @@ _SHARED_S = 1.0
 
 
 Ends: TypeAlias = "tuple[array[float], array[float]]"
-"""Intervals, one a measurement: their low ends and their high ends. A run of days has a million, so no objects."""
+"""A clock's difference, an interval a measurement, as lists of low and high ends: a run of days has a million."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The difference at every instant. `times` (ours) are those of the measurements."""
+    """The difference of Prometheus's clock from ours at every instant. `times` (ours) are those of the measurements."""
 
     times: array[float]
     forward: Ends

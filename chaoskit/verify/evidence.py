@@ -122,8 +122,8 @@ class Evidence(Fold):
         for a, b in [*spans, (end, end)]:
             if a > reached and reached < end:
                 turned = sum(w.refused for w in self.watches if w.sink == sink and reached <= w.seen[0] <= a)
-                full = f"it was at its limit of open connections and refused {turned}" if turned else ""
-                yield Outage(sink, reached, min(a, end), full or "it was stopped or had ended")
+                full = f"the sink was at its limit of open connections and refused {turned}" if turned else ""
+                yield Outage(sink, reached, min(a, end), full or "the sink was stopped or had ended")
             reached = max(reached, b)
 
     def stopped(self, begin: float, end: float) -> str:

@@ -136,7 +136,7 @@ def _delayed(hop: Hop, need: Need, late_s: float, case: Case, group: tuple[str, 
         blind = evidence.blind_from(sink, need.zero, need.seen_from)
         if blind is not None:
             since = seconds((blind - need.zero) * case.scale)
-            return f"{sink} was not watched from {since} on and may have missed an earlier one"
+            return f"{sink} was not watched from {since} on and may have missed an earlier notice"
     silent = evidence.silence(equipment, begin, end)
     if silent is not None and late_s <= silent.lasted_s(end) + _RETRY_REAL_S:
         lasted = silent.lasted_s(end)
@@ -199,7 +199,7 @@ def _ended(result: Result, hop: Hop, need: Need) -> str:
     if hop is not Hop.DETECT and (resolved is None or not ended[0] <= resolved[1] or resolved[0] >= latest):
         return ""
     after = seconds(max(0.0, (ended[0] - need.zero) * one.case.scale))
-    return f"{ended[1]} {after} after {need.since}, before it was due"
+    return f"{ended[1]} {after} after {need.since}, before the hop's end was due"
 
 
 SHARE = 0.85

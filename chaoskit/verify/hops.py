@@ -41,10 +41,10 @@ class TimedHop:
     equipment: tuple[str, ...] = _RULES
     to: str = ""
     more: str = ""
-    """More of what governs it."""
+    """More settings that govern the hop, in words."""
     can_come: bool = True
     delay_s: float = 0.0
-    """By so many real seconds later than it was sent it may be seen."""
+    """Real seconds by which the notice may be seen later than it was sent."""
 
     @property
     def case(self) -> Case:
@@ -129,7 +129,7 @@ class TimedHop:
         )  # fmt: skip
 
     def row(self, result: Result, reason: str, *needs: Need, **more: Any) -> Strict:
-        """A row of this hop."""
+        """A row of the verdict for this hop."""
         row = Row(about=self.one.about, hop=self.hop, to=self.to, result=result, reason=reason, **more)
         return Strict(row, needs)
 
@@ -236,7 +236,7 @@ def notified(one: Instance, notice: PlannedNotice) -> Strict:
     if heard is None:
         return promise.silent(firing, where)
     after = promise.vs(firing[0], heard.sent[1])
-    return promise.wrong(f"it was notified {after} after firing, and the scenario says never", where)
+    return promise.wrong(f"the receiver was notified {after} after firing, and the scenario says never", where)
 
 
 def kept_from(one: Instance, notice: PlannedNotice) -> str:
@@ -245,7 +245,7 @@ def kept_from(one: Instance, notice: PlannedNotice) -> str:
     lost = one.case.untemplated((notice.receiver, notice.integration))
     muted = one.case.groups.muted(notice, episode) or lost
     if one.case.rehearsal and episode and (by := muted_by(one.case, episode)):
-        muted = f"it was muted by {', '.join(by)}, which fired on the same series"
+        muted = f"the alert was muted by {', '.join(by)}, which fired on the same series"
     return muted
 
 
@@ -294,12 +294,12 @@ def _false_alarm(promise: TimedHop, resolved: Interval | None, undo: Interval) -
     """The scenario says that the alert resolves falsely, although the fault lasts: it must resolve before the undo."""
     where = f"the scenario's resolves: false_alarm ({promise.one.alert.expectation.place})"
     if resolved is None:
-        what = "it never resolved, but the scenario expects a false all-clear before the undo"
+        what = "the alert never resolved, but the scenario expects a false all-clear before the undo"
         return promise.wrong(what, where, promise.until_end(undo, where, ""))
     if resolved[1] <= undo[0]:
         return promise.row(Result.PASS, "", rests_on=f"{promise.vs(resolved[1], undo[0])} before the undo")
     after = promise.vs(undo[0], resolved[1])
-    what = f"it resolved {after} after the undo, but the scenario expects a false all-clear before the undo"
+    what = f"the alert resolved {after} after the undo, but the scenario expects a false all-clear before the undo"
     result = Result.FAIL if resolved[0] >= undo[1] else Result.UNKNOWN
     return promise.row(result, promise.says(what, where))
 
@@ -310,7 +310,7 @@ def _still_firing(promise: TimedHop, firing: Interval | None, resolved: Interval
     where = f"the scenario's until: never ({promise.one.alert.expectation.place})"
     if resolved is None:
         return promise.silent(firing, where)
-    what = f"it resolved {promise.vs(firing[0], resolved[1])} after firing, and the scenario says until: never"
+    what = f"the alert resolved {promise.vs(firing[0], resolved[1])} after firing, and the scenario says until: never"
     need = Need(
         (firing[0], resolved[1]),
         lambda trouble: promise.says(f"{what}, but {trouble}", where),
@@ -347,10 +347,10 @@ def ended(one: Instance, notice: PlannedNotice) -> Iterator[Strict]:
         promise = TimedHop(one, Hop.ALL_CLEAR, notice.notify, tuple(n for n in needs if n != "target"), notice.to)
         where = f"the promise's resolved: false ({notice.no_all_clear})"
         if resolved is None:
-            yield promise.row(Result.UNKNOWN, f"not judged: {promise.says('it was not seen to resolve', where)}")
+            yield promise.row(Result.UNKNOWN, f"not judged: {promise.says('the alert was not seen to resolve', where)}")
         elif heard is not None:
             after = promise.vs(resolved[0], heard.sent[1])
-            yield promise.wrong(f"the end was told {after} after resolved, and no all-clear is promised", where)
+            yield promise.wrong(f"was told the end {after} after resolved, and no all-clear is promised", where)
         else:
             yield promise.silent(resolved, where)
 

@@ -82,7 +82,7 @@ class GroupHistory:
             if episode.is_in(mute.labels) and episode.firing[0] <= mute.seen[1] and mute.seen[0] <= latest:
                 source = ", ".join(by.get("alertname", "?") for by in mute.inhibited_by)
                 before = seconds(before_vs)
-                return f"{source} muted it before its group's next notice; the group's first fired {before} earlier"
+                return f"{source} muted the alert before its group's next notice; the group began {before} earlier"
         return ""
 
     def _joined(self, notice: PlannedNotice, episode: Episode | None) -> tuple[Route, float] | None:

@@ -47,7 +47,7 @@ def _control(case: Case, planned: PlannedControl) -> Strict:
         return unknown(Hop.NEVER, about, f"{about}: {what}")
     fired = [e for e in case.evidence.episodes if e.name == control.alert and _fired_in(e, begin, end, planned)]
     if fired:
-        what = f"it fired although the level was {measured}, {side}"
+        what = f"the alert fired although the level was {measured}, {side}"
         need = Need((begin, end), but(f"{about}: {what}"), begin, "the level", equipment=("target",), busy=("target",))
         return broken(Hop.NEVER, about, f"{about}: {what}", need)
     if lasted_vs < planned.least_vs:
@@ -55,7 +55,7 @@ def _control(case: Case, planned: PlannedControl) -> Strict:
         return unknown(Hop.NEVER, about, f"{about}: {what}")
     silent = Need(
         (begin, end),
-        but(f"{about}: it was not seen firing"),
+        but(f"{about}: the alert was not seen firing"),
         begin,
         "the level",
         ("prometheus",),

@@ -40,7 +40,7 @@ def _judge(one: Instance) -> Iterator[Strict]:
         for each, text in texts:
             if unlike := unlike_approved(each, text):
                 more = f" (and {len(unlike) - _SHOWN} more lines)" if len(unlike) > _SHOWN else ""
-                wrong.append(f"the {each.status} one is not as approved: {' | '.join(unlike[:_SHOWN])}{more}")
+                wrong.append(f"the {each.status} notice is not as approved: {' | '.join(unlike[:_SHOWN])}{more}")
         unseen = [f"no {status} notice was seen" for status in due if came[status] is None]
         unseen += _unshown(planned, one.alert)
         who = f"{one.about} -> {planned.to}"
@@ -85,7 +85,7 @@ def wrong_recipients(notice: Notice, planned: PlannedNotice) -> list[str]:
     """Whether a mail went to others than those promised."""
     if not planned.recipients or sorted(notice.recipients) == sorted(planned.recipients):
         return []
-    return [f"it went to {', '.join(notice.recipients)} instead of {', '.join(planned.recipients)}"]
+    return [f"the mail went to {', '.join(notice.recipients)} instead of {', '.join(planned.recipients)}"]
 
 
 def wrong_html(notice: Notice, planned: PlannedNotice, alert: PlannedAlert, promise: Promise) -> list[str]:
@@ -107,7 +107,7 @@ def _lacks(notice: Notice, planned: PlannedNotice) -> list[str]:
     body = html_text.unescape(notice.html) or notice.text or (annotations if notice.by else "")
     parts = {"subject": notice.subject, "runbook": body}
     return [
-        f"'{wanted}' is missing in its {part}"
+        f"'{wanted}' is missing in the notice's {part}"
         for part, wanted in planned.ask.contains.items()
         if wanted not in parts[part]
         and not (part == "subject" and (planned.integration != _MAIL or planned.by[:1] == (RECORDER,)))
@@ -117,20 +117,20 @@ def _lacks(notice: Notice, planned: PlannedNotice) -> list[str]:
 def _mail(notice: Notice, alert: PlannedAlert, promise: Promise) -> list[str]:
     wrong = []
     if not notice.subject.strip():
-        wrong.append("its subject is empty")
+        wrong.append("the notice's subject is empty")
     wrong += [
-        f"'{wanted}' is missing in its subject, which the promise's subject_contains wants"
+        f"'{wanted}' is missing in the subject, where the promise's subject_contains wants it"
         for wanted in promise.subject_contains
         if wanted not in notice.subject
     ]
     if not (notice.html or notice.text).strip() or (notice.html and not visible(notice.html)):
-        return [*wrong, "its body is empty: the mail's template (html:, templates/) rendered nothing"]
+        return [*wrong, "the notice's body is empty: the mail's template (html:, templates/) rendered nothing"]
     body = notice.html or notice.text
     if alert.rule.alert not in visible(body):
-        wrong.append(f"its body does not name {alert.rule.alert}")
+        wrong.append(f"the notice's body does not name {alert.rule.alert}")
     link = runbook_link(alert, promise)
     if link and link not in html_text.unescape(body):
-        wrong.append(f"its body does not link the runbook {link}")
+        wrong.append(f"the notice's body does not link the runbook {link}")
     return wrong
 
 

@@ -26,7 +26,7 @@ def _members(case: Case) -> Iterator[Strict]:
         if down:
             when = ", ".join(f"{low:.0f} to {high:.0f} s" for low, high in down)
             reason = (
-                f"it did not answer from {when} after the first step: what it did then was not seen, and no pair stood"
+                f"was silent from {when} after the first step: the run saw nothing of this member, and no pair stood"
             )
             yield unknown(Hop.CONFIGURATION, name, reason)
 

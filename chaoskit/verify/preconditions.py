@@ -48,7 +48,7 @@ def _effects(case: Case) -> Iterator[Strict]:
         if failed:
             yield unknown(Hop.EFFECT, about, f"{about}: {'; '.join(failed)}")
         elif fault not in case.evidence.faults.effects:
-            yield unknown(Hop.EFFECT, about, f"{about}: its effect was not seen")
+            yield unknown(Hop.EFFECT, about, f"{about}: the fault's effect was not seen")
         else:
             yield kept(Hop.EFFECT, about, "seen in force")
 

@@ -30,8 +30,8 @@ from chaoskit.verify.evidence import Episode
 from chaoskit.verify.hops import SENDERS, TimedHop, clear, detect, ended, hold, notified
 from chaoskit.verify.verdict import Result
 
-_UNFIRED = "it was not seen firing"
-_UNHEARD = "no notice that lists it was seen there"
+_UNFIRED = "the alert was not seen firing"
+_UNHEARD = "no notice that lists the alert was seen at the receiver"
 PlannedNotices = Iterator[tuple[PlannedNotice, PromisedAlert]]
 
 
@@ -93,7 +93,7 @@ def _labels(one: Instance) -> Iterator[Strict]:
     key = _Key(one, Hop.LABELS, promised.at("labels"))
     shown = [event.labels for event in _shown(one)]
     if not shown:
-        yield key.unjudged(_UNFIRED if one.firing is None else "Alertmanager was not seen to have it")
+        yield key.unjudged(_UNFIRED if one.firing is None else "no look at Alertmanager showed the alert")
         return
     wrong = [
         f"{name} is {labels[name] if labels.get(name) else 'missing'}, where {value} is promised"
@@ -121,9 +121,9 @@ def _muted_by(one: Instance) -> Iterator[Strict]:
     others = [name for name in by if name not in promised.muted_by]
     if others:
         only = ", ".join(promised.muted_by) or "none"
-        yield key.broken(f"{', '.join(others)} muted it, of {only} that may")
+        yield key.broken(f"{', '.join(others)} muted the alert, and only {only} may")
     elif not mine:
-        yield key.unjudged("Alertmanager was not seen to have it")
+        yield key.unjudged("no look at Alertmanager showed the alert")
     else:
         said = f"{', '.join(by)} muted it" if by else "nothing muted it"
         end = min(episode.resolved[1] if episode.resolved else math.inf, one.case.evidence.known_to(one.case.until))
@@ -205,7 +205,7 @@ def _grouped_by(one: Instance) -> Iterator[Strict]:
         seen = [told for by in ("", *planned.by[1:]) if (told := one.heard(planned, "firing", by))]
         heard = next((told for told in seen if told.group_labels is not None), None)
         if heard is None or heard.group_labels is None:
-            yield key.unjudged("its notices do not tell the labels of their group" if seen else _UNHEARD)
+            yield key.unjudged("the alert's notices do not tell the labels of their group" if seen else _UNHEARD)
             continue
         # A group has of the labels only those that its alerts carry.
         carried = next(dict(item.labels) for item in heard.alerts if one.episode and one.episode.is_in(item.labels))
@@ -215,7 +215,7 @@ def _grouped_by(one: Instance) -> Iterator[Strict]:
             yield key.kept(f"by {', '.join(found) or 'nothing'}")
         else:
             by, not_by = (", ".join(labels) or "nothing" for labels in (found, expected))
-            yield key.broken(f"its notice was grouped by {by}, not by {not_by}")
+            yield key.broken(f"the alert's notice was grouped by {by}, not by {not_by}")
 
 
 def _grouped(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
@@ -268,11 +268,11 @@ def _resolved(one: Instance) -> Iterator[Strict]:
         if one.heard(planned, "resolved") is not None and planned.no_all_clear is None:
             yield key.kept("the end was told")
         elif one.heard(planned, "resolved") is not None:
-            yield key.broken("the end was told, and no all-clear is promised")
+            yield key.broken("the receiver was told the end, and no all-clear is promised")
         elif one.resolved is None or one.heard(planned, "firing") is None:
-            yield key.unjudged("it was not seen to resolve" if one.resolved is None else _UNHEARD)
+            yield key.unjudged("the alert was not seen to resolve" if one.resolved is None else _UNHEARD)
         else:
-            silent = "the end was not told"
+            silent = "the receiver was not told the end"
             needs = [replace(need, says=but(key.says(silent))) for need in over.needs]
             yield (key.kept if planned.all_clear is None else key.broken)(silent, *needs)
 
@@ -318,7 +318,7 @@ def _repeated(
     due_vs, ticks = _due_vs(one, planned, notice, tolerance_vs)
     for gap, (earlier, later) in gaps:
         if gap[1] < notice.repeat_s - tolerance_vs - DUST_VS or gap[0] > due_vs + DUST_VS:
-            what = f"the same was told again after {seconds(gap[1])}, where {promise} is promised{ticks}"
+            what = f"the receiver was told the same again after {seconds(gap[1])}, where {promise} is promised{ticks}"
             # Alertmanager, started again, does not know of it; nor that a first one arrived, where its answer was lost.
             need = Need(
                 (earlier.sent[0], later.sent[1]), but(key.says(what)), earlier.sent[1], "that notice", sinks,
@@ -331,7 +331,7 @@ def _repeated(
     says = but(key.says("as far as was seen"))
     watched = Need((told[0].sent[0], min(end, known_to)), says, told[0].sent[0], "the first notice", sinks)
     if fired[0] > due_vs:
-        what = f"it went on for {seconds(fired[0])} and was not told again, where {promise} is promised{ticks}"
+        what = f"the alert went on for {seconds(fired[0])} and was not told again, where {promise} is promised{ticks}"
         need = Need(
             (told[-1].sent[0], told[-1].sent[1] + due_vs / case.scale), but(key.says(what)), told[-1].sent[1],
             "the last notice", sinks, (*SENDERS, *sinks), SENDERS, instance=one,

@@ -61,10 +61,10 @@ def _limits(case: Case) -> Iterator[Strict]:
         mine = [name for name in known if is_named(name, limit.name)]
         about = _limit_name(limit)
         if case.history.header.beside:
-            reason = "other scenarios' faults met the same load; play this one by itself"
+            reason = "other scenarios' faults met the same load; play this scenario by itself"
             yield unknown(Hop.LIMIT, about, f"{about}: not known: {reason}")
         elif not mine:
-            reason = f"no request of this name was made; there were {', '.join(known) or 'none'}"
+            reason = f"the load made no request of this name; it made {', '.join(known) or 'none'}"
             yield unknown(Hop.LIMIT, about, f"{about}: not known: {reason}")
         else:
             yield _judged(limit, about, joined(one.names[name] for one in slices for name in mine if name in one.names))

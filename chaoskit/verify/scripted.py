@@ -14,7 +14,7 @@ from chaoskit.verify.case import Case
 from chaoskit.verify.check import Check, Need, Strict, broken, kept
 from chaoskit.verify.evidence import Episode, Evidence
 
-UNLIKE = "the scripted series did not make it fire as they did for promtool"
+UNLIKE = "the scripted series did not make the alert fire as they did for promtool"
 
 
 def unlike(found: Strict, about: str = "") -> Strict:
@@ -55,7 +55,7 @@ def _astray(case: Case) -> Iterator[Strict]:
             labels = ", ".join(f"{k}={v}" for k, v in sorted(told.sent.items()))
             ways = f"only {' and '.join(alert.receivers) or 'no receiver'} should"
             to = f"{notice.receiver} ({notice.integration})"
-            reason = f"{alert.rule.alert}: {to} heard of it, and {ways}; it carried {labels}"
+            reason = f"{alert.rule.alert}: {to} heard of the alert, and {ways}; its labels: {labels}"
             yield broken(Hop.NOTIFY, alert.rule.alert, reason, to=to)
 
 
@@ -66,7 +66,7 @@ def is_restored(episode: Episode, evidence: Evidence) -> bool:
 
 
 def muted_by(case: Case, episode: Episode) -> list[str]:
-    """The alerts that muted it, by Alertmanager's word; none where none did."""
+    """The alerts that muted this one, by Alertmanager's word; none where none did."""
     mutes = (e for e in case.evidence.suppressions if e.state == "suppressed" and episode.is_in(e.labels))
     return list(dict.fromkeys(source.get("alertname", "?") for event in mutes for source in event.inhibited_by))
 
@@ -127,7 +127,7 @@ def _quiet(case: Case) -> Iterator[Strict]:
                 continue
             if episode.resolved is None or episode.resolved[0] > high:
                 since = (at - episode.firing[1]) * case.scale
-                what = f"it had been firing for {since:.0f} s when the test expects none"
+                what = f"the alert had been firing for {since:.0f} s when the test expects none"
                 yield broken(Hop.HOLD, quiet.alert, f"{quiet.alert}: {what} ({quiet.place})")
                 break
 

@@ -30,7 +30,7 @@ def _judge(one: Instance) -> Iterator[Strict]:
     if source is None:
         return
     if one.episode is None or firing is None:
-        yield unknown(Hop.SUPPRESSED, one.about, f"{one.about}: not judged: it was not seen firing")
+        yield unknown(Hop.SUPPRESSED, one.about, f"{one.about}: not judged: the alert was not seen firing")
     else:
         yield _suppressed(one, source, one.episode, firing)
 
@@ -45,10 +45,10 @@ def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) 
     later = [n for n in told if n.sent[1] >= source_end]
     if early := [n for n in told if n.sent[1] < source_end]:
         receivers = ", ".join(sorted({notice.receiver for notice in early}))
-        reason = f"{about}: {receivers} heard of it although {source} should mute it"
+        reason = f"{about}: {receivers} heard of the alert although {source} should mute it"
         return broken(Hop.SUPPRESSED, about, reason, *_lapsed(one, source, early, reason))
     if later and one.alert.expectation.then == "silent":
-        reason = f"{about}: {later[0].receiver} heard of it after {source} ended"
+        reason = f"{about}: {later[0].receiver} heard of the alert after {source} ended"
         return broken(Hop.SUPPRESSED, about, reason, *_lapsed(one, source, later, reason))
     known_to = evidence.known_to(until)
     needs = () if later else (_silent(one, firing, known_to),)
@@ -59,7 +59,7 @@ def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) 
         return broken(Hop.SUPPRESSED, about, reason, *needs, looked, _running(firing[0], until, f"{reason}, but"))
 
     if not later and one.alert.expectation.then == "delivered":
-        return missing(f"it was not delivered after {source} ended", (), until)
+        return missing(f"the alert was not delivered after {source} ended", (), until)
     seen = any(
         event.state == "suppressed"
         and episode.is_in(event.labels)
@@ -67,7 +67,7 @@ def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) 
         for event in evidence.suppressions
     )
     if not seen:
-        what = f"Alertmanager never showed it suppressed by {source}"
+        what = f"Alertmanager never showed the alert suppressed by {source}"
         return missing(what, ("alertmanager",), min(source_end, known_to))
     return kept(Hop.SUPPRESSED, about, "shown suppressed", *needs)
 
@@ -80,10 +80,10 @@ def _silenced(one: Instance) -> Iterator[Strict]:
     about, evidence, until = one.about, one.case.evidence, one.case.until
     named = f"silence {', '.join(sorted(silence.ids))}"
     if episode is None or episode.firing is None:
-        yield unknown(Hop.SUPPRESSED, about, f"{about}: not judged: it was not seen firing")
+        yield unknown(Hop.SUPPRESSED, about, f"{about}: not judged: the alert was not seen firing")
         return
     if silence.lapsed or silence.begun is None:
-        why = silence.lapsed or "it was not seen to be active"
+        why = silence.lapsed or "the silence was not seen to be active"
         yield unknown(Hop.SUPPRESSED, about, f"{about}: not judged: its silence did not hold: {why}")
         return
     firing, known_to = episode.firing, evidence.known_to(until)
@@ -91,14 +91,14 @@ def _silenced(one: Instance) -> Iterator[Strict]:
     told = [n for n in evidence.notices if not n.refused and _tells_of(n, episode, evidence.episodes)]
     if early := [n for n in told if n.sent[1] < end]:
         receivers = ", ".join(sorted({notice.receiver for notice in early}))
-        yield broken(Hop.SUPPRESSED, about, f"{about}: {receivers} heard of it although {named} should mute it")
+        yield broken(Hop.SUPPRESSED, about, f"{about}: {receivers} heard of the alert although {named} should mute it")
         return
     silent = _silent(one, firing, end)
     shown = (event for event in evidence.suppressions if event.state == "suppressed" and episode.is_in(event.labels))
     if any(silence.ids & {*event.silenced_by} for event in shown):
         yield kept(Hop.SUPPRESSED, about, f"shown suppressed by {named}", silent)
         return
-    reason = f"{about}: Alertmanager never showed it suppressed by {named}"
+    reason = f"{about}: Alertmanager never showed the alert suppressed by {named}"
     looked = Need((firing[1], end), but(reason), firing[1], "firing", ("alertmanager",), ("alertmanager",))
     yield broken(Hop.SUPPRESSED, about, reason, silent, looked, _running(firing[0], end, f"{reason}, but"))
 
@@ -135,7 +135,7 @@ def _lapsed(one: Instance, source: str, told: Sequence[Notice], reason: str) -> 
     ]
     begun = [at for at in since if at is not None]
     if len(begun) == len(told):
-        yield _running(min(begun), max(n.sent[1] for n in told), f"{reason}, but that had resolved for a while, and")
+        yield _running(min(begun), max(n.sent[1] for n in told), f"{reason}, but the source had ended for a while, and")
 
 
 def _tells_of(notice: Notice, episode: Episode, episodes: Sequence[Episode]) -> bool:

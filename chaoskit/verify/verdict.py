@@ -21,7 +21,7 @@ class Result(StrEnum):
 
 
 ORDER = (Result.FAIL, Result.UNKNOWN, Result.PASS)
-"""The worst first."""
+"""The results in the order from worst to best."""
 
 
 def worst_of(results: Iterable[Result]) -> Result:
@@ -50,7 +50,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def said(self) -> str:
-        """The reason why it is no PASS; else what was seen, in words."""
+        """Why the row is no PASS; else what was seen, in words."""
         return self.reason or self.rests_on
 
 
@@ -82,7 +82,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
     requests_per_s: float
     failed_by: dict[str, int]
-    """Failures by their kind, or by their own text."""
+    """The number of failed requests by their kind, or by their own text."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

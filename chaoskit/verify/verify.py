@@ -67,7 +67,7 @@ def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list
 
 
 def judge_case(case: Case) -> tuple[Verdict, list[Checklist]]:
-    """The same of what is in order already."""
+    """The verdict of a run whose evidence is in order already."""
     history = case.history
     plan, rows, hidden, owing, checklists = case.plan, list[Row](), list[Row](), list[Owed](), list[Checklist]()
     for checks, subjects in _by_subject(CHECKS, case):

@@ -93,7 +93,7 @@ def _notices(one: Instance) -> Iterator[Strict]:
         governed = f"governed by the scenario's notices: of the receiver ({one.alert.expectation.place})"
         who = f"{one.about} -> {planned.to}"
         if one.episode is None or one.episode.firing is None:
-            reason = f"{who}: not judged: it was not seen firing, so no notice counts; {governed}"
+            reason = f"{who}: not judged: the alert was not seen firing, so no notice counts; {governed}"
             yield unknown(Hop.NOTICES, one.about, reason, planned.to)
         else:
             row = Row(about=one.about, hop=Hop.NOTICES, to=planned.to, result=Result.PASS)

@@ -56,7 +56,7 @@ class Server:
     session: requests.Session
     clock: OtherClock = field(default_factory=OtherClock)
     not_before: float = 0.0
-    """Until then it does not want to be asked."""
+    """The instant until which the server does not want to be asked."""
     within_s: float = 10.0
     """How long one answer may take."""
 

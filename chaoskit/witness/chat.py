@@ -64,7 +64,7 @@ class Service(Server, ABC):
 
 @dataclass(slots=True)
 class Slack(Service):
-    """One channel."""
+    """One Slack channel that chaoskit reads for notices."""
 
     channel: str = ""
 
@@ -103,7 +103,7 @@ class Slack(Service):
 
 @dataclass(slots=True)
 class PagerDuty(Service):
-    """One service."""
+    """One PagerDuty service that chaoskit reads for incidents."""
 
     service: str = ""
 
@@ -141,7 +141,7 @@ class PagerDuty(Service):
 
 @dataclass(slots=True)
 class Page(Service):
-    """A page of one's own."""
+    """One web page of a team's own that chaoskit reads for notices."""
 
     find: str = ""
 

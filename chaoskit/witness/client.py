@@ -97,7 +97,7 @@ class WitnessClient:
         return (least, most) if least <= most else self._skews[-1]
 
     def ask(self, wait_s: float = 0.0) -> Told:
-        """One answer, for what comes after those before; remembers how far that reached.
+        """Asks the witness for notices after those already heard; remembers how far that reached.
 
         Raises EquipmentError where there is none, which says why and never holds the token.
         """
@@ -175,7 +175,7 @@ class WitnessClient:
             self._hand_on(self.ask(), on_event)
 
     def stop(self, within_s: float = WAIT_S + ANSWER_LIMIT_S) -> None:
-        """Follow no longer; idempotent. Hands on all that the witness heard until now, where it answers."""
+        """Stops following the witness, and hands on all that it heard so far, if it answers; may be called twice."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(within_s)

@@ -149,9 +149,9 @@ class Led:
     """Which receivers of a loaded configuration the witness hears."""
 
     lacking: tuple[str, ...]
-    """Those that it does not hear."""
+    """The receivers that the witness does not hear."""
     hidden: tuple[str, ...]
-    """Those with a webhook that may lead to it, but whose address Alertmanager does not show."""
+    """The receivers with a webhook that may lead to the witness, but whose address Alertmanager does not show."""
 
 
 @contextlib.contextmanager

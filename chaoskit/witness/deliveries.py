@@ -52,7 +52,7 @@ class _Status(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """One look at an Alertmanager's page of metrics."""
+    """Alertmanager's counters of failed notifications, by one look at its metrics page."""
 
     seen: Interval
     failed: dict[str, float]
@@ -62,12 +62,12 @@ class Counters:
     lost: float
     """Events that were dropped or could not be written."""
     life: tuple[float, float]
-    """When it was started, and when its configuration was loaded."""
+    """When Alertmanager was started, and when its configuration was loaded."""
 
 
 @dataclass(slots=True)
 class Alertmanager(Server):
-    """Asks an Alertmanager."""
+    """An Alertmanager, asked for its counters and its configuration."""
 
     within_s: float = 5.0
 
@@ -105,7 +105,7 @@ class Alertmanager(Server):
         return Counters((asked, time.time()), failed, queue, lost, (first, second))
 
     def configuration(self) -> str:
-        """The configuration that it has loaded, as text; raises Unseen."""
+        """The configuration that Alertmanager has loaded, as text; raises Unseen."""
         response = self.ask("/api/v2/status")
         try:
             return json_text.decode(response.content, type=_Status).config.original

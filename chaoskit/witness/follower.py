@@ -58,7 +58,7 @@ class Follower(Looking):
         self.start()
 
     def look_once(self) -> None:
-        """One look, whose failure is said."""
+        """Looks once at the mailbox, chat or witness; tells a failure as an event."""
         asked, found = time.time(), False
         try:
             for event in self.look(asked):
@@ -92,7 +92,7 @@ class Follower(Looking):
         return ""
 
     def close(self) -> None:
-        """Lets go of what it looks at; idempotent."""
+        """Lets go of the mailbox, chat or witness; may be called twice."""
 
     def end(self) -> None:
         """Looks a last time, and no more; idempotent."""

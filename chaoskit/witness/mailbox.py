@@ -55,7 +55,7 @@ class Box(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Closes the mailbox; it is looked at no more."""
+        """Closes the mailbox."""
 
 
 class MaildirBox(Box):
@@ -85,7 +85,7 @@ class MaildirBox(Box):
             ) from None
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Does nothing: a Maildir holds no connection."""
 
 
 class ImapBox(Box):
@@ -144,7 +144,7 @@ class ImapBox(Box):
             )
 
     def wait(self, most_s: float, over: threading.Event) -> None:
-        """IDLE, where the server has it."""
+        """Waits for mail by IMAP's IDLE where the server has it, else for some seconds."""
         server = self._server
         try:
             if server is None or not server.has_capability("IDLE"):
@@ -157,7 +157,7 @@ class ImapBox(Box):
             self.close()
 
     def close(self) -> None:
-        """Ends the connection, if there is one."""
+        """Ends the connection to the IMAP server, if there is one."""
         server, self._server = self._server, None
         _shut(server)
 
@@ -244,13 +244,13 @@ class MailboxFollower(Follower):
             raise
 
     def look_once(self) -> None:
-        """One look, and the wait for what comes next."""
+        """Looks once into the mailbox, then waits for the next mail."""
         super().look_once()
         if not self._over.is_set():
             self._box.wait(_EVERY_S, self._over)
 
     def close(self) -> None:
-        """Ends the connection; idempotent."""
+        """Ends the connection to the mailbox; may be called twice."""
         self._box.close()
 
     def _notice(self, content: bytes, arrived: Interval) -> Event | None:

@@ -26,7 +26,7 @@ _CHUNK = 2**20
 LONGEST = 16 * 2**20
 """Bytes of one line; Alertmanager writes less of a group with ten thousand alerts."""
 SAME: Interval = (0.0, 0.0)
-"""Two clocks that are one."""
+"""The clock difference of a recorder on this machine: none."""
 
 
 def read_event(line: bytes, skew: Interval = SAME) -> Notice | None:

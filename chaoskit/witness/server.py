@@ -56,9 +56,9 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = PORT
-    """0 takes a free one."""
+    """The TCP port to listen on; 0 takes a free one."""
     token: str = ""
-    """Posting and following need it; only on loopback may it be empty."""
+    """The token that senders and followers must give; only on loopback may it be empty."""
     keep: int = KEEP
     certificate: Path | None = None
     key: Path | None = None
@@ -69,7 +69,7 @@ class Settings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether that address is reached from this machine alone; raises BadInput for an unknown name."""
+    """Whether an address can be reached from this machine alone; raises BadInput for an unknown name."""
     try:
         found = {str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError) as error:
@@ -142,7 +142,7 @@ class Desk:
 
     @property
     def waiting(self) -> int:
-        """How many questions are held back just now."""
+        """How many requests for notices wait for an answer now."""
         return len(self._waiting)
 
     def close(self) -> None:
@@ -260,7 +260,7 @@ class WitnessServer:
         return self._ended.wait(within_s)
 
     def end(self) -> None:
-        """Ask it to end; returns at once."""
+        """Asks the witness's server to end; returns at once."""
         with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended already
             self._timed_loop.loop.call_soon_threadsafe(self._over.set)
 

@@ -33,7 +33,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     receiver: str
     payload: msgspec.Raw
     recorded: str = ""
-    """The integration that delivered it, where it is an event of Alertmanager's recorder; else empty."""
+    """The integration that delivered the notice, where Alertmanager's recorder told it; else empty."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +41,14 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     boot: str
     now: float
-    """When the answer was given."""
+    """The instant at which the witness gave the answer."""
     held_s: float = 0.0
-    """How long it was held back before that, waiting for a notice."""
+    """Seconds for which the witness held the answer back, waiting for a notice."""
     last: int = 0
     """The number of the last notice so far, 0 when there was none."""
     notices: list[Heard]
     more: bool = False
-    """Whether there are further notices already: ask again after the last of these."""
+    """Whether the witness has further notices already: ask again after the last of these."""
     dropped: int = 0
     """How many were asked for and are no longer kept."""
     watch: tuple[float, float, float] | None = None
@@ -95,7 +95,7 @@ class Store:
         return heard
 
     def refuse(self, reason: str) -> None:
-        """Counts something that was turned away."""
+        """Counts a request that the witness turned away."""
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def watched(self, watch: Watch) -> None:

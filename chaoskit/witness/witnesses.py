@@ -24,7 +24,7 @@ from chaoskit.witness.mailbox import MailboxFollower, open_mailbox
 
 
 class Witnesses:
-    """Follows them from `begin` to `end`, both called once; what they see goes to `on_event` from threads of theirs."""
+    """Follows a run's witnesses from `begin` to `end`; `on_event` gets what they see, from threads of theirs."""
 
     def __init__(
         self, target: Attached, session: Callable[[str], requests.Session], on_event: Callable[[Event], None]
@@ -71,7 +71,7 @@ class Witnesses:
         self._failures.start()
 
     def end(self) -> None:
-        """Takes in the last word of each."""
+        """Stops following the witnesses, and takes in the last word of each."""
         if self._client is not None:
             self._client.stop()
         for follower in self._begun:

@@ -38,7 +38,7 @@ _KINDS |= {"alertmanager": _KINDS["query"], "annotation": r"(?:.|\n)*?"}
 
 
 def named(name: str) -> str:
-    """The placeholder of something with this name while a text is rendered."""
+    """The placeholder that stands for a value of this name while a text is rendered."""
     return f"{OPEN}{name}{CLOSE}"
 
 
@@ -50,7 +50,7 @@ def shown(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Lines without spaces at their end, and no two empty lines one after the other."""
+    """A text whose lines have no spaces at their end, and no two empty lines in a row."""
     lines = "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").split("\n"))
     return re.sub(r"\n{3,}", "\n\n", lines).strip("\n")
 

@@ -200,7 +200,7 @@ WRONG = {
     "runbooks=http://x/: y": "is no URL",
     "environment=true": "'true' is no name",
     "environment=a b": "is no NAME",
-    "watchdog=http://x/": "there is no such thing without monitoring (add --with monitoring)",
+    "watchdog=http://x/": "there is no such setting without monitoring (add --with monitoring)",
     "smtp.tls=maybe": "is no true|false",
 }
 

@@ -158,7 +158,7 @@ def test_a_toxic_that_somebody_else_takes_away_is_a_lapse(crm: RunningCrm, link:
     token = prepared(TcpReset(), link)
     TcpReset().start(token)
     crm.ask("DELETE", "proxy_admin", f"/toxics/{token['id']}")
-    with pytest.raises(Lapsed, match=r"something else took tcp\.reset off upstream"):
+    with pytest.raises(Lapsed, match=r"a program other than chaoskit took tcp\.reset off upstream"):
         TcpReset().hold(token, threading.Event())
 
 
@@ -178,7 +178,7 @@ def test_an_interface_that_does_not_answer_or_know_us_is_named_before_anything_h
         prepared(TcpReset(), Target("link:upstream", ("upstream",), replace(link.address, url="http://127.0.0.1:9")))
     stranger = tmp_path / "stranger"
     stranger.write_text("wrong")
-    with pytest.raises(FaultError, match=r"the token in .*stranger is not accepted"):
+    with pytest.raises(FaultError, match=r"the token in .*stranger is refused: correct it"):
         prepared(TcpReset(), Target("link:upstream", ("upstream",), replace(link.address, token_file=str(stranger))))
     with pytest.raises(FaultError, match="does not tell the address"):
         prepared(TcpReset(), Target("link:upstream", ("upstream",)))
@@ -191,7 +191,7 @@ def test_what_ended_with_its_owner_is_healed(start_crm: Any, tmp_path: Path) -> 
     TcpReset().start(token)
     crm.process.terminate()
     crm.process.wait(timeout=15)
-    assert TcpReset().stop(token).detail == "what it belonged to is gone"
+    assert TcpReset().stop(token).detail == "the system that the fault was in is gone"
 
 
 def test_a_proxy_that_only_does_not_answer_is_not_taken_for_healed(

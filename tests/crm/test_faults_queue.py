@@ -184,7 +184,7 @@ def test_a_queue_that_stops_answering_is_a_lapse(queue: Target, monkeypatch: pyt
     monkeypatch.setattr(control_api, "SILENCE_S", 0.3)
     token = prepared(QueueFlood(), queue, level=50)
     token["at"]["url"] = "http://127.0.0.1:9"
-    with pytest.raises(Lapsed, match=r"unknown for .* s whether it is still in force"):
+    with pytest.raises(Lapsed, match=r"unknown for .* s whether the fault is still in force"):
         QueueFlood().hold(token, threading.Event())
 
 
@@ -251,7 +251,7 @@ def test_a_killed_runner_leaves_no_thrashing(crm: RunningCrm, cache: Target, tmp
 
 def test_a_path_that_looks_nothing_up_is_named(cache: Target) -> None:
     token = prepared(CacheThrash(), cache, path="/nothing/{key}")
-    with pytest.raises(FaultError, match=r"GET /nothing/thrash-\S+: answered 404, so nothing was looked up"):
+    with pytest.raises(FaultError, match=r"GET /nothing/thrash-\S+: answered 404, so the cache looked nothing up"):
         CacheThrash().start(token)
 
 

@@ -109,6 +109,6 @@ def test_a_token_that_is_not_accepted_is_not_shown_in_the_error(
         check=False,
     )
     assert done.returncode == 2
-    assert "is not accepted" in done.stderr
+    assert "is refused: correct it" in done.stderr
     assert CANARY not in done.stdout + done.stderr
     assert not (tmp_path / "runs").exists(), "what is refused before anything is touched leaves no run"

@@ -138,7 +138,7 @@ class Session(HttpUser):
     "an end that takes longer than its drain": Kind(
         SLOW_END,
         0,
-        ("a listener to test_stopping or test_stop had not ended when the drain of", "own.py:19"),
+        ("a listener to test_stopping or test_stop had not ended after the drain of", "own.py:19"),
         noted=lambda noted: (noted["begins"], noted["done"]) == (1, 0),
     ),
     "an end that has the drain it needs": Kind(

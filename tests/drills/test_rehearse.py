@@ -222,7 +222,7 @@ def test_a_scenario_whose_series_do_not_cross_the_threshold_does_not_pass(team: 
     scenario = team.write("full.yml", SCENARIO.replace("50 500x100", "50x100"))
     code, said = team.rehearse(scenario, "--alert", "QueueFull")
     assert (code, said["rules"][0]["result"]) == (3, "UNKNOWN"), said
-    assert "did not make it fire" in said["rules"][0]["reasons"][0]
+    assert "did not make the alert fire" in said["rules"][0]["reasons"][0]
 
 
 @pytest.mark.parametrize(
@@ -336,9 +336,9 @@ def test_the_engine_renders_the_labels_by_which_an_alert_is_routed(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "doubt"),
     [
-        ('{{ query "count(b)" | first | value }}', "with the series of its rule alone it does not"),
+        ('{{ query "count(b)" | first | value }}', "with the series of its rule alone the template does not fail"),
         ('{{ query "count(b)" | first | humanizeDuration }}', ""),
-        ('{{ query "hour() > 24" | first | value }}', "no series were found for what it queries: hour() > 24"),
+        ('{{ query "hour() > 24" | first | value }}', "chaoskit found no series for the template's query hour() > 24"),
     ],
 )
 def test_a_template_that_queries_is_to_blame_only_where_the_engine_had_all_that_it_asks_for(

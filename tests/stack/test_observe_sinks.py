@@ -351,20 +351,28 @@ FIRING = b'{"version": "4", "status": "firing", "alerts": [{"status": "firing", 
 
 
 FORGED = [
-    ({"Content-Type": "application/json"}, "/door/0", "it does not bear its door's word"),
-    ({**HEAD, "Authorization": "Bearer another-word"}, "/door/0", "it does not bear its door's word"),
-    ({**HEAD, "Origin": "https://evil.example"}, "/door/0", "a web page sent it (Origin: https://evil.example)"),
-    ({**HEAD, "Origin": "null"}, "/door/0", "a web page sent it (Origin: null)"),
+    ({"Content-Type": "application/json"}, "/door/0", "the sender lacks this door's token"),
+    ({**HEAD, "Authorization": "Bearer another-word"}, "/door/0", "the sender lacks this door's token"),
+    (
+        {**HEAD, "Origin": "https://evil.example"},
+        "/door/0",
+        "a web page sent the request (Origin: https://evil.example)",
+    ),
+    ({**HEAD, "Origin": "null"}, "/door/0", "a web page sent the request (Origin: null)"),
     (
         {**HEAD, "Sec-Fetch-Site": "cross-site"},
         "/door/0",
-        "a web page of elsewhere sent it (Sec-Fetch-Site: cross-site)",
+        "a web page of elsewhere sent the request (Sec-Fetch-Site: cross-site)",
     ),
-    ({**HEAD, "Host": "evil.example"}, "/door/0", "it names another host (Host: evil.example)"),
-    ({**HEAD, "Content-Type": "text/plain"}, "/door/0", "its Content-Type is text/plain, not application/json"),
+    ({**HEAD, "Host": "evil.example"}, "/door/0", "the request names another host (Host: evil.example)"),
+    (
+        {**HEAD, "Content-Type": "text/plain"},
+        "/door/0",
+        "the request's Content-Type is text/plain, not application/json",
+    ),
     ({"Content-Type": "application/x-www-form-urlencoded"}, "/door/1", "Alertmanager did not send it"),
-    (HEAD, "/door/7", "there is no such door"),
-    (HEAD, "/alerts/critical", "there is no such door"),
+    (HEAD, "/door/7", "the sink has no such address"),
+    (HEAD, "/alerts/critical", "the sink has no such address"),
 ]
 
 

@@ -287,7 +287,11 @@ def test_a_recorder_whose_clock_is_wrong_leaves_the_same_rows(
             "insa_agent_request_total",
             f"there is no metric insa_agent_request_total at URL (did you mean '{REQUESTS}'?)",
         ),
-        ("below: 5s", "below: 7s", "has no bucket of 7 s, so it cannot tell what was below it (its buckets are 5, 15"),
+        (
+            "below: 5s",
+            "below: 7s",
+            "has no bucket of 7 s, so it cannot count the requests below that (its buckets are 5, 15",
+        ),
         ("{status: success}", "{state: success}", "no series of insa_agent_requests_total carries the label 'state'"),
         ("insa_cache_hits_total", "insa_cache_hit_total", "the level 'cache': there is no metric insa_cache_hit_total"),
         ("up: up,", "up: probe_success,", "the level 'uptime': there is no metric probe_success"),
@@ -485,7 +489,7 @@ def test_init_writes_targets_and_says_what_prometheus_has_of_them(world: World, 
         "uptime", "latency_p95", "latency_p99", "errors", "cache",
     ]  # fmt: skip
     assert any(one.startswith(f"{world.url} is Prometheus 2.") or "is Prometheus 3." in one for one in said)
-    assert f"its first data is of {datetime.fromtimestamp(world.told.begin, UTC):%Y-%m-%d}" in said
+    assert f"the first data there is of {datetime.fromtimestamp(world.told.begin, UTC):%Y-%m-%d}" in said
     assert said[-1] == "next: chaoskit sla record"
 
 

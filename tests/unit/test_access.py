@@ -94,7 +94,7 @@ def answering(first: bytes, again: bytes) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (ENDLESS, "its answer is larger than 2 MiB"),
+        (ENDLESS, "the answer is larger than 2 MiB"),
         (DRIP, "no answer in time"),
         (LEADING_ON, "no answer in time"),
         (CUT, "no connection"),
@@ -122,7 +122,7 @@ def test_an_answer_that_is_none_is_told(content: tuple[bytes, bytes]) -> None:
 def test_a_prometheus_that_does_not_tell_its_targets_has_not_begun(data: bytes) -> None:
     body = b'{"status":"success","data":%s}' % data
     with answering(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body, b"") as url, plain_session() as session:
-        assert undiscovered(url, session, None) == ["Prometheus does not tell its targets as Prometheus does"]
+        assert undiscovered(url, session, None) == ["the server does not list its targets as Prometheus does"]
 
 
 def test_a_bearer_token_and_headers_go_with_every_request(behind: Proxy, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_certificate_of_an_unknown_authority_is_not_trusted(tls: tuple[Path, P
     with proxied(Proxy({}), tls) as proxy, session_for(target(proxy.url), "prometheus") as session:
         with pytest.raises(requests.exceptions.SSLError) as caught:
             session.get(proxy.url, timeout=5)
-        assert trouble(caught.value) == "its certificate is not trusted: self-signed certificate"
+        assert trouble(caught.value) == "the server's certificate is not trusted: self-signed certificate"
 
 
 @pytest.mark.parametrize(("password", "ok", "detail"), [(SECRET, True, ""), ("wrong", False, "status 401")])

@@ -230,7 +230,10 @@ def test_queues_refuse_dead_letters_that_cannot_fail_again_or_have_no_place() ->
     letters = known()["queue.dead-letters"]
     failing = letters.settings.model_validate({"level": 1, "replayable": False})
     refused = {via: letters.by_via[via].beyond(failing, {}) for via in ("rq", "redis-list")}  # type: ignore[attr-defined]
-    assert refused == {"rq": "", "redis-list": "queue.dead-letters cannot be made so that a replay fails"}
+    assert refused == {
+        "rq": "",
+        "redis-list": "this queue's dead letters cannot be made so that a replay fails: write replayable: true",
+    }
     with pytest.raises(FaultError, match="the queue q names no dead: for its dead letters"):
         place({"queue": "q"}, "dead_letters")
 
@@ -239,10 +242,10 @@ def test_nft_and_toxiproxy_refuse_what_they_cannot_dose() -> None:
     reset = known()["tcp.reset"].by_via  # type: ignore[attr-defined]
     half = known()["tcp.reset"].settings.model_validate({"ratio": 0.5})
     path = known()["tcp.reset"].settings.model_validate({"path": "/pay"})
-    assert reset["nft"].beyond(half, {}) == "tcp.reset cannot be dosed by ratio or path"
+    assert reset["nft"].beyond(half, {}) == "tcp.reset takes no ratio and no path with nft: leave both out"
     assert reset["toxiproxy"].beyond(half, {}) == ""
     assert "limits.connections" in reset["toxiproxy"].beyond(half, {"connections": 0.1})
-    assert reset["toxiproxy"].beyond(path, {}) == "tcp.reset cannot be dosed by path"
+    assert reset["toxiproxy"].beyond(path, {}) == "tcp.reset takes no path with Toxiproxy: leave path out"
     assert not isinstance(reset["nft"], Changeable)
     assert isinstance(reset["toxiproxy"], Changeable)
 

@@ -62,7 +62,7 @@ def test_a_toxic_is_seen_in_a_connection_and_gone_after_the_undo(
     fault.stop(undo)
     assert proxy.toxics == {}
     fault.stop(undo)
-    assert "something else took the toxic" in fault.lapse(undo)
+    assert "another program took the toxic" in fault.lapse(undo)
 
 
 def test_a_toxic_that_lets_connections_pass_is_no_effect(proxy: toxiproxy.Toxiproxy, link: Target) -> None:
@@ -91,14 +91,14 @@ def test_a_toxic_that_goes_uninvited_has_lapsed(proxy: toxiproxy.Toxiproxy, link
     fault, undo = prepared("tcp.reset", link)
     fault.start(undo)
     proxy.toxics.clear()
-    with pytest.raises(Lapsed, match="something else took the toxic"):
+    with pytest.raises(Lapsed, match="another program took the toxic"):
         fault.hold(undo, threading.Event())
 
 
 def test_toxics_of_others_are_refused_and_never_touched(proxy: toxiproxy.Toxiproxy, link: Target) -> None:
     theirs = {"name": "theirs", "type": "latency", "attributes": {"latency": 1}}
     requests.post(f"{proxy.url}/proxies/db/toxics", json=theirs, timeout=5)
-    with pytest.raises(FaultError, match="the proxy db has toxics that are not ours: theirs"):
+    with pytest.raises(FaultError, match="the proxy db has toxics that chaoskit did not make: theirs"):
         prepared("tcp.reset", link)
     proxy.toxics.clear()
     fault, undo = prepared("tcp.reset", link)
@@ -225,14 +225,14 @@ def test_netem_has_a_handle_of_its_own_and_only_that_is_deleted(
     assert (there["handle"], there["options"]) == (undo["handle"], options)
     made = Made(tmp_path, target.names, settings, target.address.journaled())
     assert f"deletes the qdisc {undo['handle']} of eth0" in fault.vouch(undo, made)
-    with pytest.raises(FaultError, match="which is not ours"):
+    with pytest.raises(FaultError, match="already: name another dev"):
         prepared(kind, target, **settings)
-    with pytest.raises(FaultError, match="is no handle that this program makes up"):
+    with pytest.raises(FaultError, match="is no handle that chaoskit makes up"):
         fault.vouch({**undo, "handle": "1:"}, made)
     theirs = '[{"kind": "htb", "handle": "1:", "root": true}]'
     fault.stop(undo)
     assert json.loads(qdiscs.read_text())[0]["kind"] == "noqueue"
     qdiscs.write_text(theirs)
-    assert "there is no netem" in fault.lapse(undo)
+    assert "tc shows no netem" in fault.lapse(undo)
     fault.stop(undo)
     assert qdiscs.read_text() == theirs

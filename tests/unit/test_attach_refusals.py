@@ -199,7 +199,7 @@ def test_a_command_fault_needs_no_handle(case: Case) -> None:
     ("more", "complaints"),
     [
         ("load: {users: 3}\n", [
-            "staging.yml:5: there is load and nowhere to send it (add service: URL to attached:)",
+            "staging.yml:5: the profile has a load and no service (add service: URL to attached:)",
             "staging.yml:5: an attached target does not tell what can be asked of it, so the load needs tasks of its "
             "own (write requests: {NAME: {path: /PATH}} beside service:, or load: {locustfile: PATH, users: 5})"]),
         ("time_scale: 1\n", []),
@@ -362,7 +362,7 @@ def test_what_a_newer_alertmanager_shows_is_read(case: Case) -> None:
     assert newer != ROUTES
     assert checked(case, **status(newer + "event_recorder: {file_outputs: [{path: x}]}\n")) == []
     (doubt,) = checked(case, **status(newer.replace("labels:", "outputs:")))
-    assert "loaded in" in doubt
+    assert "has loaded a part" in doubt
     assert "not understood: unknown key 'outputs' in a receiver" in doubt
     assert checked(case, **status(newer + "  - {name: elsewhere, outputs: [x]}\n")) == []
 
@@ -379,7 +379,7 @@ def test_what_keeps_alerts_from_alertmanager_there_is_refused_and_what_only_may_
     (lost,) = checked(case, **page("alerting: {}"))
     assert "Prometheus sends to no Alertmanager [no-alertmanager]" in lost
     (other,) = checked(case, **page(f"global: {{external_labels: {{zone: a}}}}\n{told}"))
-    assert "it has {'zone': 'a'}, the files have none" in other
+    assert "Prometheus has {'zone': 'a'}, the files have none" in other
     peers = {"peers": [{"address": "a:9094"}, {"address": "b:9094"}]}
     status_ = json.dumps({"config": {"original": ROUTES}, "cluster": peers})
     one = json.dumps({"data": {"activeAlertmanagers": [{"url": "http://a:9093/api/v2/alerts"}]}})
@@ -389,7 +389,7 @@ def test_what_keeps_alerts_from_alertmanager_there_is_refused_and_what_only_may_
 
 def test_routes_that_cannot_be_compared_end_the_run(case: Case) -> None:
     (refused,) = checked(case, **status(ROUTES.replace("group_wait: 2s", "group_wait: [2s]")))
-    assert "what URL has loaded could not be compared: " in refused
+    assert "chaoskit cannot compare the configuration that URL has loaded: " in refused
     assert "'group_wait' is a list" in refused
 
 

@@ -74,7 +74,9 @@ def test_an_expression_that_is_nested_too_deeply_is_refused(nested: str, times: 
     """20,000 brackets brought the parser, and the whole process with it, down."""
     begin, end = nested.split("{}")
     why, _ = why_unread(f"{begin * times}y{end * times}")
-    assert why.startswith("it is nested more than 200 deep" if times < 1000 else "it has more than 2000 operators")
+    assert why.startswith(
+        "the expression is nested more than 200 deep" if times < 1000 else "the expression has more than 2000 operators"
+    )
 
 
 def test_an_expression_that_is_as_deep_as_may_be_is_followed() -> None:

@@ -402,7 +402,9 @@ def test_a_side_without_a_prometheus_configuration_leaves_open_what_it_does() ->
 def test_a_record_that_only_an_annotation_s_query_reads_is_part_of_the_words() -> None:
     asking = RULES.replace("A worker is down", "'Ratio {{ query \"ratio\" | first | value }}'")
     found = diff(config(asking), config(asking.replace("requests_total[5m]", "requests_total[1h]")))
-    assert any(line.startswith("WorkerDown: ratio, which its text asks for, is: ") for line in told(found)), told(found)
+    assert any(line.startswith("WorkerDown: ratio, which the notice's text asks for, is: ") for line in told(found)), (
+        told(found)
+    )
 
 
 def test_a_group_s_limit_decides_what_fires() -> None:

@@ -112,7 +112,7 @@ def test_a_silence_that_is_taken_and_not_shown_is_no_effect_and_one_that_stays_i
         Silence().stop(token)
     assert "DELETE /api/v2/silence/1" in liar.asked
     liar.says("GET /api", 200, [{"id": "1"}])
-    with pytest.raises(FaultError, match="not as Alertmanager writes it"):
+    with pytest.raises(FaultError, match="the list of silences is not Alertmanager's format"):
         Silence().stop(token)
 
 
@@ -179,10 +179,10 @@ def test_a_hold_bears_a_moment_of_silence_and_no_more(liar: Liar) -> None:
     token = prepared(TcpReset(), liar.target("link:upstream"))
     answers: Iterator[Answer] = iter([(503, {}), (200, {"seen": 1, "hit": 1}), (503, {})])
     liar.answers["GET /toxics"] = lambda: next(answers, (404, {}))
-    with pytest.raises(Lapsed, match=r"something else took tcp\.reset off upstream"):
+    with pytest.raises(Lapsed, match=r"a program other than chaoskit took tcp\.reset off upstream"):
         TcpReset().hold(token, threading.Event())
     liar.says("GET /toxics", 503, {})
-    with pytest.raises(Lapsed, match=r"unknown for .* s whether it is still in force"):
+    with pytest.raises(Lapsed, match=r"unknown for .* s whether the fault is still in force"):
         TcpReset().hold(token, threading.Event())
 
 
@@ -301,7 +301,7 @@ def test_a_stranger_on_the_port_of_something_that_ended_with_its_owner_is_left_a
         owner.wait(timeout=10)
     secret.unlink()
     asked = len(liar.asked)
-    assert TcpReset().stop(token).detail == "what it belonged to is gone"
+    assert TcpReset().stop(token).detail == "the system that the fault was in is gone"
     assert len(liar.asked) == asked
     assert not processes.alive(token["at"]["owner"])
 

@@ -223,7 +223,9 @@ def test_a_filled_disk_is_really_filled_and_freed_by_the_token_alone(tmp_path: P
     DiskFill().start(undo)
     assert Path(undo["file"]).stat().st_blocks * 512 >= 8 * MIB
     threading.Timer(0.3, Path(undo["file"]).unlink).start()
-    with pytest.raises(Lapsed, match=r"something else made .* smaller, or removed it; weaker .* 0 of 8 MiB"):
+    with pytest.raises(
+        Lapsed, match=r"another program made .* smaller, or removed it; the effect is weaker .* 0 of 8 MiB"
+    ):
         DiskFill().hold(undo, threading.Event())
     for _ in range(2):
         DiskFill().stop(undo)

@@ -117,7 +117,10 @@ def test_every_kind_and_every_setting_says_what_it_is() -> None:
     ("seen", "said"),
     [
         ({"query": "up =="}, ["with.seen.query: Value error, invalid promql query"]),
-        ({"query": '"text"'}, ["with.seen.query: Value error, its answer is a text, which is neither yes nor no"]),
+        (
+            {"query": '"text"'},
+            ["with.seen.query: Value error, the query's answer is a text, which is neither yes nor no"],
+        ),
         ({"qery": "up"}, ["with.seen.query: Field required", "with.seen.qery: Extra inputs are not permitted"]),
     ],
 )

@@ -227,12 +227,12 @@ def test_a_crash_loop_whose_victim_comes_back_late_is_no_such_loop(monkeypatch: 
     monkeypatch.setattr(processes, "find", lambda _: {})
     monkeypatch.setattr("chaoskit.faults.process._REPLACED_S", 0.05)
     undo = {"times": 3, "every_s": 0.05, "victims": [{"name": "w1"}], "pattern": "x"}
-    with pytest.raises(Lapsed, match=r"w1 was not replaced within 0\.05 s, so it dies less often than asked for"):
+    with pytest.raises(Lapsed, match=r"w1 was not replaced within 0\.05 s, so it dies too seldom: see its supervisor"):
         ProcessCrashLoop().hold(undo, threading.Event())
 
 
 def test_equipment_that_answers_though_it_should_be_down_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equipment, "_open", lambda port: port == 2)
     MonitoringKill().hold({"ports": {"prometheus": [1], "mail-sink": []}}, Ticks(3, monkeypatch))  # type: ignore[arg-type]
-    with pytest.raises(Lapsed, match="alertmanager was started again by something else"):
+    with pytest.raises(Lapsed, match="alertmanager was started again by a program other than chaoskit"):
         MonitoringKill().hold({"ports": {"alertmanager": [2]}}, Ticks(3, monkeypatch))  # type: ignore[arg-type]

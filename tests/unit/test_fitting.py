@@ -80,7 +80,7 @@ def test_what_an_older_alertmanager_does_not_know_is_left_out_and_it_takes_the_r
     ]  # fmt: skip
     a, b = found["receivers"]
     assert a["slack_configs"][0]["text"] == "hello"
-    left_out = [note for note in localized.notes if "the Alertmanager here does not know it" in note]
+    left_out = [note for note in localized.notes if "the Alertmanager here does not know this setting" in note]
     if generation.versions["alertmanager"].startswith("0.25"):
         assert "message_text" not in a["slack_configs"][0]
         assert "rocketchat_configs" not in b
@@ -135,5 +135,7 @@ def test_a_file_of_ours_that_the_program_refuses_is_the_equipments_failure(tmp_p
     stack = LocalStack(tmp_path, binaries, localized, PORTS, 60.0, None)
     stack._write_files()
     (tmp_path / "alertmanager.yml").write_text("route: {receiver: nobody}\nreceivers: []\n")
-    with pytest.raises(EquipmentError, match=r"does not start with what was made for it here: .*undefined receiver"):
+    with pytest.raises(
+        EquipmentError, match=r"does not start with the configuration that chaoskit wrote.*undefined receiver"
+    ):
         stack._start_server("alertmanager")

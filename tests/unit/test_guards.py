@@ -179,7 +179,7 @@ def test_a_critical_alert_that_is_not_expected_ends_the_run_one_that_fired_befor
     told.fires("DatabaseDown")
     assert told.heard.wait(5)
     assert told.reasons == [
-        "abort condition (p.yml:3): DatabaseDown with severity critical is firing, and is not expected"
+        "abort condition (p.yml:3): DatabaseDown with severity critical is firing, and the scenario does not expect it"
     ]
 
 

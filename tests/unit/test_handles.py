@@ -79,10 +79,10 @@ def test_handles_that_an_attached_target_cannot_reach_are_said_to_be_unread() ->
     ("kind", "handle", "at", "said"),
     [
         ("process.pause", "role:worker", {"patern": "w (?P<name>.+)"}, "key of --at 'patern'.*did you mean 'pattern'"),
-        ("db.slow", "database:crm", {}, "nothing says where database:crm is: its file is missing"),
-        ("http.error", "link:up", {}, "its url is missing"),
-        ("scrape.drop", "scrape:m", {"pattern": "w"}, "its url is missing"),
-        ("monitoring.kill", "equipment:prometheus", {}, "its control is missing"),
+        ("db.slow", "database:crm", {}, "nothing says where database:crm is: file is missing"),
+        ("http.error", "link:up", {}, "url is missing"),
+        ("scrape.drop", "scrape:m", {"pattern": "w"}, "url is missing"),
+        ("monitoring.kill", "equipment:prometheus", {}, "control is missing"),
         ("cpu.burn", "slice:crm", {"mark": "word"}, r"--at: Expected `object \| null`, got `str` - at `\$.mark`"),
     ],
 )

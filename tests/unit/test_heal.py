@@ -231,7 +231,7 @@ def test_the_command_ends_with_5_when_something_may_still_be_broken(
     ("words", "said"),
     [
         (["heal"], "name the folder of a run, or write --all"),
-        (["heal", "nowhere"], "no run's folder: there is no events.jsonl in it"),
+        (["heal", "nowhere"], "no run's folder: it holds no events.jsonl"),
         (["heal", "x", "--all"], "name the folder of a run, or write --all"),
     ],
 )

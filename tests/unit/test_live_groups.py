@@ -119,7 +119,7 @@ def test_who_fired_after_its_group_s_notice_and_was_muted_before_the_next_is_unk
         ("WorkerUnhealthy worker-4", "critical-alerts (webhook)"),
     }
     assert {row.result for row in rows} == {Result.UNKNOWN}
-    assert "MultipleWorkersDown muted it before its group's next notice" in rows[0].reason
+    assert "MultipleWorkersDown muted the alert before its group's next notice" in rows[0].reason
 
 
 def test_who_should_have_ridden_along_with_its_group_is_not_excused_by_what_muted_it_later() -> None:

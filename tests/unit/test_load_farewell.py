@@ -165,9 +165,9 @@ def test_code_that_swallows_its_end_is_bounded_cut_and_named(start: Start, targe
     refused, caught, listener = sorted(totals.cut_short, key=lambda text: "refused more than 100" not in text)
     assert "a user of Stubborn was refused more than 100 requests at its end in own.py:11 (2 times)" in refused
     assert "a user of Stubborn caught its own end (a bare except?) and still went on" in caught
-    assert "was cut in own.py:11 (2 times)" in caught
-    assert "a listener to test_stopping or test_stop had not ended when the drain of 1 s was over" in listener
-    assert "was cut in own.py:17" in listener
+    assert "was cut off in own.py:11 (2 times)" in caught
+    assert "a listener to test_stopping or test_stop had not ended after the drain of 1 s" in listener
+    assert "was cut off in own.py:17" in listener
 
 
 PATIENT = """

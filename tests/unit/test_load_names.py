@@ -103,7 +103,7 @@ CASES = [
     (FailIf("checkout", None, {99: 0.8}), {"GET checkout": NameCounts(99, 0, 0, ((80, 99),))}, "UNKNOWN",
      "P99 needs 100"),
     (FailIf("checkout", 0.0, {}), {"GET checkout": NameCounts(3, 1, 0, FAST)}, "FAIL", "33.33%"),
-    (FailIf("chekout", 0.01, {}), {"GET checkout": NameCounts(100, 0, 0, FAST)}, "UNKNOWN", "there were GET checkout"),
+    (FailIf("chekout", 0.01, {}), {"GET checkout": NameCounts(100, 0, 0, FAST)}, "UNKNOWN", "it made GET checkout"),
     (FailIf("", None, {50: 0.8}), {"GET a": NameCounts(100, 0, 0, SLOW), "GET b": NameCounts(300, 0, 0, ((80, 300),))},
      "PASS", "400 requests, P50"),
 ]  # fmt: skip

@@ -164,9 +164,9 @@ RULES = [
     ("workers: {expect: 0, token_file: t}", "p.yml:5: 'expect' must be a whole number of 1 or more, found the number 0"),
     ("workers: {expect: 2}", "p.yml:5: 'workers' of load needs 'token_file' (token_file: load-token, made by (umask 077; openssl rand -hex 32 > load-token))"),
     ("workers: {token_file: t}", "p.yml:5: 'workers' of load needs 'expect' (how many there are: expect: 8)"),
-    ("workers: {expect: 2, token_file: t, bind: 0.0.0.0}", "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the one that the workers reach, such as 10.0.0.5)"),
-    ('workers: {expect: 2, token_file: t, bind: "::"}', "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the one that the workers reach, such as 10.0.0.5)"),
-    ('workers: {expect: 2, token_file: t, bind: "*"}', "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the one that the workers reach, such as 10.0.0.5)"),
+    ("workers: {expect: 2, token_file: t, bind: 0.0.0.0}", "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the address that the workers reach, such as 10.0.0.5)"),
+    ('workers: {expect: 2, token_file: t, bind: "::"}', "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the address that the workers reach, such as 10.0.0.5)"),
+    ('workers: {expect: 2, token_file: t, bind: "*"}', "p.yml:5: 'bind' must be one IP address of this machine, found every address of the machine (write the address that the workers reach, such as 10.0.0.5)"),
     ("workers: {expect: 2, token_file: t, port: 65536}", "p.yml:5: 'port' must be at most 65535, found the number 65536"),
     ("workers: {expect: 2, token_fil: t, token_file: t}", "p.yml:5: 'token_fil' is not a key of 'workers' of load (did you mean 'token_file'?)"),
     ("timeout: 11m", "p.yml:5: 'timeout' is longer than 600 s: 11m (write 2s)"),
@@ -187,7 +187,7 @@ MODELS = [
     ("users: 3\n  processes: 4", "p.yml:5: 3 users cannot be shared by 4 processes (give each process at least one user)"),
     ("locustfile: a.py\n  processes: 11", "p.yml:5: 10 users cannot be shared by 11 processes (give each process at least one user)"),
     ("users: 3\n  workers: {expect: 4, token_file: t}", "p.yml:5: 3 users cannot be shared by 4 workers (give each worker at least one user)"),
-    ("rate: 60000/s\n  shape: {spike: {to: 2, at: 1s, for: 1s}}", "p.yml:4: 'rate' is more than 100000/s at its highest: 120000/s (lower it, or the peak of its shape)"),
+    ("rate: 60000/s\n  shape: {spike: {to: 2, at: 1s, for: 1s}}", "p.yml:4: 'rate' is more than 100000/s at its highest: 120000/s (lower 'rate', or the peak of the load's shape)"),
     ("users: 60000\n  shape: {spike: {to: 2, at: 1s, for: 1s}}", "p.yml:4: 'users' is more than 100000: 120000 (one machine cannot play so many)"),
 ]  # fmt: skip
 
@@ -248,10 +248,10 @@ def test_what_only_a_look_can_tell_is_told_before_anything_starts(tmp_path: Path
     (pool,) = refused(tmp_path, "rate: 9/s\n  in_flight: 1801\n  processes: 2")
     assert (
         pool
-        == "p.yml:5: 'in_flight' is 1801, and 2 processes of the generator hold 1800 (raise 'processes' to 3, or lower it)"
+        == "p.yml:5: 'in_flight' is 1801, and 2 processes of the generator hold 1800 (raise 'processes' to 3, or lower 'in_flight')"
     )
     (pool,) = refused(tmp_path, "rate: 9/s\n  in_flight: 1801\n  workers: {expect: 2, token_file: none}")[:1]
-    assert pool.endswith("(raise 'expect' to 3, or lower it)")
+    assert pool.endswith("(raise 'expect' to 3, or lower 'in_flight')")
     assert MOST_IN_FLIGHT == 900
 
 
@@ -353,7 +353,7 @@ def test_what_a_module_beside_it_raises_is_told_with_the_modules_own_line(tmp_pa
     (problem,) = look_at(path)
     assert problem.place == Place(str(beside), 2)
     assert problem.hint == (
-        f"{path}:1 imports it; it is beside the file: open(Path(__file__).parent / 'users.csv') finds it from everywhere"
+        f"{path}:1 imports it; it is beside the locustfile: open(Path(__file__).parent / 'users.csv') finds it from everywhere"
     )
 
 

@@ -188,7 +188,7 @@ def test_answers_that_were_never_reported_are_named_and_cost_nothing_else() -> N
 
 
 def test_what_the_end_cut_short_is_noted() -> None:
-    told = ["a user of Clerk had not ended when 4.5 s were over, and was cut in own.py:7"]
+    told = ["a user of Clerk had not ended when 4.5 s were over, and was cut off in own.py:7"]
     assert f"load: {told[0]};" in load_notes(some_load(seconds(20), cut_short=told))[1]
 
 

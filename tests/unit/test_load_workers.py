@@ -230,7 +230,7 @@ def test_a_worker_that_ends_ends_the_load_with_its_share(
     machines.started[1].send_signal(number)
     heard.wait(lambda states: states[-1].state == "down", LoadState, at_most_s=5)
     (*_, down) = heard.of(LoadState)
-    how = {signal.SIGKILL: "ended: its connection ended", signal.SIGTERM: "was ended on its machine"}[number]
+    how = {signal.SIGKILL: "ended: the worker's connection ended", signal.SIGTERM: "was ended on its machine"}[number]
     assert f"which bore 50% of the load, {how}" in down.detail
     totals = load.stop(0)
     assert (totals.reconciled, totals.detail) == (False, down.detail)

@@ -104,10 +104,10 @@ def test_the_breakers_counts_ask_for_the_state_twice(ground: Ground, mutants: li
 def test_routes_that_no_alert_tells_apart_may_change_places(ground: Ground, mutants: list[Mutant]) -> None:
     """Level 2: components exclude each other, while route 1 takes what is critical out of all of them."""
     found = {m.site: why(ground, m) for m in mutants if m.operator == "route-swapped"}
-    assert found["route 4 and the next"] == "every alert is told as before"
+    assert found["route 4 and the next"] == "every alert reaches the same receivers at the same times as before"
     found = {m.site: why(ground, m) for m in mutants if m.operator == "continue-toggled"}
     assert found["route 1.continue"] == ""
-    assert found["route 7.continue"] == "every alert is told as before"
+    assert found["route 7.continue"] == "every alert reaches the same receivers at the same times as before"
 
 
 def test_what_an_empty_diff_does_not_prove_is_not_called_equivalent(ground: Ground, mutants: list[Mutant]) -> None:

@@ -88,7 +88,7 @@ def test_silence_at_a_measured_level_below_the_threshold_passes_and_says_the_lev
 def test_an_alert_that_fires_at_such_a_level_fails() -> None:
     found = row(controlled("WorkerUnhealthy", low=1.0, high=1.0))
     assert found.result is Result.FAIL
-    assert "WorkerUnhealthy during kill: it fired although the level was 1 to 1, at least 1" in found.reason
+    assert "WorkerUnhealthy during kill: the alert fired although the level was 1 to 1, at least 1" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_a_newer_expression_ends_nothing_and_its_neighbours_go_on(
     assert name in config.unread
     settled = original.ask(config).settle(config)
     assert [rule.alert for rule in settled.rules] == before
-    assert "newer than the parser here" in str(settled.not_understood[-1])
+    assert "newer than chaoskit's PromQL parser" in str(settled.not_understood[-1])
     assert check() == ExitCode.PASS
     assert f"rules.yml:{line}: not understood: " in capsys.readouterr().out
 

@@ -68,8 +68,8 @@ def test_instances_of_one_group_may_be_told_together_or_apart(case: Case) -> Non
 def test_a_receiver_that_is_to_be_left_in_peace_is_told_by_no_drill(case: Case) -> None:
     case.target |= {"quiet_receivers": ["everybody"]}  # type: ignore[dict-item]
     assert case.complaints() == [
-        "drill.yml:1: it would tell everybody (email, webhook): 4 notifications, and the profile names everybody in "
-        "quiet_receivers (lead its alerts elsewhere there, or leave it out)"
+        "drill.yml:1: the run would tell everybody (email, webhook): 4 notifications, and the profile names everybody "
+        "in quiet_receivers (lead its alerts elsewhere, or leave the scenario out)"
     ]
     case.target |= {"quiet_receivers": ["evrybody"]}  # type: ignore[dict-item]
     assert "receiver 'evrybody' is defined nowhere (did you mean 'everybody'?)" in case.complaints()[0]

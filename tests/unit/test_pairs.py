@@ -222,7 +222,7 @@ def test_a_member_that_was_down_is_unknown_and_the_other_is_judged_as_ever() -> 
     )  # fmt: skip
     found = down_of(verdict)
     assert found.keys() == {"prometheus http://q", "alertmanager http://a"}
-    assert found["prometheus http://q"].startswith("UNKNOWN it did not answer from 0 to 1 s after the first step")
+    assert found["prometheus http://q"].startswith("UNKNOWN was silent from 0 to 1 s after the first step")
     assert verdict.exit_code == 3
     assert {row.result for row in verdict.rows if row.hop in (Hop.DETECT, Hop.NOTIFY, Hop.CLEAR)} == {Result.PASS}
 

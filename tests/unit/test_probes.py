@@ -103,8 +103,10 @@ def test_a_level_that_no_series_lead_to_is_said_and_not_proved(tool: Tool) -> No
     said = asked(tool, ("queue > 100", "queue > queue_limit"), (">= 3", "> time()"))
     assert lines(said, WRONG) == []
     first, second = lines(said, UNPROVED)
-    assert "QueueLong are promised (promise.yml:3) and not proved: it compares nothing with a number" in first
-    assert "Restarts are promised (promise.yml:5) and not proved: it reads the clock" in second
+    assert (
+        "QueueLong are promised (promise.yml:3) and not proved: the expression compares nothing with a number" in first
+    )
+    assert "Restarts are promised (promise.yml:5) and not proved: the expression reads the clock" in second
     assert list(said.proved) == ["ShopErrors"]
 
 

@@ -170,7 +170,7 @@ def test_a_mailbox_that_nobody_could_read_makes_it_unknown_though_the_recorder_h
 def test_a_mail_to_other_people_or_without_its_runbook_fails_its_content() -> None:
     others = verify(boxed(told(Truth()), recipients=["stranger@b.c"]))
     assert ("WorkerUnhealthy worker-1", "content", "critical-alerts (email)") in failed(others)
-    assert "it went to stranger@b.c" in reasons(others, "content")
+    assert "the mail went to stranger@b.c" in reasons(others, "content")
     empty = verify(boxed(told(Truth()), html="<p>[1] Firing WorkerUnhealthy worker-1</p>"))
     assert "does not link the runbook" in reasons(empty, "content")
 

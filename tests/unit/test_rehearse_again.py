@@ -287,7 +287,7 @@ def test_of_a_stack_s_process_that_is_killed_or_stands_still_nobody_knows_and_th
     found = next(playing)
     (outcome,) = found.outcomes.values()
     assert (outcome.result, outcome.wave) == (Result.UNKNOWN, "one")
-    assert outcome.reasons[0].startswith("the process of its stack ")
+    assert outcome.reasons[0].startswith("its stack's process ")
     monkeypatch.setattr(lanes, "_LANE", well)
     assert next(playing).codes == [1]
 

@@ -71,8 +71,8 @@ def test_one_that_is_as_wanted_by_itself_is_played_as_written_and_else_its_dates
 @pytest.mark.parametrize(
     ("name", "inside", "why"),
     [
-        ("brief", True, "it holds for 6 min at a time, which is too short to be played"),
-        ("whole", False, "it always holds in a week"),
+        ("brief", True, "the interval holds for 6 min at a time, too short to be played"),
+        ("whole", False, "the interval always holds in a week"),
     ],
 )
 def test_one_that_leaves_no_instant_far_enough_from_its_edges_is_not_played(name: str, inside: bool, why: str) -> None:
@@ -100,11 +100,11 @@ SILENT, TOLD = plays(CONFIG)[0], plays(CONFIG)[1]
     [
         (SILENT, 0, 3, Result.PASS, "silent, and its twin was told; "),
         (SILENT, 1, 3, Result.FAIL, "the route was told, and should be silent; "),
-        (SILENT, 0, 2, Result.UNKNOWN, "the twin route without it was told 2 times, of 3"),
-        (SILENT, 1, 0, Result.UNKNOWN, "the twin route without it was told 0 times, of 3"),
+        (SILENT, 0, 2, Result.UNKNOWN, "the twin without this interval was told 2 times, of 3"),
+        (SILENT, 1, 0, Result.UNKNOWN, "the twin without this interval was told 0 times, of 3"),
         (TOLD, 2, 3, Result.PASS, "told; "),
         (TOLD, 0, 4, Result.FAIL, "the route was not told, and its twin was; "),
-        (TOLD, 0, 0, Result.UNKNOWN, "the twin route without it was told 0 times"),
+        (TOLD, 0, 0, Result.UNKNOWN, "the twin without this interval was told 0 times"),
     ],
 )
 def test_a_play_is_judged_by_what_its_twin_was_told(

@@ -205,12 +205,12 @@ def wave_of(history: History, derived: bool = False, *told: AnyEvent) -> list[Ru
 
 def test_a_notice_where_no_route_leads_the_alert_is_shown_and_fails_its_rule() -> None:
     outcome = next(one for one in wave_of(recorded("told-to-others")) if one.result is FAIL)
-    reason = next(reason for reason in outcome.reasons if "heard of it" in reason)
+    reason = next(reason for reason in outcome.reasons if "heard of the alert" in reason)
     to = reason.partition(": ")[2].partition(" (")[0]
     assert f"{to} (" in reason
-    assert "it carried alertname=" in reason
+    assert "its labels: alertname=" in reason
     assert to in {heard.receiver for heard in outcome.heard}
-    assert not any("heard of it" in reason for one in wave_of(KEPT) for reason in one.reasons)
+    assert not any("heard of the alert" in reason for one in wave_of(KEPT) for reason in one.reasons)
 
 
 def test_series_that_are_true_at_rest_in_the_stack_are_not_rehearsed_and_no_other_try_helps() -> None:
@@ -235,7 +235,7 @@ def test_series_that_never_made_it_fire_are_tried_once_more_and_then_it_is_not_r
     first, second = Performed({"key": never}), Performed({"key": never})
     first.replace_unknown(second)
     assert first.outcomes["key"].result is None
-    assert "did not make it fire" in first.outcomes["key"].reasons[0]
+    assert "did not make the alert fire" in first.outcomes["key"].reasons[0]
 
 
 def test_alerts_of_one_notice_say_with_whom_they_were_told(config: AlertConfig) -> None:

@@ -46,7 +46,7 @@ def test_a_rule_that_promtool_refuses_is_found_and_ends_no_other(
     assert [one.subject.rule.alert for one in proven] == ["A", "B", "C", "D"]
     (bad,) = unproven
     assert bad.subject.rule.alert == "Poison"
-    assert bad.reason == "the engine refuses it with such series: FAILED: the whole file is wrong"
+    assert bad.reason == "Prometheus's engine refuses the expression with such series: FAILED: the whole file is wrong"
     assert asked[:5] == [5, 2, 3, 1, 2], "the halves of what was refused, until it is alone"
 
 

@@ -190,7 +190,7 @@ def test_it_is_refused_where_no_page_could_show_it() -> None:
     )
     (problem,) = wrong_steps(load_scenario(text, "s.yml"))
     assert problem.place == Place("s.yml", 5)
-    assert "no page here that could show it" in problem.message
+    assert "no metrics page here that could show its series" in problem.message
 
 
 # -- the whole, but for the programs

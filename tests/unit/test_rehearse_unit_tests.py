@@ -100,7 +100,7 @@ def test_each_group_keeps_its_place_and_one_that_cannot_be_read_leaves_the_other
         "'x' is not in promtool's notation, such as 0x5, 1+2x10, _x3 or stale",
         "latency: native histograms are not scripted",
         "an entry of alert_rule_test names no alert (tills_test.yml:15)",
-        "it should be a mapping with input_series and alert_rule_test, not the number 3",
+        "write a test as a mapping with input_series and alert_rule_test, not the number 3",
     ]
     assert tests[0].expected == {"TillDown": 1080.0}
 
@@ -228,7 +228,7 @@ def test_an_alert_that_was_not_asked_for_hinders_none(chooser: Chooser) -> None:
     test = read_one(group(till("1x10 0x20"), DOWN))
     asked = replace(chooser.asked, only=frozenset({"DrawerFull"}))
     given, (row,) = replace(chooser, asked=asked).choose([test])
-    assert (given, row.reason, row.result) == ([], "its alerts were not asked for", None)
+    assert (given, row.reason, row.result) == ([], "this command names none of the test's alerts", None)
 
 
 def test_what_takes_too_long_is_a_row(chooser: Chooser) -> None:
@@ -289,7 +289,7 @@ def test_what_fires_when_the_test_expects_no_alert_fails() -> None:
         return judged(*told, quiet=[quiet])
 
     (row,) = fires(2.0, None)
-    assert (row.result, row.reason[:30]) == (Result.FAIL, "A: it had been firing for 480 ")
+    assert (row.result, row.reason[:37]) == (Result.FAIL, "A: the alert had been firing for 480 ")
     assert row.reason.endswith(" s when the test expects none (t.yml:5)")
     assert fires(11.0, None) == []
     assert fires(2.0, 3.0) == []

@@ -574,7 +574,7 @@ def test_verify_prints_the_verdict_as_json(capsys: pytest.CaptureFixture[str]) -
         (lambda lines: [*lines[:60], b"{nonsense\n", *lines[61:]], "not an event"),
         (lambda lines: lines[1:], "event 0 is missing"),
         (lambda lines: [b"\x00\xff\n"], "not an event"),
-        (lambda lines: [], "does not begin with a header"),
+        (lambda lines: [], "line 1 is no header"),
     ],
     ids=["a hole", "a broken line", "no header", "noise", "nothing"],
 )

@@ -78,7 +78,7 @@ def test_an_element_of_a_list_is_named_or_counted(element: str) -> None:
         ("a..b=5", "--set a..b=5: is not of the form key=value (write --set load.rate=20/s, or --set scenario.title=TEXT)"),
         ("profile=5", "--set profile=5: 'profile' is a whole document, not a key of it (write --set load.rate=20/s, or --set scenario.title=TEXT)"),
         ("time_scale=", "--set time_scale=: has no value (write --set load.rate=20/s, or --set scenario.title=TEXT)"),
-        ("target.x=5", "--set target.x=5: 'target' is the text 'local', it has no 'x' (write --set load.rate=20/s, or --set scenario.title=TEXT)"),
+        ("target.x=5", "--set target.x=5: 'target' is the text 'local' and has no 'x' (write --set load.rate=20/s, or --set scenario.title=TEXT)"),
         ("time_scale=[", "--set time_scale=[: is not valid YAML: while parsing a flow node did not find expected node content (check indentation, quotes and brackets on this line and the one before)"),
     ],
 )  # fmt: skip

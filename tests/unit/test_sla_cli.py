@@ -236,7 +236,7 @@ def test_pruning_never_takes_the_last_thirteen_months(here: Path, capsys: pytest
             "none.yml: there are no targets here (write them with `chaoskit sla init`)",
         ),
         (["record", "--since", "soon"], "'soon' is no date or instant"),
-        (["record", "--db", "mysql://h/x"], "mysql is no store that is served"),
+        (["record", "--db", "mysql://h/x"], "mysql is no database that chaoskit can use"),
         (["init"], "which Prometheus is meant? (give --prometheus URL or --profile NAME)"),
         (["init", "--profile", "nonsense"], "no profile is called 'nonsense'"),
         (["init", "--prometheus", "http://127.0.0.1:9", "--write", "sla/targets.yml"], "targets.yml: is there already"),

@@ -44,7 +44,7 @@ def test_of_a_run_the_notice_counts_that_was_certainly_first() -> None:
 def test_an_alert_that_is_not_raised_says_why() -> None:
     found = {one.alert: one for one in promised(config_of(), [ERRORS], 0.03, 0)}
     assert found["HighErrorRate"].heard is None
-    assert found["HighErrorRate"].why == "it needs more than 0.05 to be bad"
+    assert found["HighErrorRate"].why == "the alert needs a bad share of more than 0.05"
     assert found["SLAErrorBudgetFastBurn"].heard is not None
 
 

@@ -263,9 +263,9 @@ def test_a_full_disk_is_told_and_nothing_of_what_was_there_is_lost(db: Path) -> 
 @pytest.mark.parametrize(
     ("where", "says"),
     [
-        ("mysql://u:secret@h/x", "--db: mysql is no store that is served"),
+        ("mysql://u:secret@h/x", "--db: mysql is no database that chaoskit can use"),
         ("://", "this is no URL of a database"),
-        ("postgresql+asyncpg://h/x", "postgresql+asyncpg is no store that is served"),
+        ("postgresql+asyncpg://h/x", "postgresql+asyncpg is no database that chaoskit can use"),
     ],
 )
 def test_what_is_no_store_is_refused(where: str, says: str) -> None:

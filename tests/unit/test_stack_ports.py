@@ -53,7 +53,7 @@ def test_processes_side_by_side_are_given_different_ports_and_one_process_none_t
 
 def test_too_few_free_ports_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_hold", lambda port, held: 0)
-    with pytest.raises(EquipmentError, match=r"2 free ones were wanted on 127\.0\.0\.1, 0 were found"):
+    with pytest.raises(EquipmentError, match=r"chaoskit needs 2 free ports on 127\.0\.0\.1, and found 0"):
         reserve(2)
 
 

@@ -48,7 +48,7 @@ def test_a_notice_like_its_approved_text_says_so() -> None:
 def test_a_notice_unlike_its_approved_text_fails_with_the_lines_that_differ() -> None:
     row = changed("still firing", "going on")
     assert row.result is Result.FAIL
-    assert "the firing one is not as approved: -Ended  going on | +Ended  still firing" in row.reason
+    assert "the firing notice is not as approved: -Ended  going on | +Ended  still firing" in row.reason
     assert "-runbook" in changed("worker_name: <worker_name>", "runbook: <worker_name>").reason
     assert changed("RESOLVED WorkerUnhealthy", "OVER WorkerUnhealthy").result is Result.FAIL
 

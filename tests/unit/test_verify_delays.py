@@ -152,7 +152,7 @@ def test_a_late_notice_is_unknown_where_its_sink_may_have_missed_an_earlier_one(
     assert results(verdict, "notify", "email") == {UNKNOWN}
     assert results(verdict, "notify", "webhook") == {UNKNOWN}, "the same receiver's: it may have had to wait"
     assert results(verify(history), "notify") == {FAIL}
-    assert any("may have missed an earlier one" in row.reason for row in verdict.rows)
+    assert any("may have missed an earlier notice" in row.reason for row in verdict.rows)
 
 
 def test_an_alert_cannot_be_missed_that_we_ourselves_took_back_before_it_was_due() -> None:

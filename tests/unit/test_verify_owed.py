@@ -287,7 +287,7 @@ def test_the_promised_words_of_subjects_are_looked_for() -> None:
     verdict = verify(kept(promising("subject_contains: [WorkerUnhealthy, ALERT]")))
     assert results(verdict, "content", "email") == {FAIL}
     assert results(verdict, "content", "webhook") == {PASS}
-    assert "'ALERT' is missing in its subject" in row(verdict, "content", "worker-alerts (email)").reason
+    assert "'ALERT' is missing in the subject" in row(verdict, "content", "worker-alerts (email)").reason
 
 
 def test_a_subject_that_no_mail_of_the_receiver_can_show_is_unknown() -> None:

@@ -336,7 +336,7 @@ def test_a_notice_that_a_muter_should_have_held_back_is_unknown_only_where_the_m
     verdict = verify(running(merged(history, between), always(), busy, "target"))
     assert results(verdict, "suppressed") == {expected}
     reasons = " ".join(row.reason for row in verdict.rows if row.hop == "suppressed")
-    assert ("that had resolved for a while, and this machine was too busy" in reasons) is (expected is UNKNOWN)
+    assert ("the source had ended for a while, and this machine was too busy" in reasons) is (expected is UNKNOWN)
 
 
 @pytest.mark.parametrize(("busy", "expected"), [(BUSY, UNKNOWN), (CALM, FAIL)], ids=["starved", "calm"])

@@ -208,7 +208,7 @@ def again_after(virtual_s: float) -> History:
 def test_a_notice_that_comes_again_too_early_breaks_the_repeat_and_one_of_something_new_does_not() -> None:
     early = rows(verify(again_after(30)), "repeat")[WORKERS]
     assert early.result is FAIL
-    assert "the same was told again after 30" in early.reason
+    assert "the receiver was told the same again after 30" in early.reason
     more = NoticedAlert(status="firing", labels={"alertname": "WorkerUnhealthy", "worker_name": "worker-2"})
     second = max((e for e in again_after(30).of(Notice) if e.receiver == "worker-alerts" and e.status == "firing"),
                  key=lambda e: e.t)  # fmt: skip
@@ -244,16 +244,16 @@ def blind(*kinds: type[Event], source: str = "") -> Change:
 @pytest.mark.parametrize(
     ("change", "hop", "why"),
     [
-        (blind(Suppression), "labels", "Alertmanager was not seen to have it"),
-        (blind(Suppression), "muted-by", "Alertmanager was not seen to have it"),
+        (blind(Suppression), "labels", "no look at Alertmanager showed the alert"),
+        (blind(Suppression), "muted-by", "no look at Alertmanager showed the alert"),
         (blind(Poll, source="alertmanager"), "muted-by", "alertmanager was not watched all the time"),
         (blind(FaultOk), "fault-to-phone", "the fault's effect was not seen"),
         (blind(UndoOk), "undo-to-all-clear", "not judged"),
-        (blind(Notice), "grouped-by", "no notice that lists it was seen there"),
+        (blind(Notice), "grouped-by", "no notice that lists the alert was seen at the receiver"),
         (changed(Notice, lambda e: msgspec.structs.replace(e, group_labels=None)), "grouped-by", "do not tell"),
-        (blind(Notice), "recipients", "no notice that lists it was seen there"),
-        (blind(Notice), "resolved", "no notice that lists it was seen there"),
-        (blind(Notice), "repeat", "no notice that lists it was seen there"),
+        (blind(Notice), "recipients", "no notice that lists the alert was seen at the receiver"),
+        (blind(Notice), "resolved", "no notice that lists the alert was seen at the receiver"),
+        (blind(Notice), "repeat", "no notice that lists the alert was seen at the receiver"),
         (blind(Watch), "repeat", "was not watched all the time"),
     ],
 )

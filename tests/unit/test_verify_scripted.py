@@ -68,7 +68,7 @@ def test_a_rehearsal_has_no_load_and_does_not_judge_when_a_condition_shows() -> 
 def test_a_script_that_does_not_make_its_alert_fire_is_our_failure_not_the_rules() -> None:
     verdict = verify(as_wave(without(told(Truth()), AlertState, Notice)))
     assert results(verdict, "detect") == {UNKNOWN}
-    assert "did not make it fire" in said(verdict, Hop.DETECT)
+    assert "did not make the alert fire" in said(verdict, Hop.DETECT)
     assert FAIL not in {row.result for row in verdict.rows}
 
 
@@ -194,7 +194,7 @@ def test_what_another_alert_muted_on_the_same_series_is_unknown_and_names_it() -
     assert results(verify(as_wave(history)), "notify") == {FAIL}
     verdict = verify(as_wave(history, muted))
     assert results(verdict, "notify") == {UNKNOWN}
-    assert "it was muted by AllDown, which fired on the same series" in said(verdict, Hop.NOTIFY)
+    assert "the alert was muted by AllDown, which fired on the same series" in said(verdict, Hop.NOTIFY)
     assert FAIL not in {row.result for row in verdict.rows}
 
 

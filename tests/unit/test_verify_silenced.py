@@ -79,7 +79,7 @@ def test_a_silence_that_holds_and_ends_passes() -> None:
 def test_a_notice_before_the_silence_ends_fails() -> None:
     (row,) = rows(told_early(kept()), "suppressed")
     assert row.result is FAIL
-    assert "worker-alerts heard of it although silence" in row.reason
+    assert "worker-alerts heard of the alert although silence" in row.reason
     assert results(told_early(kept()), "after-silence", "worker-alerts") == {FAIL}
 
 

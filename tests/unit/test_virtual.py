@@ -151,7 +151,7 @@ def test_rules_that_read_a_lost_one_are_lost_with_it_across_groups_and_whatever_
     scaled, refused = scale_rules(doc, 60, 15)
     assert {one.rule for one in refused} == {"a:one", "b:two", "C"}
     assert [rule for group in scaled["groups"] for rule in group["rules"]] == [{"alert": "D", "expr": "y > 1"}]
-    assert [one.reason for one in refused if one.rule == "C"] == ["it reads b:two, which is left out"]
+    assert [one.reason for one in refused if one.rule == "C"] == ["the rule reads b:two, which is left out"]
 
 
 def test_a_rule_that_reads_the_alerts_of_a_lost_one_is_lost_with_it() -> None:
@@ -296,10 +296,10 @@ def test_queries_in_templates_are_compressed_where_they_stand(where: str, text: 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{{ query $q }}", "builds its expression while it runs"),
-        ("{{ $q | query }}", "builds its expression while it runs"),
-        ('{{ query (printf $format "x") }}', "builds its expression while it runs"),
-        ('{{ query (print "rate(x" "[5m])") }}', "builds its expression while it runs"),
+        ("{{ query $q }}", "builds its query while running"),
+        ("{{ $q | query }}", "builds its query while running"),
+        ('{{ query (printf $format "x") }}', "builds its query while running"),
+        ('{{ query (print "rate(x" "[5m])") }}', "builds its query while running"),
         ('{{ query (printf "rate(x[%s])" "5m") }}', "fills in more than strings of it"),
         ('{{ query (printf "x %s y" "+") }}', "fills in more than strings of it"),
         ('{{ query (printf "%s" $labels.q) }}', "fills in more than strings of it"),

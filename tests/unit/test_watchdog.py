@@ -141,7 +141,7 @@ def test_a_fault_whose_holder_is_killed_is_undone_by_the_run_at_once(
     assert run.wait(timeout=30) == 4
     fail = next(read_history(folder).of(FaultFail))
     assert fail.lapsed
-    assert fail.reason == "its holder died, so it was undone"
+    assert fail.reason == "the fault's holder died, so the fault was undone"
 
 
 def test_without_its_watchdog_a_run_keeps_nothing_in_force(run: subprocess.Popen[str], state: Path) -> None:

@@ -21,7 +21,7 @@ def no_alertmanager(context: LintContext) -> Iterator[Violation]:
     if context.alerts and not shown.sends:
         message = f"{len(context.alerts)} alerting rules, and Prometheus sends to no Alertmanager"
         yield Violation(
-            _section(shown), message, "name it in alerting: {alertmanagers: [{static_configs: [{targets: [...]}]}]}"
+            _section(shown), message, "name one in alerting: {alertmanagers: [{static_configs: [{targets: [...]}]}]}"
         )
 
 
@@ -41,7 +41,7 @@ def alertmanager_untold(context: LintContext) -> Iterator[Violation]:
             for target in targets(job):
                 if host_and_port(target.raw) not in told:
                     message = f"the job {name} scrapes {target.raw}, and alerting sends to {shown.told} only"
-                    yield Violation(target.place, message, "add it to alerting, or correct one of the addresses")
+                    yield Violation(target.place, message, "add that address to alerting, or correct one of the two")
 
 
 @lint("promise-alertmanagers", Severity.ERROR, "promise", ("promise", "prometheus"))
@@ -64,7 +64,7 @@ def other_addresses(promised: tuple[str, ...], written: tuple[Node, ...]) -> str
     """In words what is promised and not written, and the other way round; empty where all agree."""
     wanted = {host_and_port(each): each for each in promised}
     found = {host_and_port(each.raw): each.raw for each in written}
-    said = [f"{wanted[each]} is promised and not there" for each in sorted(wanted.keys() - found.keys())]
+    said = [f"{wanted[each]} is promised and not configured" for each in sorted(wanted.keys() - found.keys())]
     said += [f"{found[each]} is not promised" for each in sorted(found.keys() - wanted.keys())]
     return "; ".join(said)
 

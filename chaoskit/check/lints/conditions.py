@@ -224,7 +224,7 @@ def rate_over_gauge(context: LintContext) -> Iterator[Violation]:
         if recorded:
             if not any(_falls(tree) for tree in recorded):
                 continue
-            kind, todo = "a recorded aggregate, which falls when one of its parts restarts", "take the rate first"
+            kind, todo = "a recorded aggregate, which falls when one of its parts restarts", "take rate() first"
         elif _type(context, name) == "gauge":
             kind, todo = "a gauge", f"use {'deriv' if use.function in ('rate', 'irate') else 'delta or changes'}()"
         else:
@@ -307,7 +307,7 @@ def unguarded_ratio(context: LintContext) -> Iterator[Violation]:
         tree = expression(rule.expr)
         place = context.at(rule.place, "expr")
         name = rule.name
-        todo = "keep what has traffic: divide by (... > 0)"
+        todo = "keep only the series with traffic: divide by (... > 0)"
         spoilt = next((node for node in walk(tree) if _spoils(context, node)), None)
         if spoilt is not None:
             how = "compares with !=" if spoilt.kind == "binary" else f"takes {spoilt.name}() of"

@@ -45,12 +45,12 @@ def covered(context: LintContext, kind: str) -> Iterator[Covered]:
             case Rule():
                 name, message, todo = one.alert, f"no scenario expects {one.alert}", "write a scenario for it"
             case Route():
-                name, todo = called(one), "expect one of its alerts at its receiver"
+                name, todo = called(one), "let a scenario expect one of the route's alerts at the route's receiver"
                 message = f"{notice} over {name}"
             case Receiver():
-                name, message, todo = one.name, f"{notice} at {one.name}", "expect one of its alerts there"
+                name, message, todo = one.name, f"{notice} at {one.name}", "expect an alert at this receiver"
             case InhibitRule():
-                name, todo = str(one.place), "expect a target with suppressed_by: and a control"
+                name, todo = str(one.place), "let a scenario expect the target alert with suppressed_by: and a control"
                 message = "no scenario expects this inhibition to mute an alert"
         yield Covered(name, key in context.exercised[kind], one.place, message, todo)
     if kind == PROMISES:
@@ -65,7 +65,7 @@ def covered(context: LintContext, kind: str) -> Iterator[Covered]:
         levels = promised.levels if promised else None
         place = levels.place if levels else alerts[0].rule.place
         message = f"the threshold of {name} is {'promised and not proved' if levels else 'not promised'}"
-        todo = "promise levels: {quiet: ..., fires: ...}" if levels is None else "see what `levels` says of it"
+        todo = "promise levels: {quiet: ..., fires: ...}" if levels is None else "see what the lint levels says"
         yield Covered(name, name in context.proved, place, message, todo)
 
 

@@ -35,4 +35,4 @@ def reads_other_group(context: LintContext) -> Iterator[Violation]:
         names = list(dict.fromkeys(name for some in by_group.values() for name in some))
         delay = format_duration(recording_delay(context.config, first.rule))
         message = f"{listed(names)} of the group {group[1]} read what {listed(sorted(by_group))} records: up to {delay}"
-        yield Violation(first.rule.place, f"{message} older", "record it in the group of the alert, before it")
+        yield Violation(first.rule.place, f"{message} older", "move those rules into the alert's group, above it")

@@ -28,7 +28,7 @@ def never_equal(context: LintContext) -> Iterator[Violation]:
             place = context.at(sides.rule.place, "equal")
             if (lacking := _lacking(sources, targets)) is not None:
                 message = f"equal lists {label}, which {lacking} of this inhibition never carry, and the others may"
-                todo = "leave it out of equal, or keep the label in the expression"
+                todo = "leave the label out of equal, or keep the label in the expression"
                 both = (alert for alert, _ in (*sides.sources, *sides.targets) if alert.value(label) is None)
                 sure = Severity.ERROR if label in _SCRAPED and all(_of_scraped(context, a) for a in both) else None
                 yield Violation(place, message, todo, Severity.INFO if is_general(sides.rule) else sure)
@@ -36,9 +36,7 @@ def never_equal(context: LintContext) -> Iterator[Violation]:
                 values = f"{_some(sources)} on one side, {_some(targets)} on the other"
                 if is_general(sides.rule):
                     message = f"no two alerts of these rules agree in {label}, which equal lists: {values}"
-                    yield Violation(
-                        place, message, "leave it as it is where it is meant for other rules", Severity.INFO
-                    )
+                    yield Violation(place, message, "correct equal, unless it is for other rules", Severity.INFO)
                 else:
                     message = f"equal lists {label}, and its values never agree: {values}"
                     yield Violation(place, message, "leave it out of equal", Severity.ERROR)
@@ -79,7 +77,7 @@ def without_alert(context: LintContext) -> Iterator[Violation]:
         if empty:
             message = f"no rule's alert can be the {' or the '.join(empty)} of this inhibition"
             severity = Severity.INFO if is_general(sides.rule) else None
-            yield Violation(sides.rule.place, message, "correct the matchers, or remove it", severity)
+            yield Violation(sides.rule.place, message, "correct the matchers, or remove the inhibition", severity)
 
 
 @lint("inhibition-of-itself", Severity.WARNING, "inhibitions", _NEEDS)
@@ -95,7 +93,7 @@ def of_itself(context: LintContext) -> Iterator[Violation]:
         if both and len(both) == len(sides.targets) and only_sources == 0:
             message = f"sources and targets of this inhibition are the same alerts, such as {both[0].name}"
             yield Violation(
-                sides.rule.place, message, "make the source side narrower, or exclude it from the target side"
+                sides.rule.place, message, "narrow the source matchers, or exclude the sources from the target matchers"
             )
 
 

@@ -85,4 +85,4 @@ def second(context: LintContext) -> Iterator[Violation]:
     for file, text in chain.from_iterable(of_role(sources, role) for role in ("rules", "alertmanager", "prometheus")):
         if line := second_document(text):
             message = "a second document begins here, which is never read"
-            yield Violation(Place(file, line), message, "put it into a file of its own, or join the two")
+            yield Violation(Place(file, line), message, "put the second one into a file of its own, or join them")

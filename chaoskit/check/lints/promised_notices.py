@@ -69,7 +69,7 @@ def unknown_receiver(context: LintContext) -> Iterator[Violation]:
             places.setdefault(name, bound.place)
     for name, place in places.items():
         if name not in context.config.receivers:
-            todo = context.near(name, context.config.receivers) or "define it, or take the promise back"
+            todo = context.near(name, context.config.receivers) or "define the receiver, or take the promise back"
             yield Violation(place, f"the receiver {name} is promised notices, and is not defined", todo)
 
 
@@ -266,7 +266,7 @@ def missing_integration(context: LintContext) -> Iterator[Violation]:
         # Without any there is nothing to compare: promise-to-nobody says so.
         for kind in lacking(promised, receiver) if receiver.integrations else ():
             message = f"{receiver.name} is promised {kind}, and has no such integration ({receiver.place})"
-            yield Violation(promised.place, message, f"add {kind}_configs, or take it out of the promise")
+            yield Violation(promised.place, message, f"add {kind}_configs, or take {kind} out of the promise")
 
 
 @lint("promise-runbook", Severity.ERROR, "promise", ("promise", "rules"))

@@ -103,7 +103,7 @@ def muted_by(context: LintContext) -> Iterator[Violation]:
         for name in muting.keys() - set(promised.muted_by):
             message = f"{alert.name} may be muted by {name}, by the inhibition at {muting[name].place}"
             todo = f"add {name} to muted_by, or narrow the inhibition"
-            yield Violation(promised.at("muted_by"), f"{message}, and that is not promised", todo)
+            yield Violation(promised.at("muted_by"), f"{message}, and its muted_by does not name {name}", todo)
         for name in dict.fromkeys(promised.muted_by):
             if name not in muting and name in context.by_name:
                 message = f"{alert.name} ({alert.rule.place}) is promised to be muted by {name}, and no inhibition does"
@@ -192,7 +192,7 @@ def scrape(context: LintContext) -> Iterator[Violation]:
         if most is not None and name in jobs and jobs[name].timeout_s != most.seconds:
             place, timeout_s = context.at(jobs[name].place, "scrape_timeout"), jobs[name].timeout_s
             told = f"a scrape of the job {name} is promised to take {format_duration(most.seconds)} at most"
-            message = f"{told}, and at {place} it is given up after {format_duration(timeout_s)}"
+            message = f"{told}, and at {place} Prometheus gives it up after {format_duration(timeout_s)}"
             yield Violation(most.place, message, AGREE)
 
 
@@ -217,5 +217,5 @@ def interval(context: LintContext) -> Iterator[Violation]:
 
 
 def _other_interval(promised: PromisedTime, what: str, place: Place, seconds: float) -> Violation:
-    message = f"{what} every {format_duration(promised.seconds)}, and at {place} it is every {format_duration(seconds)}"
+    message = f"{what} every {format_duration(promised.seconds)}, and at {place}: every {format_duration(seconds)}"
     return Violation(promised.place, message, AGREE)

@@ -33,8 +33,8 @@ def unreachable_route(context: LintContext) -> Iterator[Violation]:
             )
             todo = "correct the matchers, or remove the route"
         else:
-            message = f"{called(route)} is never reached: the one at {dead.hidden_by.place} takes all that it matches"
-            todo = "move it up, or add continue: true to that one"
+            message = f"{called(route)} is never reached: the one at {dead.hidden_by.place} takes all its alerts"
+            todo = "move this route up, or add continue: true to the other one"
         yield Violation(route.place, message, todo)
 
 
@@ -47,7 +47,7 @@ def unused_receiver(context: LintContext) -> Iterator[Violation]:
     used = {route.receiver for route in context.tree.routes}
     for name, receiver in context.config.receivers.items():
         if name not in used:
-            yield Violation(receiver.place, f"no route leads to the receiver {name}", "add a route, or remove it")
+            yield Violation(receiver.place, f"no route leads to the receiver {name}", "add one, or remove the receiver")
 
 
 @lint("group-wait-longer", Severity.WARNING, "routes", ("alertmanager",))
@@ -141,13 +141,13 @@ def interval_constant(context: LintContext) -> Iterator[Violation]:
         named |= {each.name: each for each in mine}
         silent = not tells(route, context.config.intervals, since)
         if silent and changes_at(partial(tells, route, context.config.intervals), mine, since, until) is None:
-            message = f"{called(route)} never tells: its time intervals leave no time for it"
+            message = f"{called(route)} never tells: its time intervals leave no time to notify"
             yield Violation(route.place, message, "correct mute_time_intervals and active_time_intervals")
     for name, interval in named.items():
         if changes_at(partial(holds, interval), [interval], since, until) is None:
             always = "always" if holds(interval, since) else "never"
             message = f"the time interval {name} {always} holds in the 28 years from {since:%Y-%m-%d} on"
-            yield Violation(interval.place, message, "correct it, or take it out of the routes")
+            yield Violation(interval.place, message, "correct the interval, or take it out of the routes")
 
 
 def called(route: Route) -> str:

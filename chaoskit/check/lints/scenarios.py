@@ -119,7 +119,7 @@ def not_promised(context: LintContext) -> Iterator[Violation]:
             continue
         if each.notifies is None and not any(alert == each.alert for alert, _ in promised):
             yield Violation(
-                each.place, f"nothing is promised for {each.alert}", "add it to the promise, or say notifies:"
+                each.place, f"nothing is promised for {each.alert}", "add the alert to the promise, or say notifies:"
             )
         for name, notify in (each.notifies or {}).items():
             if notify.mode == "promised" and (each.alert, name) not in promised:
@@ -142,7 +142,7 @@ def not_muted(context: LintContext) -> Iterator[Violation]:
         sources = context.by_name.get(each.suppressed_by or "", ())
         pairs = [(source, target) for source in sources for target in context.rules_meant_by(each)]
         if pairs and not any(sides.may_mute(*pair) for sides in context.inhibitions for pair in pairs):
-            message = f"{each.alert} is expected to be muted by {each.suppressed_by}, and no inhibition does that"
+            message = f"{each.alert} is expected to be muted by {each.suppressed_by}, and no inhibition mutes it so"
             yield Violation(each.place, message, "add the inhibition, or correct the expectation")
 
 

@@ -73,7 +73,7 @@ def burn_windows(context: LintContext) -> Iterator[Violation]:
         yield Violation(
             context.at(watch.rule.place, "expr"),
             f"{what} stands for {spent[30]:.2%} of 30 days: {spent[31]:.2%} of 31 days, {spent[28]:.2%} of 28{more}",
-            "nothing, where months differ by so little; else compute the rates for 31 days",
+            "leave the rule where months may differ so little; else compute the rates for 31 days",
             Severity.INFO,
         )
 
@@ -88,7 +88,7 @@ def no_alert(context: LintContext) -> Iterator[Violation]:
     for level in context.levels or ():
         if level.name not in watched:
             message = f"no alert reads {', '.join(level.metrics)}, by which {level.name} is judged"
-            yield Violation(level.place, message, "write a burn-rate alert for it, as in the bundle's sla_alerts.yml")
+            yield Violation(level.place, message, "write a burn-rate alert as in the bundle's sla_alerts.yml")
 
 
 @lint("sla-bucket", Severity.ERROR, "levels", ("targets", "metrics"))
@@ -159,8 +159,8 @@ def average_of_averages(context: LintContext) -> Iterator[Violation]:
             if _is_ratio(spelled) and metrics & metric_names(spelled):
                 yield Violation(
                     context.at(rule.place, "expr"),
-                    f"{rule.name} averages ratios, which weighs them all the same",
-                    "divide a sum of what was bad by a sum of everything, over the whole time",
+                    f"{rule.name} averages ratios, which counts a ratio of 10 requests like one of 10,000",
+                    "divide the sum of bad events by the sum of all events, over the whole time",
                 )
                 break
 

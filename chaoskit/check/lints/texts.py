@@ -34,7 +34,7 @@ def lost_label(context: LintContext) -> Iterator[Violation]:
                 if lost:
                     names = ", ".join(dict.fromkeys(lost))
                     message = f"{key} of {alert.name} shows {names}, which the expression drops"
-                    todo = "keep it with by (...) or group_left (...), or leave it out of the text"
+                    todo = "keep the label with by (...) or group_left (...), or leave it out of the text"
                     yield Violation(context.at(alert.rule.place, "expr"), message, todo)
 
 
@@ -100,13 +100,13 @@ def no_runbook_file(context: LintContext) -> Iterator[Violation]:
         stem = re.sub(r"\.(?:md|html)$", "", name)
         if context.runbooks is not None and link and "{{" not in link and stem not in context.runbooks:
             message = f"{alert.name} links to {_runbook(alert)}, and runbooks/ holds no {stem}.md"
-            yield Violation(context.at(alert.rule.place, "annotations"), message, "write it, or correct the link")
+            yield Violation(context.at(alert.rule.place, "annotations"), message, "write the runbook, or mend the link")
     for scenario in context.scenarios:
         if context.runbooks is not None and scenario.runbook and scenario.runbook not in context.runbooks:
             message = (
                 f"the scenario {scenario.name} names the runbook {scenario.runbook}, which runbooks/ does not hold"
             )
-            yield Violation(scenario.place, message, "write it, or correct the name")
+            yield Violation(scenario.place, message, "write the runbook, or correct the name")
 
 
 def _runbook(alert: Alert) -> str:

@@ -39,7 +39,7 @@ def certificate_unchecked(context: LintContext) -> Iterator[Violation]:
         for path, _, node in root.walk():
             if path[-1:] == ("insecure_skip_verify",) and node.value is True:
                 message = f"{'.'.join(path)} is on"
-                yield Violation(node.place, message, "name the authority's certificate as ca_file, and remove it")
+                yield Violation(node.place, message, "give ca_file in place of insecure_skip_verify")
 
 
 def _roots(context: LintContext) -> Iterator[Node]:

@@ -180,7 +180,7 @@ operator(
     "A label in `by`, `without`, `on` or `ignoring` is gone.", "Series that were counted apart are counted together.",
 )  # fmt: skip
 def group_label_dropped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each label of each such list."""
+    """One spot for each label in a `by`, `without`, `on` or `ignoring`."""
     for rule in bundle.rules:
         for lead, opening in zip(rule.words, rule.words[1:], strict=False):
             if lead.text.lower() in ("by", "without", "on", "ignoring") and opening.text == "(":
@@ -219,7 +219,7 @@ def quantile(bundle: Bundle) -> Iterator[Spot]:
     "metric-misspelt", "rules", "detect", "A selector names a metric that is not there.", "It never finds anything."
 )
 def metric_misspelt(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each selector that names its metric in front."""
+    """One spot for each selector with its metric's name in front."""
     for rule in bundle.rules:
         for node in rule.nodes():
             if node.form is Form.SELECTOR and node.name and rule.expr.startswith(node.name, node.start):

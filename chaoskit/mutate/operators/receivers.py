@@ -30,7 +30,7 @@ operator(
     "`send_resolved` of an integration is the contrary.", "People on call hear of no end, or of each.",
 )  # fmt: skip
 def send_resolved_flipped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each integration."""
+    """One spot for each integration's send_resolved."""
     for each in bundle.integrations:
         told, _ = _resolved(each)
         yield each.spot("send_resolved", *each.saying("send_resolved", "false" if told else "true"))
@@ -111,7 +111,7 @@ def text_emptied(bundle: Bundle) -> Iterator[Spot]:
     "A notice names a template that is not there.", "Alertmanager gives up on the notice, every time.",
 )  # fmt: skip
 def template_name_misspelt(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each name."""
+    """One spot for each name of a template in a notice's texts."""
     for part, key, value in _written(bundle):
         for found in _TEMPLATE.finditer(value.raw):
             yield part.spot(key.raw, part.text.letters(value).change(*found.span(1), shorter(found[1])))
@@ -128,7 +128,7 @@ operator(
     "Sender, relay or encryption of mails is another.", "No relay takes them.",
 )  # fmt: skip
 def global_changed(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each that is set."""
+    """One spot for each global setting of mails that is written."""
     for top in (top for root in bundle.roots("alertmanager") for top in root.below("global")):
         for key in ("smtp_from", "smtp_smarthost", "smtp_require_tls"):
             node = top.node.get(key)
@@ -174,7 +174,7 @@ operator(
     "`if eq` of a template becomes `if ne`, `if x` becomes `if not x`.", "It says resolved of what fires.",
 )  # fmt: skip
 def template_condition_flipped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each condition."""
+    """One spot for each condition in a template."""
     for text, name, piece in _pieces(bundle):
         if found := _CONDITION.fullmatch(piece["said"]):
             start = piece.start("said") + found.start("said")

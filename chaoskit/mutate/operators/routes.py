@@ -235,7 +235,7 @@ _SIDES = re.compile(r"^(source|target)_")
     "Source and target of an inhibition change places.", "The consequence holds its cause back.",
 )  # fmt: skip
 def inhibition_swapped(bundle: Bundle) -> Iterator[Spot]:
-    """One spot for each."""
+    """One spot for each inhibition."""
     for each in bundle.inhibitions:
         changes = (
             (key.start, key.end, each.text.text[key.start : key.end].replace(*names))
