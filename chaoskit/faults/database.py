@@ -223,6 +223,10 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
             raise FaultError(f"there is no database {file}; name the file in which the service keeps it")
         return {"file": file, **self.pulses(target, settings)}
 
+    def longest_s(self, undo: Undo) -> float:
+        """The first pulse, after which the fault is in force."""
+        return float(undo["locked_s"])
+
     def pulses(self, target: Target, settings: DbSlowSettings) -> Undo:
         """The part of a token that says how long the lock is held, and how long it is not."""
         scale = target.address.time_scale

@@ -267,6 +267,22 @@ def test_a_table_that_is_not_there_is_named_with_those_that_are(database: Target
         token(DbError(), database, table="orders")
 
 
+def test_a_fault_that_begins_with_a_pulse_may_take_as_long_to_begin(database: Target) -> None:
+    assert DbSlow().longest_s(token(DbSlow(), database, locked="12s", every="18s")) == 12 / 60
+
+
+@pytest.mark.long
+def test_a_lock_by_hand_ends_after_its_time_and_not_at_its_maximum_duration(
+    database: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first pulse comes before the time that is asked for."""
+    monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
+    words = f"inject db.slow --for 1s --target database:crm=crm --at file={database.address.file}".split()
+    words += ["--with", "locked=7s", "--with", "every=8s", "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_writers_wait_while_the_lock_is_held_and_get_through_in_between(
     database: Target, held: list[HeldFault], tmp_path: Path
 ) -> None:
