@@ -101,11 +101,12 @@ def test_a_run_is_judged_again_and_the_local_stack_stays_up_until_ctrl_c(tmp_pat
         addresses = json.loads(stack.stdout.readline())["addresses"]
         assert set(addresses) >= {"Prometheus", "proxy", "queue", "token file", "database", "worker title"}
         assert Path(addresses["token file"]).is_file()
-        asked = shell(
-            "chaoskit inject tcp.reset --target link:upstream=upstream --for 1s "
-            f"--at url={addresses['proxy']} --at 'token_file={addresses['token file']}'",
-            tmp_path,
-        )
+        with calls(f"{addresses['CRM']}/agent-requests"):
+            asked = shell(
+                "chaoskit inject tcp.reset --target link:upstream=upstream --for 1s "
+                f"--at url={addresses['proxy']} --at 'token_file={addresses['token file']}'",
+                tmp_path,
+            )
         assert asked.returncode == 0, asked.stdout + asked.stderr
         os.killpg(stack.pid, signal.SIGINT)
         assert stack.wait(60) == 0
