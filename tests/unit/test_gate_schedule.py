@@ -295,6 +295,18 @@ def test_a_gate_tells_how_many_cores_a_stack_took(tmp_path: Path, monkeypatch: p
     assert load_record(tmp_path).at(60.0).cores == gate.took_cores
 
 
+def test_a_stack_that_lasts_longer_than_planned_counts_as_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine gives it the same processor time later: by what it lasted, more stacks would seem to fit."""
+    monkeypatch.setattr(gate_module, "play_job", lambda _: 0)
+    monkeypatch.setattr(Gate, "_answer", lambda *_: None)
+    monkeypatch.setattr(StackPlan, "length_s", 0.125)
+    gate = Gate(tmp_path, Asked("", "local", ConfigFiles(tmp_path)), lambda outcome: None, busy=lambda: False)
+    gate.run(make_schedule([one("a")], clash, 1))
+    assert gate._stacks_s == 0.125
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_stack_that_is_killed_or_stands_still_says_nothing_and_is_no_bug_of_ours(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
