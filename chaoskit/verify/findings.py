@@ -1,4 +1,4 @@
-"""Everything that was not promised: unexpected alerts, notices to receivers that were promised none, early repeats.
+"""All that was not promised: unexpected alerts, notices to receivers that were promised none, early repeats, mutes.
 
 A scenario that says nothing of an alert says that it does not fire, from its first step to the end of its tail: what
 was before is waited for by its steady state, and what comes later is of those who play on in the same stack. Where no
@@ -37,8 +37,8 @@ _REPEATERS = ("alertmanager", "prometheus", "target")
 
 
 def _judge(case: Case) -> Iterator[Strict]:
-    """Alerts and notices that nothing promised or allowed."""
-    found = [*_alerts(case), *_strangers(case), *_repeats(case), *_idle_silences(case)]
+    """Alerts, notices and mutes that nothing promised or allowed."""
+    found = [*_alerts(case), *_strangers(case), *_mutes(case), *_repeats(case), *_idle_silences(case)]
     yield from found or [_nothing_else(case)]
 
 
@@ -136,6 +136,24 @@ def _strangers(case: Case) -> Iterator[Strict]:
             told.add((door, name))
             about = describe(item.labels)
             yield broken(Hop.FINDING, about, f"{to} heard of {about}, {what}")
+
+
+def _mutes(case: Case) -> Iterator[Strict]:
+    """Alerts that no expectation names, muted by others than are promised; of expected ones `muted-by` tells."""
+    plan, told = case.plan, set[tuple[str, str]]()
+    for event in case.evidence.suppressions:
+        labels, about = case.origin(event.labels), describe(event.labels)
+        promised = plan.config.promise.alerts.get(labels.get("alertname", ""))
+        if promised is None or promised.muted_by is None or outside_span(event.seen, case.since, case.until):
+            continue
+        if plan.foreign(labels) or plan.only_beside(labels) or any(alert.matches(labels) for alert in plan.alerts):
+            continue
+        for name in (by.get("alertname", "?") for by in event.inhibited_by):
+            if name not in promised.muted_by and (about, name) not in told:
+                told.add((about, name))
+                only = ", ".join(promised.muted_by) or "none"
+                what = f"{name} muted {about}, of {only} that may; promised at {promised.at('muted_by')}"
+                yield broken(Hop.FINDING, about, what)
 
 
 def _repeats(case: Case) -> Iterator[Strict]:

@@ -15,6 +15,7 @@ from chaoskit.events import (
     FaultOk,
     Notice,
     NoticedAlert,
+    Phase,
     Poll,
     Suppression,
     UndoBegin,
@@ -142,6 +143,43 @@ def test_labels_that_alertmanager_does_not_show_are_a_failure(wrong: str) -> Non
 def test_who_may_mute_it_and_does_keeps_the_promise() -> None:
     verdict = verify(mapped(promised(), changed(Suppression, lambda e: muted(e, "MultipleWorkersDown"))))
     assert rows(verdict, "muted-by")[""].rests_on == "MultipleWorkersDown muted it"
+
+
+OTHER = {"alertname": "WorkerFrequentRestarts", "severity": "warning", "component": "worker"}
+WRONG = "MultipleWorkersDown muted WorkerFrequentRestarts, of WorkerUnhealthy that may"
+
+
+@pytest.mark.parametrize(
+    ("by", "beside", "at", "found"),
+    [
+        ("MultipleWorkersDown", [], 0.5, {WRONG}),
+        ("WorkerUnhealthy", [], 0.5, set()),
+        ("MultipleWorkersDown", ["WorkerFrequentRestarts"], 0.5, set()),
+        ("MultipleWorkersDown", [], -1.0, set()),
+    ],
+    ids=["another one", "one that may", "of a scenario beside", "before the first step"],
+)  # fmt: skip
+def test_another_alert_that_is_muted_by_what_may_not_mute_it_is_a_finding(
+    by: str, beside: list[str], at: float, found: set[str]
+) -> None:
+    """No expectation names it, so it has no row of its own."""
+    history = promised("")
+    key = next(key for key in history.header.sources if key.startswith("promise:"))
+    text = history.header.sources[key].replace(
+        "  WorkerFrequentRestarts:\n", "  WorkerFrequentRestarts:\n    muted_by: [WorkerUnhealthy]\n"
+    )
+    texts = {**history.header.sources, key: text}
+    header = msgspec.structs.replace(history.header, sources=texts, beside=beside)
+    begun = next(e.t for e in history.of(Phase) if e.name == "steps") + at
+    one = next(history.of(Suppression))
+    other = msgspec.structs.replace(
+        one, labels=OTHER, state="suppressed", inhibited_by=[{"alertname": by}], seen=(begun, begun), t=begun
+    )
+    events = sorted([header, *history.events[1:], other], key=lambda event: event.t)
+    rows_ = verify(dataclasses.replace(with_events(history, events), header=header)).rows
+    told = [row for row in rows_ if row.hop == "finding" and row.result is FAIL]
+    assert {row.reason.partition("; promised at ")[0] for row in told} == found
+    assert all("notification_windows.yml:" in row.reason for row in told)
 
 
 def test_a_whole_way_that_takes_longer_than_promised_fails_though_each_hop_is_in_time() -> None:
