@@ -17,12 +17,13 @@ from chaoskit.adapters.base import Adapter, same_place
 from chaoskit.faults.base import FaultError, Kind, Lapsed, Made, Seen, Target, Undo
 from chaoskit.faults.control_api import ENOUGH, told
 from chaoskit.faults.slice import Burn, CpuBurn, MemoryBurn, MemoryBurnSettings, ReadyBurners, burning
+from chaoskit.host import slices
 
 _ROOT = Path("/sys/fs/cgroup")
 _SPAN_S = 1.0
 _COUNTED_S = 5.0
 _LONG_S = 5.0
-_CPU = (("cpu", "cpu.stat", 1e6), ("cpuacct", "cpuacct.usage", 1e9))
+_CPU = (("cpu", "cpu.stat", "1e6"), ("cpuacct", "cpuacct.usage", "1e9"))
 _MEMORY = (("memory", "memory.current"), ("memory", "memory.usage_in_bytes"))
 
 
@@ -64,17 +65,21 @@ def _file(controller: str, group: str, name: str) -> Path:
     raise FaultError(f"there is no {name} of the control group {group} below {_ROOT}; correct group")
 
 
-def processor_s(group: str) -> float:
-    """The processor time that a group has used; raises FaultError where that is not counted."""
+def counted(group: str) -> list[str]:
+    """How `chaoskit.host.slices` counts a group's processor time; raises FaultError where that is not counted."""
     for controller, name, unit in _CPU:
         try:
-            text = _file(controller, group, name).read_text()
-        except (FaultError, OSError):
+            how = [str(_file(controller, group, name)), unit]
+            slices.Group(*how).used_s([])
+        except (FaultError, OSError, ValueError, IndexError):
             continue
-        figures = dict(line.split() for line in text.splitlines()) if " " in text else {"usage_usec": text}
-        if "usage_usec" in figures:
-            return int(figures["usage_usec"]) / unit
+        return ["Group", *how]
     raise FaultError(f"the control group {group} is not there, or does not count processor time; correct group")
+
+
+def processor_s(group: str) -> float:
+    """The processor time that a group has used; raises FaultError where that is not counted."""
+    return slices.Group(*counted(group)[1:]).used_s([])
 
 
 def memory_bytes(group: str) -> int:
@@ -108,7 +113,7 @@ class _InGroup(Burn[Any]):
     def found(self, target: Target) -> Undo:
         keys = dict(target.address.keys)
         group = self.group(keys)
-        return {**burning(target), "at": keys, "group": group, "processor_s": processor_s(group)}
+        return {**burning(target), "at": keys, "group": group, "whole": counted(group)}
 
     def ignite(self, undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
         lit = super().ignite(undo, program, arguments, count)

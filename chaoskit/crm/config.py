@@ -41,6 +41,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Clock(self.time_scale)
 
     @property
+    def busy_s(self) -> float:
+        """How long a statement waits for a lock, in real seconds."""
+        return max(self.clock.real_s(physics.DATABASE_BUSY_VS), physics.DATABASE_BUSY_FLOOR_S)
+
+    @property
     def worker_names(self) -> tuple[str, ...]:
         return tuple(f"worker-{number}" for number in range(1, self.workers + 1))
 
@@ -103,10 +108,9 @@ def open_engine(config: Config, file: str, connections: int) -> Engine:
     that seconds. And nothing is waited for until the disk has it: the practice CRM's data dies with its run, and one
     slow disk for two seconds is two virtual minutes of timeouts.
     """
-    busy_s = max(config.clock.real_s(physics.DATABASE_BUSY_VS), physics.DATABASE_BUSY_FLOOR_S)
     engine = create_engine(
         f"sqlite:///{Path(config.data_dir) / file}",
-        connect_args={"timeout": busy_s, "check_same_thread": False},
+        connect_args={"timeout": config.busy_s, "check_same_thread": False},
         pool_size=connections,
         max_overflow=0,
     )

@@ -50,6 +50,9 @@ MAIL_PACE_VS = 1.0
 DATABASE_BUSY_VS = 30.0
 DATABASE_BUSY_FLOOR_S = 0.5
 """How long a statement waits for a lock that another connection holds before it fails."""
+DATABASE_LOOK_VS = 0.05
+DATABASE_LOOK_MAX_VS = 0.8
+"""A statement that finds the lock taken looks again after so long, then after twice as long, up to the second."""
 
 WARM_REPORTS = 40
 """Reports 1 to 40 are computed at start, so that an empty cache is not mistaken for a bad one."""

@@ -14,7 +14,6 @@ ready and wait; then all are released by one write, and the effect is as old as 
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import re
@@ -34,15 +33,18 @@ from typing import Any, ClassVar
 import psutil
 from pydantic import Field
 
+import chaoskit
 from chaoskit import niceness, waiting
 from chaoskit.faults import processes
 from chaoskit.faults.base import Fault, FaultError, Lapsed, Made, S, Seen, Settings, Target, Undo, is_gone
 from chaoskit.faults.control_api import ENOUGH, Strength, told
 from chaoskit.faults.quantities import Size
 from chaoskit.fresh import fresh
+from chaoskit.host import slices
 from chaoskit.host.lines import Lines, pipes
 
 MARK = "CHAOSKIT_BURN"
+_ROOT = Path(chaoskit.__file__).parents[1]
 _CONFIRM_S = 10.0
 _LOOK_S = 0.25
 _SPAN_S = 1.0
@@ -93,7 +95,7 @@ def token(target: Target) -> Undo:
     mark = target.address.mark
     if not mark:
         raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked; name another")
-    return {**burning(target), "mark": dict(mark)}
+    return {**burning(target), "mark": dict(mark), "whole": ["Slice", mark["name"], mark["value"]]}
 
 
 def burning(target: Target) -> Undo:
@@ -142,21 +144,22 @@ def watch(
 ) -> None:
     """Watches the burners until the fault ends.
 
-    Raises Lapsed when a burner is gone, or when they get less than `cores` of processor time.
+    Raises Lapsed when a burner is gone, or when they get less than `cores` of processor time: with `top_up` in the
+    token, they and the slice's other processes together.
 
     `look` is called now and then, and may raise Lapsed as well.
 
     As long as they get that, they leave the processors to others: burning is for the slice's figures, and shall not
     delay other processes of this machine.
     """
-    burners = find(undo)
-    begun = long = before = (time.monotonic(), _used_s(burners))
+    burners, used_s = find(undo), _counting(undo) if cores else lambda: 0.0
+    begun = long = before = (time.monotonic(), used_s())
     yielding = _Yielding()
     while not ended.wait(_LOOK_S):
         if sum(map(processes.lives, burners)) < count and not ended.is_set():
             raise Lapsed("a burner process of this fault has ended: another program killed it")
         look()
-        now = (time.monotonic(), _used_s(burners))
+        now = (time.monotonic(), used_s())
         if cores:
             yielding.look(_got(before, now) >= _ALL * cores)
         before = now
@@ -164,9 +167,17 @@ def watch(
             continue
         for since, part in ((begun, _LITTLE), (long, ENOUGH if now[0] - long[0] >= _LONG_S else 0.0)):
             if (got := _got(since, now)) < part * cores and not ended.is_set():
-                over = f"the burners got {got:.2f} of {cores:g} cores in {now[0] - since[0]:.1f} s"
+                who = "slice" if undo.get("top_up") else "burners"
+                over = f"the {who} got {got:.2f} of {cores:g} cores in {now[0] - since[0]:.1f} s"
                 raise Lapsed(f"this machine is too busy: {over}")
         begun, long = now, now if now[0] - long[0] >= _LONG_S else long
+
+
+def _counting(undo: Undo) -> Callable[[], float]:
+    """Reads how much processor time the burners have used, or with `top_up` all of the slice's processes."""
+    kind, *how = undo["whole"] if undo.get("top_up") else ("Slice", MARK, undo["burn"])
+    counted: slices.Slice | slices.Group = getattr(slices, kind)(*how)
+    return lambda: counted.used_s(counted.pids())
 
 
 class _Yielding:
@@ -186,15 +197,6 @@ class _Yielding:
 
 def _got(since: tuple[float, float], now: tuple[float, float]) -> float:
     return (now[1] - since[1]) / (now[0] - since[0])
-
-
-def _used_s(burners: list[psutil.Process]) -> float:
-    """In sum. The kernel's count is exact to the microsecond, while `cpu_times` goes by hundredths of a second."""
-    used_s = 0.0
-    for process in burners:
-        with contextlib.suppress(OSError, ValueError):
-            used_s += int(Path(f"/proc/{process.pid}/schedstat").read_bytes().split()[0]) / 1e9
-    return used_s
 
 
 class Burn(Fault[S]):
@@ -258,23 +260,37 @@ class Burn(Fault[S]):
 
 PROGRAM = """
 import time
-share, chunk = float(sys.argv[2]), 20_000
-first = since, used = time.monotonic(), time.process_time()
+share, chunk, used_s, most_s = float(sys.argv[2]), 20_000, time.process_time, float("inf")
+if sys.argv[5:]:
+    sys.path.insert(0, sys.argv[4])
+    from chaoskit.host import slices
+    whole, pids, looked, most_s = getattr(slices, sys.argv[5])(*sys.argv[6:8]), [], 0.0, 1.0
+    def used_s():
+        global pids, looked
+        if time.monotonic() - looked > 0.2:
+            pids, looked = whole.pids(), time.monotonic()
+        return whole.used_s(pids)
+first, own = time.monotonic(), time.process_time()
+since, used = first, used_s()
 while True:
     for _ in range(chunk):
         pass
-    if first and time.process_time() > used:
+    if first and time.process_time() > own:
         first = begun()
-    ahead = (time.process_time() - used) - share * (time.monotonic() - since)
+    ahead = (used_s() - used) - share * (time.monotonic() - since)
     if ahead > 0:
-        time.sleep(ahead / share)  # what is not its share it leaves to others
+        # What is not its share it leaves to others; what these used beyond it, it rests for no longer than that.
+        since -= max(0.0, ahead / share - most_s)
+        time.sleep(min(most_s, ahead / share))
     elif ahead < -share * float(sys.argv[3]):
         # The machine was busy for longer than that: what was missed is not made up for.
-        since, used = time.monotonic(), time.process_time()
+        since, used = time.monotonic(), used_s()
 """
 _MADE_UP_S = 0.5
 """A burner makes up for what it missed in so long. With half a second of processor time each in place of half a
 second's part, eight of them kept a machine busy for seconds that had been busy for a moment."""
+_TOPPED_UP_S = 0.03
+"""As above, of a whole slice: what is made up stands out in a level that is that of a second."""
 
 
 class CpuBurnSettings(Settings):
@@ -284,6 +300,8 @@ class CpuBurnSettings(Settings):
     """Processor time a second, in sum; at most the profile's limits.cpu."""
     burners: int = Field(default=4, ge=1, le=64)
     """The number of processes that share the burn."""
+    top_up: bool = False
+    """Counts the slice's own processes in: the burners use the part of `cores` that these leave."""
 
 
 class CpuBurn(Burn[CpuBurnSettings]):
@@ -301,15 +319,17 @@ class CpuBurn(Burn[CpuBurnSettings]):
 
     def start(self, undo: Undo) -> Seen:
         """Starts the burners, releases them together, and hears from each that it has used the processor."""
-        each = undo["cores"] / undo["burners"]
-        ready = self.ignite(undo, PROGRAM, [str(each), str(_MADE_UP_S)], undo["burners"])
+        arguments = [str(undo["cores"] / undo["burners"]), str(_MADE_UP_S)]
+        if whole := undo.get("top_up"):
+            arguments = [str(undo["cores"]), str(_TOPPED_UP_S), str(_ROOT), *undo["whole"]]
+        ready = self.ignite(undo, PROGRAM, arguments, undo["burners"])
         # From the first one on the slice is busier, so the effect may be as old as the release.
         burnt = ready.release(_CONFIRM_S, begun=True)
         if burnt is None:
             raise FaultError(
                 "the burners were started, but get no processor within the time: lower cores, or stop other work"
             )
-        return Seen(burnt, f"{undo['burners']} processes burn {undo['cores']:g} cores")
+        return Seen(burnt, f"{undo['burners']} processes {'top up to' if whole else 'burn'} {undo['cores']:g} cores")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Watches that no burner ends, and that the machine has time for all."""

@@ -26,6 +26,7 @@ from chaoskit.faults import slice as slices
 from chaoskit.faults.base import Fault, FaultError, Settings, Target
 from chaoskit.faults.registry import known, known_actions
 from chaoskit.handles.base import Handle
+from chaoskit.host.slices import processor_s
 from chaoskit.waiting import await_true
 from tests.staging_servers import answers, docker, docker_server, postgres_server, psql, rabbit_server, redis_server
 
@@ -186,6 +187,18 @@ def test_burners_end_by_their_own_clock_and_a_group_that_gets_too_little_is_told
     assert inside()
     assert await_true(lambda: not inside(), 10, 0.2), "nothing but the clock ended them"
     fault.stop(undo)
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    stack.callback(busy.wait)
+    stack.callback(busy.kill)
+    for controller in ("cpu", "cpuacct"):
+        (cpu.with_name(controller) / name / "cgroup.procs").write_text(str(busy.pid))
+    fault, undo = begun(group, "cpu.burn", 30.0, cores=0.05, top_up=True, burners=1)
+    (burner,) = slices.find(undo)
+    assert await_true(lambda: processor_s(busy.pid) > 0.5, 20, 0.2)
+    assert processor_s(burner.pid) < 0.15, "what others in the group use counts"
+    fault.stop(undo)
+    busy.kill()
+    busy.wait()
     (cpu / name / "cpu.cfs_quota_us").write_text("10000")  # a tenth of a core
     with pytest.raises(FaultError, match=r"weaker than asked for: 0\.1\d* of 0\.3 cores"):
         begun(group, "cpu.burn", cores=0.3)

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from chaoskit.adapters import managers, nft, path, tc
+from chaoskit.adapters import cgroup, managers, nft, path, tc
 from chaoskit.adapters.base import Adapter
 from chaoskit.adapters.cgroup import enter
 from chaoskit.adapters.docker import Engine
 from chaoskit.adapters.managers import Manager, State, managed
 from chaoskit.adapters.supervisor import Supervisord
 from chaoskit.faults import control_api
+from chaoskit.faults import slice as slice_faults
 from chaoskit.faults.base import Fault, FaultError, Made, Target, Undo
 from chaoskit.faults.database import DbSlow, Lock
 from chaoskit.faults.registry import known
@@ -196,6 +197,33 @@ def test_a_group_that_takes_no_process_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("chaoskit.adapters.cgroup._file", lambda *_: tmp_path / "gone" / "cgroup.procs")
     with pytest.raises(FaultError, match=r"no process may enter .*gone: No such file"):
         enter("/shop", [1], ("cpu",))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "used_s"),
+    [
+        ("shop/cpu.stat", "usage_usec 2500000\nuser_usec 1\n", 2.5),
+        ("cpuacct/shop/cpuacct.usage", "2500000000\n", 2.5),
+        ("cpu/shop/cpu.stat", "nr_periods 0\nnr_throttled 0\n", None),
+    ],
+)
+def test_a_group_is_counted_as_the_kernel_counts_it_in_either_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str, used_s: float | None
+) -> None:
+    """And a burner that tops it up is told of the same file."""
+    monkeypatch.setattr(cgroup, "_ROOT", tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    target = Target("slice:s", ("s",), Address(via="cgroup", keys={"path": "/shop"}, max_s=30.0))
+    burn = by("cpu.burn", "cgroup")
+    settings = burn.settings.model_validate({"cores": 0.35, "top_up": True})
+    if used_s is None:
+        with pytest.raises(FaultError, match="the control group /shop is not there, or does not count processor time"):
+            burn.prepare(target, settings)
+    else:
+        undo = burn.prepare(target, settings)
+        assert undo["whole"][:2] == ["Group", str(tmp_path / file)]
+        assert cgroup.processor_s("/shop") == slice_faults._counting(undo)() == used_s
 
 
 def test_a_netem_that_stays_or_delays_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,10 +29,13 @@ from chaoskit.faults.process import ProcessCrashLoop, ScrapeDrop
 from chaoskit.faults.registry import read_settings
 from chaoskit.faults.slice import CpuBurn, DiskFill, MemoryBurn
 from chaoskit.handles.address import Address
+from chaoskit.host import slices
 from chaoskit.run.held_fault import HeldFault
 
 MARK = f"machine{os.getpid()}"
 MIB = 2**20
+AT_ONCE = burners.PROGRAM.replace("20_000", "1")
+"""As a burner's program, for a test whose clock is told: computing takes no time of ours."""
 SERVING = f"""
 import http.server
 from setproctitle import setproctitle
@@ -189,8 +192,94 @@ def test_a_burner_makes_up_for_a_moment_and_not_for_a_machine_that_was_busy_for_
     clocks = SimpleNamespace(monotonic=lambda: now, process_time=process_time, sleep=sleep)
     monkeypatch.setitem(sys.modules, "time", clocks)
     with pytest.raises(Enough):
-        exec(burners.PROGRAM, {"sys": SimpleNamespace(argv=["", "", str(share), "0.5"]), "begun": lambda: None})
+        exec(AT_ONCE, {"sys": SimpleNamespace(argv=["", "", str(share), "0.5"]), "begun": lambda: None})
     assert share * (now - 100.0) - used_s == pytest.approx(share * missed_s, abs=share * 0.5)
+
+
+@pytest.mark.parametrize("others", [0.0, 0.15, 0.6], ids=["alone", "beside others", "beside too many"])
+@pytest.mark.parametrize("starved_s", [0.0, 3.0])
+def test_a_topped_up_slice_uses_in_no_second_more_than_it_shall_but_for_what_others_use(
+    monkeypatch: pytest.MonkeyPatch, others: float, starved_s: float
+) -> None:
+    """Nor after the burner had to wait for a processor; and once others rest it makes up the difference again.
+
+    Its clocks are told: a look costs two milliseconds, and others compute steadily for 20 s, 40 ms at once at 8 s.
+    """
+    now, own_s = 100.0, 0.0
+    marks: list[tuple[str, ...]] = []
+    total: list[tuple[float, float]] = []
+
+    class Enough(Exception):
+        pass
+
+    class Told:
+        def __init__(self, *mark: str) -> None:
+            marks.append(mark)
+
+        def pids(self) -> list[int]:
+            return [1, 2]
+
+        def used_s(self, pids: list[int]) -> float:
+            total.append((now, own_s + others * min(now - 100.0, 20.0) + (0.04 if now > 108.0 else 0.0)))
+            return total[-1][1]
+
+    def process_time() -> float:
+        return own_s
+
+    def monotonic() -> float:
+        nonlocal now, own_s
+        if now > 130.0:
+            raise Enough
+        now += 0.002 + (starved_s if now < 104.0 <= now + 0.002 else 0.0)
+        own_s += 0.002
+        return now
+
+    def sleep(span_s: float) -> None:
+        nonlocal now
+        assert 0 < span_s <= 1.0
+        now += span_s if not now < 104.0 <= now + span_s else 104.0 - now - 1e-6
+
+    monkeypatch.setitem(
+        sys.modules, "time", SimpleNamespace(monotonic=monotonic, process_time=process_time, sleep=sleep)
+    )
+    monkeypatch.setattr(slices, "Slice", Told)
+    argv = ["", "", "0.35", str(burners._TOPPED_UP_S), str(burners._ROOT), "Slice", "A_SLICE", "crm"]
+    with pytest.raises(Enough):
+        exec(AT_ONCE, {"sys": SimpleNamespace(argv=argv, path=[]), "begun": lambda: None})
+    assert marks == [("A_SLICE", "crm")]
+    rates = {at: (used - past) / (at - then) for (then, past), (at, used) in seconds_apart(total)}
+    assert all(rate <= max(0.35, others) + 0.06 for rate in rates.values()), max(rates.values())
+    assert all(rate >= 0.34 for at, rate in rates.items() if at > 122.5), "others rest by then"
+
+
+def seconds_apart(total: list[tuple[float, float]]) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+    """Each reading with the last one that is at least a second older."""
+    first = 0
+    for one in total:
+        while total[first + 1][0] <= one[0] - 1.0:
+            first += 1
+        if total[first][0] <= one[0] - 1.0:
+            yield total[first], one
+
+
+def test_a_burner_counts_the_slice_s_other_processes_in(held: list[HeldFault], tmp_path: Path) -> None:
+    """One that computes without pause leaves nothing to be topped up."""
+    code = "print(flush=True)\nwhile True: pass"
+    busy = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "A_SLICE": MARK}, stdout=subprocess.PIPE)
+    try:
+        assert busy.stdout
+        assert busy.stdout.readline()
+        undo = token(CpuBurn(), slice_of(tmp_path, cpu=1.0), cores=0.05, burners=1, top_up=True)
+        hold(held, CpuBurn(), undo, tmp_path)
+        (burner,) = burners.find(undo)
+        slice_, before_s = slices.Slice("A_SLICE", MARK), slices.processor_s(burner.pid)
+        assert set(slice_.pids()) == {busy.pid, burner.pid}
+        begun_s = slices.processor_s(busy.pid)
+        assert waiting.await_true(lambda: slices.processor_s(busy.pid) >= begun_s + 0.2, 20)
+        assert slices.processor_s(burner.pid) - before_s < 0.07
+    finally:
+        busy.kill()
+        busy.communicate()
 
 
 def test_a_burner_that_dies_is_a_lapse(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -28,6 +29,7 @@ from chaoskit.faults.process import ProcessCrashLoop
 from chaoskit.faults.queue_batch import QueueFlood
 from chaoskit.faults.slice import CpuBurn, MemoryBurn
 from chaoskit.handles.address import Address
+from chaoskit.host import slices
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import recorded, with_events
@@ -143,7 +145,7 @@ def test_a_cache_that_pushes_out_less_than_asked_for_lapses(monkeypatch: pytest.
 def burning(monkeypatch: pytest.MonkeyPatch, cores: float) -> Ticks:
     ticks = Ticks(60, monkeypatch)
     monkeypatch.setattr(burners, "find", lambda _: [])
-    monkeypatch.setattr(burners, "_used_s", lambda _: ticks.now * cores)
+    monkeypatch.setattr(slices, "Slice", lambda *_: SimpleNamespace(pids=list, used_s=lambda _: ticks.now * cores))
     monkeypatch.setattr(burners, "_Yielding", lambda: type("M", (), {"look": lambda *_: None})())
     return ticks
 
@@ -155,10 +157,17 @@ def test_burners_that_get_less_than_asked_for_over_some_seconds_lapse(
     ticks = burning(monkeypatch, got)
     if lapses:
         with pytest.raises(Lapsed, match=f"the burners got {got:.2f} of 1.2 cores"):
-            CpuBurn().hold({"burners": 0, "cores": 1.2}, ticks)  # type: ignore[arg-type]
+            CpuBurn().hold({"burners": 0, "cores": 1.2, "burn": "x"}, ticks)  # type: ignore[arg-type]
         assert ticks.now <= (5.5 if got > 0.84 else 1.5)
     else:
-        CpuBurn().hold({"burners": 0, "cores": 1.2}, ticks)  # type: ignore[arg-type]
+        CpuBurn().hold({"burners": 0, "cores": 1.2, "burn": "x"}, ticks)  # type: ignore[arg-type]
+
+
+def test_a_slice_that_is_not_topped_up_to_what_was_asked_for_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
+    undo = {"burners": 0, "cores": 0.35, "top_up": True, "whole": ["Slice", "A_SLICE", "x"]}
+    CpuBurn().hold(undo, burning(monkeypatch, 0.34))  # type: ignore[arg-type]
+    with pytest.raises(Lapsed, match=r"the slice got 0\.20 of 0\.35 cores in 1\.0 s"):
+        CpuBurn().hold(undo, burning(monkeypatch, 0.2))  # type: ignore[arg-type]
 
 
 def test_memory_that_does_not_stay_resident_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
