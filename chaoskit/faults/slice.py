@@ -144,8 +144,8 @@ def watch(
 ) -> None:
     """Watches the burners until the fault ends.
 
-    Raises Lapsed when a burner is gone, or when they get less than `cores` of processor time: with `top_up` in the
-    token, they and the slice's other processes together.
+    Raises Lapsed when a burner is gone, or when they get less than `cores` of processor time: they and the
+    slice's other processes together, where they top it up.
 
     `look` is called now and then, and may raise Lapsed as well.
 
@@ -167,15 +167,15 @@ def watch(
             continue
         for since, part in ((begun, _LITTLE), (long, ENOUGH if now[0] - long[0] >= _LONG_S else 0.0)):
             if (got := _got(since, now)) < part * cores and not ended.is_set():
-                who = "slice" if undo.get("top_up") else "burners"
+                who = "slice" if undo.get("whole") else "burners"
                 over = f"the {who} got {got:.2f} of {cores:g} cores in {now[0] - since[0]:.1f} s"
                 raise Lapsed(f"this machine is too busy: {over}")
         begun, long = now, now if now[0] - long[0] >= _LONG_S else long
 
 
 def _counting(undo: Undo) -> Callable[[], float]:
-    """Reads how much processor time the burners have used, or with `top_up` all of the slice's processes."""
-    kind, *how = undo["whole"] if undo.get("top_up") else ("Slice", MARK, undo["burn"])
+    """Reads how much processor time the burners have used, or all of a slice that they top up."""
+    kind, *how = undo.get("whole") or ("Slice", MARK, undo["burn"])
     counted: slices.Slice | slices.Group = getattr(slices, kind)(*how)
     return lambda: counted.used_s(counted.pids())
 
@@ -314,14 +314,19 @@ class CpuBurn(Burn[CpuBurnSettings]):
     limit = "cpu"
     unit = "cores"
 
+    def prepare(self, target: Target, settings: CpuBurnSettings) -> Undo:
+        """As of any burn; `whole` in the token tells how a slice is counted that is to be topped up, else nothing."""
+        undo = super().prepare(target, settings)
+        return undo if settings.top_up else {**undo, "whole": None}
+
     def asked(self, settings: CpuBurnSettings) -> float:
         return settings.cores
 
     def start(self, undo: Undo) -> Seen:
         """Starts the burners, releases them together, and hears from each that it has used the processor."""
         arguments = [str(undo["cores"] / undo["burners"]), str(_MADE_UP_S)]
-        if whole := undo.get("top_up"):
-            arguments = [str(undo["cores"]), str(_TOPPED_UP_S), str(_ROOT), *undo["whole"]]
+        if whole := undo.get("whole"):
+            arguments = [str(undo["cores"]), str(_TOPPED_UP_S), str(_ROOT), *whole]
         ready = self.ignite(undo, PROGRAM, arguments, undo["burners"])
         # From the first one on the slice is busier, so the effect may be as old as the release.
         burnt = ready.release(_CONFIRM_S, begun=True)

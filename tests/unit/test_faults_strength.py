@@ -164,7 +164,7 @@ def test_burners_that_get_less_than_asked_for_over_some_seconds_lapse(
 
 
 def test_a_slice_that_is_not_topped_up_to_what_was_asked_for_lapses(monkeypatch: pytest.MonkeyPatch) -> None:
-    undo = {"burners": 0, "cores": 0.35, "top_up": True, "whole": ["Slice", "A_SLICE", "x"]}
+    undo = {"burners": 0, "cores": 0.35, "whole": ["Slice", "A_SLICE", "x"]}
     CpuBurn().hold(undo, burning(monkeypatch, 0.34))  # type: ignore[arg-type]
     with pytest.raises(Lapsed, match=r"the slice got 0\.20 of 0\.35 cores in 1\.0 s"):
         CpuBurn().hold(undo, burning(monkeypatch, 0.2))  # type: ignore[arg-type]
