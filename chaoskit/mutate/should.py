@@ -1,7 +1,8 @@
 """The scenarios that exercise what a mutant changes: if any notices it, it is one of these.
 
-The one idea: a scenario exercises the alerts, routes, receivers and inhibitions that it expects; a change about none of
-them (templates, a mail's relay, scraping) is exercised by every delivery.
+The one idea: a scenario exercises the alerts, routes, receivers and inhibitions that it expects, and the alerts that it
+expects to be silent just below their thresholds; a change about none of them (templates, a mail's relay, scraping) is
+exercised by every delivery.
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ class Exercised:
         # The fewer it expects, the shorter it is, and the plainer what it says.
         by_size = sorted(scenarios, key=lambda each: (len(each.expect), len(each.steps), each.name))
         self._by_scenario = {each.name: LintContext(config, [each]).exercised for each in by_size}
+        self._quiet = {each.name: {control.alert for control in each.controls} for each in by_size}
 
     def by(self, mutant: Mutant) -> tuple[str, ...]:
-        """Names of scenarios, the one that expects least first; empty where none exercises it."""
+        """Names of scenarios: the one that expects least first, those that expect its silence last; empty where none
+        exercises it."""
         kind, wanted = self._part(mutant)
-        return tuple(name for name, done in self._by_scenario.items() if done[kind] & wanted)
+        found = [name for name, done in self._by_scenario.items() if done[kind] & wanted]
+        found += [name for name, quiet in self._quiet.items() if kind == "alerts" and quiet & wanted]
+        return tuple(dict.fromkeys(found))
 
     def _part(self, mutant: Mutant) -> tuple[str, Set[object]]:
         alerts = [rule for rule in self._config.rules if rule.alert]

@@ -74,3 +74,13 @@ def test_a_mutant_is_for_the_scenarios_that_exercise_what_it_changes(operator: s
     found = Exercised(config, scenarios).by(mutant)
     assert scenario in found
     assert "healthy" not in found
+
+
+def test_a_mutant_of_an_alert_is_for_its_negative_control_as_well_after_those_in_which_it_fires() -> None:
+    """Far beyond its threshold another quantile is exceeded, too; just below, only the right one is not."""
+    config = load_config(bundle.folder())
+    scenarios = [load_scenario_file(path) for path in scenario_files(None, False, None)]
+    quantiles = mutants_of(texts_of(files_of(config)), only=["quantile"])
+    mutant = next(m for m in quantiles if m.about == "environment:insa_agent_request_duration_seconds:p95_rate5m")
+    found = Exercised(config, scenarios).by(mutant)
+    assert (found[0], found[-1]) == ("high-latency-p95", "just-below-requests")
