@@ -44,7 +44,7 @@ class Burning(FastHttpUser):
 """
 
 
-QUIET = "  - wait: 8m\n"
+EIGHT_MINUTES = "  - wait: 8m\n"
 TIDY = """
 from locust import HttpUser, constant, task
 
@@ -120,7 +120,7 @@ def test_a_locustfile_has_its_end_and_its_output_a_bound(drill: Drill, tmp_path:
     """It prints each answer and throws away what it asks for last; nothing of it is in flight, all is counted."""
     path = tmp_path / "tidy.py"
     path.write_text(TIDY)
-    ended = drill.play(QUIET, "  nothing\n").run("--set", f"load={{locustfile: {path}, users: 4, drain: 3s}}")
+    ended = drill.play(EIGHT_MINUTES, "  nothing\n").run("--set", f"load={{locustfile: {path}, users: 4, drain: 3s}}")
     assert ended.results("load") == {"PASS"}, ended.said
     (totals,) = ended.history.of(LoadTotals)
     assert (totals.in_flight, totals.cut_short) == (0, [])
@@ -132,7 +132,7 @@ def test_a_locustfile_has_its_end_and_its_output_a_bound(drill: Drill, tmp_path:
 
 @pytest.mark.long
 def test_a_generator_that_stands_still_is_told_while_the_run_goes_on(drill: Drill) -> None:
-    ended = drill.play(QUIET, "  nothing\n").run(
+    ended = drill.play(EIGHT_MINUTES, "  nothing\n").run(
         "--set", "load.rate=40/s", when="running the steps", do=signalled("chaoskit.load.child", signal.SIGSTOP)
     )
     assert ended.results("load") == {"UNKNOWN"}, ended.said
