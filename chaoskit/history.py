@@ -66,7 +66,7 @@ def read_history(path: Path) -> History:
     try:
         return _parse(stream_regular(file, HISTORY), str(file))
     except OSError as error:
-        raise BadInput(Problem(Place(str(file)), f"cannot be read: {error.strerror}")) from None
+        raise BadInput(Problem(Place(str(file)), f"cannot be read: {error.strerror}", "name a run's folder")) from None
 
 
 def parse_history(data: bytes, file: str) -> History:
@@ -133,5 +133,5 @@ def _event(line: bytes, number: int, place: Place) -> tuple[AnyEvent, dict[str, 
     except msgspec.DecodeError as error:
         raise BadInput(Problem(place, f"not an event: {error}", "damaged history; run the drill again")) from None
     if event.n != number:
-        raise BadInput(Problem(place, f"event {number} is missing, {event.n} stands here", "the history has a hole"))
+        raise BadInput(Problem(place, f"event {number} is missing, {event.n} is here", "a hole: run the drill again"))
     return event, added

@@ -66,7 +66,7 @@ def real_folder(folder: Path) -> Path:
             at = here
             continue
         if not is_ours(found.st_uid):
-            raise Distrusted(here, f"the link {here} belongs to {user(found.st_uid)}")
+            raise Distrusted(here, f"the link {here} belongs to {user(found.st_uid)}: remove it")
         if (links := links + 1) > _LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
         target = str(Path(here).readlink())
@@ -88,7 +88,7 @@ def open_own(path: Path, flags: int = os.O_RDONLY, *, once: bool = False) -> int
         if _open_to_others(found):
             raise Distrusted(path, "other users may write to it")
         if once and found.st_nlink > 1:
-            raise Distrusted(path, "it has a second hard link")
+            raise Distrusted(path, "it has a second hard link: copy it anew")
     except OSError:
         os.close(fd)
         raise

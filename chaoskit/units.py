@@ -67,7 +67,7 @@ def parse_ratio(text: str | int | float) -> float:
     except ValueError:
         raise ValueError(f"'{text}' is not a ratio; write a percentage such as 95%") from None
     if not 0 <= value <= 1:
-        raise ValueError(f"'{text}' is not between 0% and 100%")
+        raise ValueError(f"'{text}' is not between 0% and 100%; write such a share")
     return value
 
 

@@ -134,7 +134,7 @@ def left_s(undo: Undo) -> float:
 def vouched(undo: Undo, made: Made) -> str:
     """The token's id; raises FaultError unless it is one of ours and acts where the journal's target is."""
     if not _ID.fullmatch(undo["id"]):
-        raise FaultError(f"{undo['id']!r} is no id that chaoskit makes up")
+        raise FaultError(f"{undo['id']!r} is no id that chaoskit makes up; undo it by hand")
     same_place(undo, made)
     return str(undo["id"])
 
@@ -142,7 +142,7 @@ def vouched(undo: Undo, made: Made) -> str:
 def same_place(undo: Undo, made: Made) -> None:
     """Raises FaultError unless a token acts where the journal's target is."""
     if made.address.get("keys") != undo["at"] or made.address.get("via") != undo["via"]:
-        raise FaultError(f"the journal knows of no target at {undo['at']}, so chaoskit does nothing there")
+        raise FaultError(f"the journal knows of no target at {undo['at']}, so undo the fault by hand")
 
 
 def undone(work: Callable[[], str]) -> Seen:
@@ -170,7 +170,7 @@ def secret(file: str) -> str:
         return read_secret(Path(file)).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "is no text"
-        raise FaultError(f"{file} cannot be used: {why}") from None
+        raise FaultError(f"{file} cannot be used: {why}; correct the file") from None
 
 
 def carries_password(url: str) -> bool:

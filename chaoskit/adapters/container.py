@@ -98,9 +98,7 @@ class ContainerFill(FolderFill):
     def allowed(self, folder: str, undo: Undo) -> None:
         """Raises FaultError unless the file lies in the handle's folder of a container."""
         if not re.fullmatch(r"/proc/\d+/root" + re.escape(_below(undo["at"])), folder):
-            raise FaultError(
-                f"{folder} is not the container's {_below(undo['at']) or '/'}, so chaoskit removes nothing there"
-            )
+            raise FaultError(f"{folder} is not the container's {_below(undo['at']) or '/'}, so undo this by hand")
 
 
 def _below(keys: Mapping[str, str]) -> str:

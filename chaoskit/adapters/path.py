@@ -83,7 +83,7 @@ class FolderFill(DiskFill):
     def allowed(self, folder: str, undo: Undo) -> None:
         """Raises FaultError unless the file lies in the handle's folder."""
         if Path(folder) != Path(undo["at"]["path"]):
-            raise FaultError(f"{folder} is not the folder {undo['at']['path']}, so chaoskit removes nothing there")
+            raise FaultError(f"{folder} is not the folder {undo['at']['path']}, so undo the fault by hand")
 
 
 def _free(folder: str) -> int:

@@ -103,7 +103,7 @@ class RedisBroker(Broker):
         try:
             yield
         except (self._error, ValueError) as error:
-            raise FaultError(f"Redis of the queue {self._at['queue']}: {error}") from None
+            raise FaultError(f"see url: Redis of the queue {self._at['queue']} says: {error}") from None
 
 
 class _Through:
@@ -124,7 +124,7 @@ class _Through:
 
     def vouch(self, undo: Undo, made: Made) -> str:
         if undo["batch"] != vouched(undo, made):
-            raise FaultError(f"{undo['batch']!r} is no batch of this fault")
+            raise FaultError(f"{undo['batch']!r} is no batch of this fault; undo it by hand")
         return f"deletes the messages of {undo['queue']} that carry {undo['batch']}"
 
 

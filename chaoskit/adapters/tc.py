@@ -112,7 +112,7 @@ class TcFault(Fault[S]):
 
     def vouch(self, undo: Undo, made: Made) -> str:
         if not re.fullmatch(r"[89a-f][0-9a-f]{3}:", undo["handle"]):
-            raise FaultError(f"{undo['handle']!r} is no handle that chaoskit makes up")
+            raise FaultError(f"{undo['handle']!r} is no handle that chaoskit makes up; undo it by hand")
         return f"deletes the qdisc {undo['handle']} of {undo['at']['dev']} ({vouched(undo, made)})"
 
 

@@ -109,7 +109,7 @@ def _unquote_classic(raw: str) -> str:
             value += _ESCAPES.get(body[at], "\\" + body[at])
         elif char == '"':
             if not open_quote or at + 1 < len(body):
-                raise ValueError(f"the matcher value {raw} contains an unescaped double quote")
+                raise ValueError(f"the matcher value {raw} has an unescaped double quote; put a backslash")
             open_quote = False
         else:
             value += char
@@ -139,7 +139,7 @@ class _Utf8:
             if not self._take(","):
                 break
         if self._take("}") != braced or not self._ended():
-            raise ValueError(f"'{self.text}': braces do not pair, or a comma is missing")
+            raise ValueError(f"'{self.text}': write both braces, and a comma between matchers")
         return tuple(found)
 
     def _peek(self) -> str:
@@ -173,7 +173,7 @@ class _Utf8:
         while (char := self.text[self.at : self.at + 1]) != '"':
             self.at += 1
             if not char or char == "\n":
-                raise ValueError(f"'{self.text}': no closing double quote")
+                raise ValueError(f"'{self.text}': close the double quote")
             value += self._escape() if char == "\\" else char
         self.at += 1
         self._peek()

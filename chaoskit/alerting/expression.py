@@ -158,7 +158,7 @@ def _converted(node: Any, text: str, nodes: list[Any], parentheses: bool = False
             return make("aggregate", str(node.op), children, mode=mode, labels=frozenset(node.modifier.labels))
         case promql.BinaryExpr():
             return _binary(make, str(node.op), (each(node.lhs), each(node.rhs)), node.modifier)
-    raise ValueError(f"the expression has a {type(node).__name__}, which this version of chaoskit does not know")
+    raise ValueError(f"the expression has a {type(node).__name__}, which chaoskit does not know: install a newer one")
 
 
 def _selector(make: Callable[..., Expr], node: Any, range_: timedelta | None) -> Expr:

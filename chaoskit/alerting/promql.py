@@ -102,7 +102,7 @@ def at_scale(query: str, time_scale: float) -> str:
     """The query as it is asked at a time scale; raises ValueError with the reason where it cannot be."""
     try:
         if expression(query).kind == "string":
-            raise ValueError("the query's answer is a text, which is neither yes nor no")
+            raise ValueError("the query's answer is a text: write a query for series or a number")
         return scale(query, Fraction(time_scale).limit_denominator(1000))
     except CannotScale as error:
         raise ValueError(str(error)) from None

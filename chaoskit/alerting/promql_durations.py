@@ -62,7 +62,7 @@ def as_fraction(k: Scale) -> Fraction:
     """The time scale as an exact number; a float means the decimal it is printed as. ValueError unless above 0."""
     exact = Fraction(str(k)) if isinstance(k, float) else Fraction(k)
     if exact <= 0:
-        raise ValueError(f"a time scale is a number above 0, not {k}")
+        raise ValueError(f"write a time scale above 0, not {k}")
     return exact
 
 

@@ -109,4 +109,4 @@ def _write(file: Path, text: str) -> None:
         else:
             file.unlink()
     except OSError as error:
-        raise BadInput(Problem(Place(str(file)), f"cannot be written: {error.strerror}")) from None
+        raise BadInput(Problem(Place(str(file)), f"cannot be written: {error.strerror}", "see that folder")) from None

@@ -71,7 +71,7 @@ def write_new(file: Path, text: str) -> None:
         hint = "nothing was changed; name another file with --out"
         raise BadInput(Problem(Place(str(file)), "is there already", hint)) from None
     except OSError as error:
-        raise BadInput(Problem(Place(str(file)), f"cannot be written: {error.strerror}")) from None
+        raise BadInput(Problem(Place(str(file)), f"cannot be written: {error.strerror}", "try another --out")) from None
 
 
 def _name(alert: str) -> str:

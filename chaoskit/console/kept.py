@@ -68,7 +68,7 @@ def file(out: Path, path: str) -> tuple[bytes, str]:
     name, _, wanted = path.rpartition("/")
     kind = _KINDS.get(wanted) or ("text/csv; charset=utf-8" if _TABLE.fullmatch(wanted) else "")
     if not kind:
-        raise BadInput(Problem(Place(wanted), "this is no result of a run"))
+        raise BadInput(Problem(Place(wanted), "no run leaves a result of this name", "see the run's page"))
     try:
         return read_regular(_folder(out, name) / wanted, HISTORY), kind
     except OSError as error:

@@ -35,7 +35,7 @@ def announced(plans: Sequence[Plan], say: Callable[[str], None]) -> Iterator[Non
     """
     plan, target = plans[0], plans[0].profile.target
     if not isinstance(target, Attached):
-        raise Refused(Problem(None, "--announce tells the receivers of a running system, and this one is local", ""))
+        raise Refused(Problem(None, "--announce tells a running system's receivers, and this one is local", "drop it"))
     try:
         endpoint = Endpoint(target, "alertmanager")
         routes = loaded_routes(answers(endpoint)[1])

@@ -84,7 +84,7 @@ class Made:
             path = Path(value)
             right = not value or (self.folder.parent in (path, *path.parents) and ".." not in path.parts)
         if not right:
-            raise FaultError(f"the journal knows of no target whose {key} is {value!r}, so chaoskit does nothing there")
+            raise FaultError(f"the journal knows of no target whose {key} is {value!r}, so undo the fault by hand")
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class CacheThrash(Changeable[CacheThrashSettings]):
     def vouch(self, undo: Undo, made: Made) -> str:
         """Accepts only tokens with a key prefix that this kind makes up, at the target's interface."""
         if not re.fullmatch(r"thrash-[0-9a-f]{8}-", undo["prefix"]):
-            raise FaultError(f"{undo['prefix']!r} is no prefix of cache.thrash")
+            raise FaultError(f"{undo['prefix']!r} is no prefix of cache.thrash; undo it by hand")
         return f"sends DELETE {vouched(undo['at'], made)}/cache?prefix={undo['prefix']}"
 
     def alter(self, undo: Undo, settings: CacheThrashSettings) -> Undo:

@@ -80,7 +80,7 @@ def _holds(question: dict[str, Any]) -> bool:
             raise FaultError(f"{url}: '{question['query']}': {found.get('error', 'no success')}"[:400])
         return says_yes(found["data"])
     except requests.RequestException as error:
-        raise FaultError(f"{url} gives no answer: {trouble(error)}") from None
+        raise FaultError(f"{url} gives no answer: {trouble(error)}; see url") from None
     except (ValueError, KeyError, TypeError, IndexError):
         raise FaultError(f"{url} answers {answer.status_code}, and not as Prometheus does; correct url") from None
     except (BadInput, msgspec.ValidationError) as error:
@@ -186,7 +186,7 @@ def run_program(argv: list[str] | str, given: Mapping[str, Any], shell: bool = F
                 umask=given.get("umask", -1),
             )
         except OSError as error:
-            raise FaultError(f"{what} cannot be started: {error.strerror}") from None
+            raise FaultError(f"{what} cannot be started: {error.strerror}; see its mode") from None
         try:
             code = child.wait(timeout=given["timeout_s"])
         except subprocess.TimeoutExpired:
@@ -308,9 +308,9 @@ class Command(Fault[CommandSettings]):
             if isinstance(wanted, Query) and isinstance(found, dict):
                 made.allow("prometheus", found["at"]["url"])
             elif (wanted is None) != (found is None) or (wanted and not is_resolved(wanted, found)):
-                raise FaultError(f"the token's {name} is not the program of the fault's settings: {found}")
+                raise FaultError(f"the token's {name} is not the settings' program: {found}; undo it by hand")
         if undo["env"] != list(settings.env) or undo["timeout_s"] != settings.timeout_s:
-            raise FaultError("the token's env or timeout_s are not those of the fault's settings")
+            raise FaultError("the token's env or timeout_s are not those of the fault's settings; undo it by hand")
         made.allow("url", undo["url"])
         return f"runs {undo['stop']} in {undo['folder']}" + (f", then asks {undo['seen']}" if undo["seen"] else "")
 

@@ -93,7 +93,7 @@ def get(at: ControlApi, method: str, path: str, body: Any = None, query: Mapping
 def vouched(at: ControlApi, made: Made) -> str:
     """The URL of a token's control interface; raises FaultError unless it and its token file are the target's."""
     if urlsplit(at["url"]).scheme not in ("http", "https"):
-        raise FaultError(f"{at['url']!r} is no address of an interface")
+        raise FaultError(f"{at['url']!r} is no control address that chaoskit writes; undo it by hand")
     made.allow("url", at["url"])
     made.allow("token_file", at["token_file"])
     if at["token_file"] and _token_there(at):
@@ -156,7 +156,7 @@ def _token(at: ControlApi, what: str, read: Callable[[Path], bytes]) -> str:
     except UnicodeDecodeError:
         token = "\0"
     except OSError as error:
-        raise FaultError(f"{what}: the token in {at['token_file']} cannot be read: {error.strerror}") from None
+        raise FaultError(f"{what}: the token in {at['token_file']} cannot be read: {error.strerror}; mend it") from None
     if not token.isprintable() or " " in token or len(token) > _TOKEN_LONG:
         raise FaultError(
             f"{what}: {at['token_file']} holds no token, so none is sent; write it there, and nothing else"

@@ -94,7 +94,7 @@ class DbError(DatabaseFault[DbErrorSettings]):
             found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         tables = sorted(name for (name,) in found)
         if settings.table not in tables:
-            raise FaultError(f"there is no table {settings.table}; there are {', '.join(tables) or 'none'}")
+            raise FaultError(f"there is no table {settings.table}; name one of {', '.join(tables) or 'none'}")
         return undo
 
     def start(self, undo: Undo) -> Seen:
@@ -156,7 +156,7 @@ def _name(undo: Undo) -> str:
     """The trigger's name, which goes into a statement as it is."""
     name = str(undo["trigger"])
     if not re.fullmatch(r"chaoskit_[0-9a-f]+", name):
-        raise FaultError(f"{name!r} is no trigger that chaoskit makes up")
+        raise FaultError(f"{name!r} is no trigger that chaoskit makes up; undo it by hand")
     return name
 
 

@@ -50,7 +50,7 @@ class MonitoringKill(Fault[Settings]):
         address = target.address
         assert isinstance(address, EquipmentAddress)
         if address.owner is None or not {*target.names} <= address.pids.keys() & address.ports.keys():
-            raise FaultError(f"{target.handle}: the target does not tell its process, its ports and what started it")
+            raise FaultError(f"{target.handle}: the target tells no process and ports of it; name another")
         victims = [processes.token(address.pids[name], name) for name in target.names]
         return {
             **processes.origin(),
@@ -93,7 +93,7 @@ class MonitoringKill(Fault[Settings]):
         made.allow("control", undo["control"])
         names = [victim["name"] for victim in undo["victims"]]
         if names != list(made.targets) or not all(re.fullmatch("[a-z0-9-]+", name) for name in names):
-            raise FaultError(f"{names} are not its targets")
+            raise FaultError(f"{names} are not its targets; undo it by hand")
         return f"removes {', '.join(str(_note(undo, name)) for name in names)}"
 
 
@@ -131,7 +131,7 @@ class ReceiverAnswerSettings(Settings):
         if not self.status and not self.delay:
             raise ValueError("neither status nor delay is given, so the answers would stay as they are: give one")
         if self.status and self.status < 400:
-            raise ValueError(f"{self.status} refuses nothing; errors begin at 400")
+            raise ValueError(f"{self.status} refuses nothing; write 400 or more")
         return self
 
 
@@ -177,5 +177,5 @@ class ReceiverAnswer(Fault[ReceiverAnswerSettings]):
         for file in map(Path, undo["files"]):
             made.allow("control", str(file.parent))
             if file.suffix != ".manners" or file.stem not in made.targets:
-                raise FaultError(f"{file} is no file that a sink reads")
+                raise FaultError(f"{file} is no file that a sink reads; undo it by hand")
         return f"removes {', '.join(undo['files'])}"

@@ -16,7 +16,7 @@ _SHOWN = 500
 
 def _path(given: Any) -> Any:
     if isinstance(given, str) and (not given.startswith("/") or given.startswith("//") or any(map(str.isspace, given))):
-        raise ValueError(f"'{given}' is not a path on the target; it begins with one slash and has no spaces")
+        raise ValueError(f"'{given}' is not a path on the target; write one slash first and no spaces")
     return given
 
 

@@ -40,7 +40,7 @@ def _pattern(given: Any) -> Any:
         try:
             re.compile(given)
         except re.error as error:
-            raise ValueError(f"'{given}' is no regular expression: {error}") from None
+            raise ValueError(f"'{given}' is no regular expression: {error}; correct path") from None
     return given
 
 
@@ -141,7 +141,7 @@ class LinkFault(Changeable[L]):
     def vouch(self, undo: Undo, made: Made) -> str:
         """Accepts only a toxic with an id that this kind makes up, at the target's proxy."""
         if not re.fullmatch(rf"{re.escape(self.kind)}-[0-9a-f]{{12}}", undo["id"]):
-            raise FaultError(f"{undo['id']!r} is no toxic of {self.kind}")
+            raise FaultError(f"{undo['id']!r} is no toxic of {self.kind}; undo it by hand")
         return f"sends DELETE {vouched(undo['at'], made)}{_path(undo)}"
 
     def alter(self, undo: Undo, settings: L) -> Undo:

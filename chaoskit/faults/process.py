@@ -304,7 +304,7 @@ class ProcessCrashLoop(Fault[CrashLoopSettings]):
     def prepare(self, target: Target, settings: CrashLoopSettings) -> Undo:
         """Finds the processes; raises FaultError naming those that are not there, or that are several of one name."""
         if wrong := processes.several(target.address.pattern, target.names):
-            raise FaultError(f"{wrong} ({target.handle}): which of them a replacement replaces cannot be told")
+            raise FaultError(f"{wrong} ({target.handle}): chaoskit cannot tell which a replacement replaces; use pick")
         return {
             **processes.prepare(target),
             "times": settings.times,

@@ -238,5 +238,5 @@ def vouched(undo: dict[str, Any], made: Made) -> str:
         made.allow("pattern", undo["pattern"])
     names = list(dict.fromkeys(str(victim["name"]) for victim in undo["victims"]))
     if "name" not in re.compile(undo["pattern"]).groupindex or names != list(made.targets):
-        raise FaultError(f"the token's processes {', '.join(names)} are not the journal's {', '.join(made.targets)}")
+        raise FaultError(f"its processes {', '.join(names)} are not its targets {', '.join(made.targets)}")
     return ", ".join(f"process {int(victim['pid'])} ({victim['name']})" for victim in undo["victims"])

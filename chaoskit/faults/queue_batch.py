@@ -156,7 +156,7 @@ class BatchFault(Changeable[S]):
     def vouch(self, undo: Undo, made: Made) -> str:
         """Accepts only a batch with a name that the kind makes up, at the target's queue."""
         if not re.fullmatch(rf"{re.escape(self.kind)}-[0-9a-f]{{12}}", undo["batch"]):
-            raise FaultError(f"{undo['batch']!r} is no batch of {self.kind}")
+            raise FaultError(f"{undo['batch']!r} is no batch of {self.kind}; undo it by hand")
         return f"sends DELETE {vouched(undo['at'], made)}/queue/messages of batch {undo['batch']}"
 
 

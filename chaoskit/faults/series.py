@@ -87,7 +87,7 @@ def parse_values(text: str) -> Values:
     for item in text.split():
         match = _ITEM.fullmatch(item)
         if match is None:
-            raise ValueError(f"'{item}' is not in promtool's notation, such as 0x5, 1+2x10, _x3 or stale")
+            raise ValueError(f"'{item}' is not in promtool's notation; write for example 0x5, 1+2x10, _x3 or stale")
         start, step, count = match["start"].lower(), match["step"], match["count"]
         if start in ("_", "stale"):
             segments.append(Segment(None, 0.0, int(count) if count is not None else 1))
@@ -166,7 +166,7 @@ def parse_identity(text: str) -> tuple[str, dict[str, str]]:
     """Name and labels of `name{a="b"}`; raises ValueError."""
     match = _NAME.fullmatch(text)
     if match is None or not text.strip():
-        raise ValueError(f"'{text}' is not a series, such as requests_total{{code=\"500\"}}")
+        raise ValueError(f"'{text}' is not a series; write it as requests_total{{code=\"500\"}}")
     labels: dict[str, str] = {}
     inside, at = match["labels"] or "", 0
     while inside[at:].strip():

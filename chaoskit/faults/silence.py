@@ -124,7 +124,7 @@ class Silence(Fault[SilenceSettings]):
         """Accepts only a silence at the target's Alertmanager whose comment is chaoskit's."""
         made.allow("alertmanager", undo["at"]["url"])
         if not undo["comment"].startswith("chaoskit run "):
-            raise FaultError(f"'{undo['comment']}' is no comment that chaoskit writes")
+            raise FaultError(f"'{undo['comment']}' is no comment that chaoskit writes; undo it by hand")
         return f"expires the silence with the comment '{undo['comment']}' at {undo['at']['url']}"
 
 

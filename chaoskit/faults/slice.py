@@ -120,7 +120,7 @@ def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> ReadyB
     if not _all_said(lines, count, _READY_S):
         lines.close()
         raise FaultError(
-            f"{count} processes were started, but not all got ready within {_READY_S:g} s: the machine is too busy"
+            f"{count} processes were started, but not all got ready within {_READY_S:g} s: end other programs here"
         )
     return ReadyBurners([psutil.Process(child.pid) for child in children], lines)
 
@@ -169,7 +169,7 @@ def watch(
             if (got := _got(since, now)) < part * cores and not ended.is_set():
                 who = "slice" if undo.get("whole") else "burners"
                 over = f"the {who} got {got:.2f} of {cores:g} cores in {now[0] - since[0]:.1f} s"
-                raise Lapsed(f"this machine is too busy: {over}")
+                raise Lapsed(f"this machine is too busy; end other programs: {over}")
         begun, long = now, now if now[0] - long[0] >= _LONG_S else long
 
 
@@ -254,7 +254,7 @@ class Burn(Fault[S]):
     def vouch(self, undo: Undo, made: Made) -> str:
         """Accepts only processes with a mark that such a kind makes up."""
         if not re.fullmatch(r"[0-9a-f]{16}", undo["burn"]):
-            raise FaultError(f"{undo['burn']!r} is no mark of a burner")
+            raise FaultError(f"{undo['burn']!r} is no mark of a burner; undo it by hand")
         return f"ends the processes with {MARK}={undo['burn']} in their environment"
 
 
@@ -479,7 +479,7 @@ class DiskFill(Fault[DiskFillSettings]):
         file = Path(undo["file"])
         made.allow("folder", str(file.parent))
         if not re.fullmatch(r"chaoskit-fill-[0-9a-f]{12}", file.name):
-            raise FaultError(f"{file} is no name that disk.fill makes up, so chaoskit leaves the file alone")
+            raise FaultError(f"{file} is no name that disk.fill makes up, so remove that file by hand")
         return f"removes {file}"
 
 

@@ -23,7 +23,7 @@ class OnlyThrough(Fault[S]):
 
     def start(self, undo: Undo) -> Seen:
         """Raises FaultError: this kind needs a handle with `via:`."""
-        raise FaultError(f"{self.kind} was made without via:, so chaoskit does nothing")
+        raise FaultError(f"{self.kind} was made without via:, so chaoskit does nothing; undo it by hand")
 
     def stop(self, undo: Undo) -> Seen:
         """Does nothing: no fault can have begun."""
@@ -32,7 +32,7 @@ class OnlyThrough(Fault[S]):
 
     def vouch(self, undo: Undo, made: Made) -> str:
         """Raises FaultError: no token of this kind is made without `via:`."""
-        raise FaultError(f"this is no undo token of {self.kind}, which is done via an adapter")
+        raise FaultError(f"this is no undo token of {self.kind}, which is done via an adapter; undo it by hand")
 
 
 K = TypeVar("K", bound=Kind[Any])
@@ -60,7 +60,7 @@ class _Through:
     def _by(self, via: str) -> Any:
         if via not in self.by_via:
             known = ", ".join(self.by_via)
-            raise FaultError(f"{type(self).kind} cannot be done via {via}: it can via {known}")  # type: ignore[attr-defined]
+            raise FaultError(f"{type(self).kind} cannot be done via {via}: name one of {known}")  # type: ignore[attr-defined]
         return self.by_via[via]
 
 

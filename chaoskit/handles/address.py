@@ -53,7 +53,7 @@ class Address:
     """The process that the target ends with."""
 
     def ways(self, *kinds: Way) -> Iterator[tuple[str, str]]:
-        """The fields of these kinds that are told, with their values."""
+        """The address's fields of these kinds of way that are given, with their values."""
         for one in fields(self):
             if one.metadata.get("way") in kinds and (value := getattr(self, one.name)):
                 yield one.name, value

@@ -276,7 +276,7 @@ def spawn(
                 start_new_session=True,
             )
         except OSError as error:
-            raise EquipmentError(name, f"{program} could not be started: {error}") from error
+            raise EquipmentError(name, f"{program} could not be started: {error}", "install it anew") from error
     niceness.started(process.pid)
     return Child(process, name, log, start, lines)
 
@@ -293,7 +293,7 @@ def fork(main: Callable[[], int], *, name: str, log: Path, title: str) -> Child:
         try:
             pid = warm.fork(main, title, (told, says, output.fileno()), apart=True)
         except OSError as error:
-            raise EquipmentError(name, f"the process could not be forked: {error}") from error
+            raise EquipmentError(name, f"the process could not be forked: {error}", "see `ulimit -u`") from error
         niceness.started(pid)
         return Child(Forked(pid), name, log, start, lines)
 

@@ -53,12 +53,12 @@ def problems_of(spec: LoadSpec) -> list[Problem]:
         classes = chosen(spec, user_classes(path))
         options = options_of(spec, spec.users)
         if raised:
-            raise BadInput(Problem(Place(path), f"a listener raised {reason_of(raised[0])}"))
+            raise BadInput(Problem(Place(path), f"a listener raised {reason_of(raised[0])}", "mend that listener"))
         check_tasks(spec, classes, options)
     except BadInput as error:
         return list(error.problems)
     except RAISED as error:  # such as a sys.exit in a listener
-        return [Problem(Place(path), f"cannot be used: {reason_of(error)}")]
+        return [Problem(Place(path), f"the locustfile cannot be used: {reason_of(error)}", "mend it there")]
     finally:
         forget()
     return []

@@ -207,7 +207,7 @@ class Processes:
         self.names[: self.bearing] = found.names
 
     def stop(self, grace_s: float = 0.0) -> None:
-        """Ends all workers, each after its grace; idempotent."""
+        """Ends all processes of the load, each after its grace; may be called twice."""
         for child in self.children:
             child.stop(grace_s)
         self.output.close()

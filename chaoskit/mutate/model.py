@@ -65,7 +65,7 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
     for edit in sorted(edits, key=lambda each: (each.line, each.column), reverse=True):
         at = starts[edit.line - 1] + edit.column - 1 if edit.line <= len(starts) else len(text)
         if not text.startswith(edit.old, at):
-            raise ValueError(f"line {edit.line}, column {edit.column} does not read {edit.old!r}")
+            raise ValueError(f"line {edit.line}, column {edit.column} does not read {edit.old!r}: list mutants anew")
         text = text[:at] + edit.new + text[at + len(edit.old) :]
     return text
 

@@ -158,7 +158,7 @@ def write_blocks(promtool: Path, lines: Iterator[str], text: Path, data: Path) -
     finally:
         text.unlink(missing_ok=True)
     if code:
-        raise EquipmentError("promtool", f"tsdb create-blocks-from said: {said.strip()[-600:]}")
+        raise EquipmentError("promtool", f"tsdb create-blocks-from refuses the written past: {said.strip()[-600:]}")
 
 
 def span(past: Sequence[Remembered], now: float, scale: float, interval_s: float) -> Interval:

@@ -265,7 +265,7 @@ class _Trial:
         code, said = self._ask("ways", tests, format_duration(every)) if tests else (0, "")
         found = answered(said)
         if code and not found:
-            raise EquipmentError("promtool", f"a test's series were refused: {' '.join(said.split())[-300:]}")
+            raise EquipmentError("promtool", f"refuses a test's input_series: {' '.join(said.split())[-300:]}")
         said_of = [found.get(n, {}) for n in range(len(tried))]
         return [
             ({r.key: self._outcome(r, mine) for r in rules}, any(word.startswith(_EARLY) for word in mine))

@@ -234,8 +234,8 @@ def _locustfile_problems(load: LoadPlan) -> list[Problem]:
         hint = f"looked for {path}; a relative path is one beside the profile, or with --set one from here"
         return [Problem(load.place_of("locustfile"), f"locustfile '{load.locustfile}' does not exist", hint)]
     except OSError as error:
-        return [Problem(load.place_of("locustfile"), f"locustfile '{load.locustfile}': {error.strerror}", "")]
+        return [Problem(load.place_of("locustfile"), f"locustfile '{load.locustfile}': {error.strerror}", "correct it")]
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 0
-        return [Problem(Place(str(path), line), f"is not Python: {getattr(error, 'msg', error)}")]
+        return [Problem(Place(str(path), line), f"is not Python: {getattr(error, 'msg', error)}", "mend this line")]
     return []

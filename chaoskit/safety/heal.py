@@ -226,7 +226,7 @@ def vouched(fault: Invoke, journaled: Journaled) -> str:
     try:
         said = kind.vouch(fault.undo, made)
     except FaultError as error:
-        raise FaultError(f"{error}; the journal's token of {fault.fault} is not believed: undo it by hand") from None
+        raise FaultError(f"{error}; the journal's token of {fault.fault} is not believed") from None
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise FaultError(f"no undo token of {fault.kind}: {type(error).__name__}: {error}: undo it by hand") from None
     if isinstance(kind, Command):

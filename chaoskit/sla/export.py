@@ -84,7 +84,7 @@ class Exporter:
         yield age
 
     def text(self) -> bytes:
-        """The bytes of the metrics page."""
+        """The bytes of the metrics page with the service levels."""
         return generate_latest(self._registry())
 
     def serve(

@@ -86,7 +86,7 @@ class Stack(ABC):
 
     def restart(self, name: str) -> None:
         """Starts equipment again that has ended; raises EquipmentError."""
-        raise EquipmentError(name, "is not ours to start")
+        raise EquipmentError(name, "this equipment was not started by chaoskit: restart it by hand")
 
     @abstractmethod
     def start(self, on_event: Callable[[Event], None]) -> None:

@@ -59,7 +59,7 @@ class Service(Server, ABC):
         try:
             return json_text.decode(response.content)
         except msgspec.DecodeError:
-            raise Unseen(f"{self.url}{path} does not answer with JSON") from None
+            raise Unseen(f"{self.url}{path} does not answer with JSON: see its address") from None
 
 
 @dataclass(slots=True)

@@ -133,7 +133,7 @@ class RecorderFollower(Follower):
         counters, before = self._alertmanager.counters(), self._before
         self._before = counters
         if counters.queue is None:
-            raise Unseen("it is off: this Alertmanager has no event recorder", lost=True)
+            raise Unseen("this Alertmanager has no event recorder: see `chaoskit witness config`", lost=True)
         if self._checked != counters.life:
             self._check()
             self._checked = counters.life

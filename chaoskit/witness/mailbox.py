@@ -78,7 +78,7 @@ class MaildirBox(Box):
                 self._known.add(key)
                 yield box.get_bytes(key)
         except KeyError as error:
-            raise Unseen(f"the mail {error} was gone before it was looked at", lost=True) from None
+            raise Unseen(f"the mail {error} was gone before it was read: keep other programs out", lost=True) from None
         except (OSError, mailbox.Error) as error:
             raise Unseen(
                 f"{self._folder} cannot be read ({type(error).__name__} {error}): is it a Maildir of this user's?"

@@ -176,7 +176,7 @@ def test_a_token_is_obeyed_only_for_the_journals_own_target(tmp_path: Path) -> N
             known()["tcp.reset"].vouch({**undo, **wrong}, made)
     with pytest.raises(FaultError):
         known()["tcp.reset"].vouch(undo, Made(tmp_path, target.names, {}, {}))
-    with pytest.raises(FaultError, match="cannot be done via elsewhere: it can via nft, toxiproxy"):
+    with pytest.raises(FaultError, match="cannot be done via elsewhere: name one of nft, toxiproxy"):
         known()["tcp.reset"].stop({**undo, "via": "elsewhere"})
 
 

@@ -363,7 +363,7 @@ def test_what_a_newer_alertmanager_shows_is_read(case: Case) -> None:
     assert checked(case, **status(newer + "event_recorder: {file_outputs: [{path: x}]}\n")) == []
     (doubt,) = checked(case, **status(newer.replace("labels:", "outputs:")))
     assert "has loaded a part" in doubt
-    assert "not understood: unknown key 'outputs' in a receiver" in doubt
+    assert "chaoskit does not understand: unknown key 'outputs' in a receiver" in doubt
     assert checked(case, **status(newer + "  - {name: elsewhere, outputs: [x]}\n")) == []
 
 

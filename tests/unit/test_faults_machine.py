@@ -352,7 +352,7 @@ def test_refused_statements_fail_on_their_table_only_and_until_the_undo(database
 
 
 def test_a_table_that_is_not_there_is_named_with_those_that_are(database: Target) -> None:
-    with pytest.raises(FaultError, match="there is no table orders; there are audit, leads"):
+    with pytest.raises(FaultError, match="there is no table orders; name one of audit, leads"):
         token(DbError(), database, table="orders")
 
 

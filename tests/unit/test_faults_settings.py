@@ -50,7 +50,7 @@ def test_units_are_understood() -> None:
     ("kind", "given", "said"),
     [
         ("http.error", {"status": 200}, ["with.status"]),
-        ("http.error", {"ratio": "120%"}, ["with.ratio", "not between 0% and 100%"]),
+        ("http.error", {"ratio": "120%"}, ["with.ratio", "is not between 0% and 100%"]),
         ("http.error", {"statsu": 500}, ["with.statsu", "its settings are: ratio, path, status"]),
         ("http.error", {"path": "("}, ["with.path", "no regular expression"]),
         ("http.slow", {}, ["with.by"]),
@@ -119,7 +119,7 @@ def test_every_kind_and_every_setting_says_what_it_is() -> None:
         ({"query": "up =="}, ["with.seen.query: Value error, invalid promql query"]),
         (
             {"query": '"text"'},
-            ["with.seen.query: Value error, the query's answer is a text, which is neither yes nor no"],
+            ["with.seen.query: Value error, the query's answer is a text: write a query for series or a number"],
         ),
         ({"qery": "up"}, ["with.seen.query: Field required", "with.seen.qery: Extra inputs are not permitted"]),
     ],

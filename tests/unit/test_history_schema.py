@@ -86,7 +86,7 @@ def test_an_unknown_event_is_refused_unless_it_says_that_it_is_optional() -> Non
 def test_an_optional_event_keeps_its_place_in_the_numbers() -> None:
     data = with_event(type="dream", optional=True).replace(b'"type": "dream"', b'"type": "dream", "more": 1')
     broken = data.replace(f'"n": {QUIET.count(bytes([10]))}'.encode(), b'"n": 99999')
-    with pytest.raises(BadInput, match="is missing, 99999 stands here"):
+    with pytest.raises(BadInput, match="is missing, 99999 is here"):
         parse_history(broken, "quiet.jsonl")
 
 

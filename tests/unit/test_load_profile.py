@@ -244,7 +244,7 @@ def test_what_only_a_look_can_tell_is_told_before_anything_starts(tmp_path: Path
     (missing,) = refused(tmp_path, "locustfile: nix.py")
     assert missing.startswith("p.yml:4: locustfile 'nix.py' does not exist (looked for nix.py;")
     (tmp_path / "bad.py").write_text("x = 1\ndef y(:\n")
-    assert refused(tmp_path, "locustfile: bad.py") == ["bad.py:2: is not Python: invalid syntax"]
+    assert refused(tmp_path, "locustfile: bad.py") == ["bad.py:2: is not Python: invalid syntax (mend this line)"]
     (pool,) = refused(tmp_path, "rate: 9/s\n  in_flight: 1801\n  processes: 2")
     assert (
         pool

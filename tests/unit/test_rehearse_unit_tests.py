@@ -97,7 +97,7 @@ def test_each_group_keeps_its_place_and_one_that_cannot_be_read_leaves_the_other
     ]
     assert [one.wrong for one in tests] == [
         "",
-        "'x' is not in promtool's notation, such as 0x5, 1+2x10, _x3 or stale",
+        "'x' is not in promtool's notation; write for example 0x5, 1+2x10, _x3 or stale",
         "latency: native histograms are not scripted",
         "an entry of alert_rule_test names no alert (tills_test.yml:15)",
         "write a test as a mapping with input_series and alert_rule_test, not the number 3",

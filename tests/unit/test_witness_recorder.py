@@ -258,7 +258,7 @@ def test_a_recorder_that_is_not_there_is_off(tmp_path: Path, pages: Pages) -> No
     pages.config = "receivers: []\n"
     assert look(follower) == "it is off: the loaded configuration gives its events to no file lost"
     pages.metrics = "process_start_time_seconds 1\n"
-    assert look(follower) == "it is off: this Alertmanager has no event recorder lost"
+    assert look(follower) == "this Alertmanager has no event recorder: see `chaoskit witness config` lost"
     pages.metrics = "go_goroutines 1\n"
     assert look(follower) == "http://a/metrics shows none of Alertmanager's counters: is this URL Alertmanager's?"
     (tmp_path / "events.jsonl").unlink()
