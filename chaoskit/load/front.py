@@ -93,7 +93,7 @@ class Front:
         try:
             self._server = Server(asked.bind, asked.port, asked.token)
         except (zmq.ZMQError, BadInput) as error:
-            return Gathered(names=[], wrong=f"cannot listen on {asked.bind}:{asked.port}: {error}")
+            return Gathered(names=[], wrong=f"the master cannot listen on {asked.bind}:{asked.port}: {error}")
         rpc: Any = zmqrpc
         rpc.Server = lambda *_: self._server
         gevent.spawn(self._server.listen, self._take)

@@ -103,7 +103,7 @@ class Exporter:
         try:
             server, thread = start_http_server(port, addr=host, registry=self._registry())
         except OSError as error:
-            said = f"cannot listen on {host}:{port}: {error.strerror or error}"
+            said = f"the metrics page cannot listen on {host}:{port}: {error.strerror or error}"
             raise EquipmentError("sla serve-metrics", said, "give another --host or --port") from None
         try:
             ready(server.server_port)

@@ -91,7 +91,7 @@ class Answer:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The refusals by older programs alone: unknown."""
+        """The refusals by programs older than the user's alone, in words: their rows are UNKNOWN."""
         return tuple(str(each) for each in self.refusals if each.yours)
 
     def unsettled(self, config: AlertConfig, *, rules: bool = False) -> tuple[NotUnderstood, ...]:
