@@ -10,7 +10,7 @@ from pathlib import Path
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.files import write_named
 from chaoskit.sla.fetch import examine
-from chaoskit.sla.model import DAY_S, SLICE_S
+from chaoskit.sla.model import DAY_S
 from chaoskit.sla.record import first_day
 from chaoskit.sla.source import Source, selector
 from chaoskit.sla.targets import Targets, parse_targets
@@ -36,7 +36,7 @@ def write_targets(file: Path, head: str, levels: str, say: Callable[[str], None]
     text = f"chaoskit: 1\n{head}\n{levels}"
     targets = parse_targets(text, str(file))
     source = Source(targets.sources[0])
-    now = int(source.now()) // SLICE_S * SLICE_S
+    now = int(source.now()) + 1
     text = _with_environment(source, targets, text, now)
     targets = parse_targets(text, str(file))
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.errors import BadInput
+from chaoskit.errors import BadInput, ExitCode
+from chaoskit.sla import begin
+from chaoskit.sla.source import Series, Server, Source
 from chaoskit.sla.targets import SourceAt, load_targets, matches, parse_targets
 from tests.sla_examples import TARGETS, TEXT, at
 
@@ -138,3 +140,29 @@ def test_patterns_match_whole_values_and_a_missing_label_is_empty() -> None:
     assert not matches({"status": "successful"}, {"status": "success"})
     assert matches({}, {"status": ""})
     assert not matches({}, {"agent": ".+"})
+
+
+def test_init_finds_the_series_of_a_prometheus_that_began_a_minute_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slice of five minutes in which it began is not over."""
+    began = 1_790_812_800 + 200
+
+    class Young(Source):
+        def now(self) -> float:
+            return began + 60.0
+
+        def server(self) -> Server:
+            return Server("Prometheus 3.5.0", genuine=True, retention_s=None)
+
+        def range(self, query: str, begin: int, end: int, step_s: int) -> list[Series]:
+            return [Series({}, [(began - began % 86400 + 86400) * 1000], [1.0])]
+
+        def label_values(self, label: str, selector: str, begin: int, end: int) -> list[str]:
+            return ["5", "15"] if end > began else []
+
+    monkeypatch.setattr(begin, "Source", Young)
+    said: list[str] = []
+    levels = TEXT.partition("prometheus: http://127.0.0.1:9090\n")[2]
+    found = begin.write_targets(tmp_path / "targets.yml", "prometheus: http://127.0.0.1:9090", levels, said.append)
+    assert found is ExitCode.PASS, said
