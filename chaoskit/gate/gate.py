@@ -98,7 +98,9 @@ class Gate:
         self._busy, self._idle = busy or Busy(), idle or Idle()
         self._cores = cores
         self.took_cores: float | None = None
-        """The cores that a stack took, start and judgement included; None before the end, and where that was short."""
+        """The cores that a stack took, start and judgement included; None before the end, and where that was short.
+        Too many where stacks were planned too short: the next gate plays fewer at a time, and plans by what they took.
+        """
         self._planned = 1
         self._stacks_s = 0.0
         self._begun_at = 0.0
@@ -158,7 +160,7 @@ class Gate:
             for for_s, one in zip(lasted, self._running, strict=True)
         )
         more = 1 + sum(for_s < _SETTLE_S for for_s in lasted) - ending
-        settled = now - self._begun_at >= (APART_S if idle >= self._cores * more else _SETTLE_S)
+        settled = now - self._begun_at >= (APART_S if idle >= self._cores * max(more, 0) else _SETTLE_S)
         return attempt == 1 and len(self._running) < most + ending and settled and not busy
 
     def interrupt(self, reason: str) -> None:

@@ -108,7 +108,7 @@ class Schedule:
     @property
     def bound_s(self) -> float:
         """Real seconds that it should take: in each slot the next stack starts while the one before it ends."""
-        slots = [self.lead_s + number * APART_S for number in range(max(1, self.side_by_side))]
+        slots = [self.lead_s + number * APART_S for number in range(max(1, min(self.side_by_side, len(self.stacks))))]
         for stack in self.stacks:
             first = min(range(len(slots)), key=slots.__getitem__)
             slots[first] += stack.length_s - self.lead_s

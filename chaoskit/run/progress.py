@@ -123,7 +123,8 @@ class Progress:
             begun = [p for p in planned if p.expectation.from_step in self._done_at]
             if begun:
                 return all(sum(_is_in(e, state, p.notices) for e in self.episodes_of(p)) >= p.count for p in begun)
-            since = min(self.fold.begun.values(), default=0.0)
+            effects = (effect[0] for effect in self.fold.faults.effects.values())
+            since = min((*self.fold.begun.values(), *effects), default=0.0)
             named = (e for e in self.fold.named(alert) if e.resolved is None or e.resolved[1] >= since)
             return any(_is_in(e, state, ()) for e in named)
 

@@ -126,6 +126,28 @@ def test_soon_after_a_stack_another_one_begins_only_where_enough_is_idle_for_bot
     assert gate._room(make_schedule([], clash, 2)) is begins
 
 
+@pytest.mark.parametrize(
+    ("since_s", "idle", "begins"),
+    [([13.0, 3.0], 0.0, False), ([13.0, 3.0], 0.4, True), ([13.0, 13.0, 3.0], 0.0, True), ([3.0], 0.7, False)],
+)
+def test_soon_after_a_stack_the_successor_of_one_that_ends_needs_no_cores_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since_s: list[float], idle: float, begins: bool
+) -> None:
+    """A stack takes 0.4 cores here, and is about to end from its 12th second on; the last one began 3 s ago."""
+    gate = Gate(
+        tmp_path, Asked("", "local", tmp_path), lambda outcome: None, lambda: False, idle=lambda: idle, cores=0.4
+    )
+    monkeypatch.setattr(gate, "_running", [_running(for_s) for for_s in since_s])
+    monkeypatch.setattr(gate, "_begun_at", time.monotonic() - 3.0)
+    assert gate._room(make_schedule([], clash, 2)) is begins
+
+
+def test_slots_that_no_stack_needs_lengthen_no_schedule() -> None:
+    """However many stacks may stand side by side: the whole lasts as long as its one stack."""
+    for side_by_side in (1, 2, 24):
+        assert make_schedule([one("a")], clash, side_by_side).bound_s == START_S + WAVE_S + 10 + STOP_S
+
+
 def test_the_others_alerts_are_allowed_and_ones_own_are_not_among_them() -> None:
     a, b = one("a", expects="A", allows="X"), one("b", expects="B")
     stack = make_schedule([a, b], clash, 1).stacks[0]
