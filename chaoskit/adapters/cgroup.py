@@ -113,7 +113,7 @@ class _InGroup(Burn[Any]):
     def found(self, target: Target) -> Undo:
         keys = dict(target.address.keys)
         group = self.group(keys)
-        return {**burning(target), "at": keys, "group": group, "whole": counted(group)}
+        return {**burning(target), "at": keys, "group": group}
 
     def ignite(self, undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
         lit = super().ignite(undo, program, arguments, count)
@@ -129,6 +129,14 @@ class GroupCpuBurn(_InGroup, CpuBurn):
     """cpu.burn in a control group."""
 
     kind = "cpu.burn"
+
+    def found(self, target: Target) -> Undo:
+        undo = super().found(target)
+        processor_s(undo["group"])
+        return undo
+
+    def whole(self, undo: Undo) -> list[str]:
+        return counted(undo["group"])
 
     def start(self, undo: Undo) -> Seen:
         """Burns as any cpu.burn; then the group's own counter must rise as fast as was asked for."""

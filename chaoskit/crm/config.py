@@ -11,10 +11,9 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from sqlalchemy import Engine, create_engine, event
 
 from chaoskit import json_text
 from chaoskit.crm import physics
@@ -99,25 +98,3 @@ class Clock:
     def virtual_vs(self, real_s: float) -> float:
         """How many virtual seconds a measured real duration amounts to."""
         return real_s * self.scale
-
-
-def open_engine(config: Config, file: str, connections: int) -> Engine:
-    """An engine for one process on a file of the data folder; open it after the fork, or dispose of it before.
-
-    With a write-ahead log: with the default rollback journal every commit waits for the disk; compressed time makes
-    that seconds. And nothing is waited for until the disk has it: the practice CRM's data dies with its run, and one
-    slow disk for two seconds is two virtual minutes of timeouts.
-    """
-    engine = create_engine(
-        f"sqlite:///{Path(config.data_dir) / file}",
-        connect_args={"timeout": config.busy_s, "check_same_thread": False},
-        pool_size=connections,
-        max_overflow=0,
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")
-
-    return engine

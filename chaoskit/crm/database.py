@@ -8,7 +8,6 @@ writes fail, and a held write lock makes every write slow.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
 from random import Random
@@ -17,9 +16,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from chaoskit.crm import physics
-from chaoskit.crm.config import Config, open_engine
+from chaoskit.crm.config import Config
 from chaoskit.crm.emit import Emitter
+from chaoskit.crm.engine import open_engine
 
 SEGMENTS = 50
 _SEED_LEADS = 200
@@ -80,28 +79,6 @@ class Database:
 
     def __init__(self, config: Config, connections: int, emitter: Emitter) -> None:
         self.engine, self.clock, self.emitter = open_engine(config, _FILE, connections), config.clock, emitter
-        sa.event.listen(self.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=0"))
-        sa.event.listen(self.engine, "do_execute", self._patiently)
-        self._busy_s = config.busy_s
-
-    def _patiently(self, cursor: sqlite3.Cursor, statement: str, values: Any, _: object) -> bool:
-        """Executes a statement, again and again while a lock keeps it out; raises sqlite3.Error.
-
-        SQLite's own looks come 1, 3, 8, 18, 33 real ms after the first: at 60x they leave a writer no wait between half
-        a virtual second and more than one. In virtual time it waits for as long at any scale.
-        """
-        pause_s = self.clock.real_s(physics.DATABASE_LOOK_VS)
-        end_s = time.monotonic() + self._busy_s
-        while True:
-            try:
-                cursor.execute(statement, values)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= end_s:
-                    raise
-            else:
-                return True  # SQLAlchemy need not
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, self.clock.real_s(physics.DATABASE_LOOK_MAX_VS))
 
 
 class Measured:

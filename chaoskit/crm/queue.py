@@ -26,7 +26,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from chaoskit.crm import physics
-from chaoskit.crm.config import Config, open_engine
+from chaoskit.crm.config import Config
+from chaoskit.crm.engine import await_lock, open_engine
 
 _FILE = "queue.db"
 
@@ -129,7 +130,7 @@ class Queue:
     """One process's access to the queue. `bell` is the write end of a pipe that wakes idle workers, or None."""
 
     def __init__(self, config: Config, bell: int | None, connections: int = 1) -> None:
-        self._clock = config.clock
+        self._config, self._clock = config, config.clock
         self._bell = bell
         self._workers = config.workers
         self.engine = open_engine(config, _FILE, connections)
@@ -210,7 +211,9 @@ class Queue:
         asked = _compiled(query)
         connection = self.engine.raw_connection()
         try:
-            return connection.cursor().execute(str(asked), {**asked.params, **values}).fetchone()
+            cursor = connection.cursor()
+            await_lock(self._config, cursor.execute, str(asked), {**asked.params, **values})
+            return cursor.fetchone()
         except sqlite3.Error as error:
             raise sa.exc.DBAPIError(str(asked), values, error) from error
         finally:

@@ -188,6 +188,10 @@ class Fault(Kind[S]):
         """How much longer than other kinds this fault's start or stop may take, in real seconds."""
         return 0.0
 
+    def longest_undo_s(self, undo: Undo) -> float:
+        """As `longest_s`, of the undo alone, once no holder is left; as that where a kind does not tell them apart."""
+        return self.longest_s(undo)
+
     def largest_scale(self, names: tuple[str, ...]) -> tuple[float, str]:
         """Up to which time scale its consequences on these things are not falsified, and why no further."""
         return float("inf"), ""

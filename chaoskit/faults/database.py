@@ -227,6 +227,10 @@ class DbSlow(DatabaseFault[DbSlowSettings]):
         """The first pulse, after which the fault is in force."""
         return float(undo["locked_s"])
 
+    def longest_undo_s(self, undo: Undo) -> float:
+        """None: a pulse ends with the holder."""
+        return 0.0
+
     def pulses(self, target: Target, settings: DbSlowSettings) -> Undo:
         """The part of a token that says how long the lock is held, and how long it is not."""
         scale = target.address.time_scale

@@ -5,7 +5,6 @@ Titles are matched by a pattern with the named group `name`, which is what the t
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -17,6 +16,7 @@ import psutil
 
 from chaoskit import identity, waiting
 from chaoskit.faults.base import FaultError, Made, Target, Undo
+from chaoskit.host import slices
 from chaoskit.identity import Fate
 
 RESTARTED = "the machine was restarted since"
@@ -52,12 +52,8 @@ def find(pattern: str) -> dict[str, psutil.Process]:
 
 def marked(name: str, value: str) -> list[psutil.Process]:
     """The live processes with this variable in their environment, as far as that can be read from here."""
-    wanted, found = f"{name}={value}".encode(), []
-    for process in _every():
-        with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0") and lives(process):
-                found.append(process)
-    return found
+    wanted = f"{name}={value}".encode()
+    return [process for process in _every() if slices.carries(process.pid, wanted) and lives(process)]
 
 
 def token(pid: int, name: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def token(target: Target) -> Undo:
     mark = target.address.mark
     if not mark:
         raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked; name another")
-    return {**burning(target), "mark": dict(mark), "whole": ["Slice", mark["name"], mark["value"]]}
+    return {**burning(target), "mark": dict(mark)}
 
 
 def burning(target: Target) -> Undo:
@@ -145,7 +145,7 @@ def watch(
     """Watches the burners until the fault ends.
 
     Raises Lapsed when a burner is gone, or when they get less than `cores` of processor time: they and the
-    slice's other processes together, where they top it up.
+    slice's other processes together, where they top it up; FaultError when their control group is gone.
 
     `look` is called now and then, and may raise Lapsed as well.
 
@@ -156,10 +156,10 @@ def watch(
     begun = long = before = (time.monotonic(), used_s())
     yielding = _Yielding()
     while not ended.wait(_LOOK_S):
+        now = (time.monotonic(), used_s())  # a burner that cannot read a group any more has ended as well
         if sum(map(processes.lives, burners)) < count and not ended.is_set():
             raise Lapsed("a burner process of this fault has ended: another program killed it")
         look()
-        now = (time.monotonic(), used_s())
         if cores:
             yielding.look(_got(before, now) >= _ALL * cores)
         before = now
@@ -174,10 +174,18 @@ def watch(
 
 
 def _counting(undo: Undo) -> Callable[[], float]:
-    """Reads how much processor time the burners have used, or all of a slice that they top up."""
+    """Reads how much processor time the burners have used, or all of a slice that they top up; raises FaultError."""
     kind, *how = undo.get("whole") or ("Slice", MARK, undo["burn"])
-    counted: slices.Slice | slices.Group = getattr(slices, kind)(*how)
-    return lambda: counted.used_s(counted.pids())
+    counted = slices.KINDS[kind](*how)
+
+    def used_s() -> float:
+        try:
+            return counted.used_s(counted.pids())
+        except OSError as error:
+            file = f"{error.filename} cannot be read any more ({error.strerror})"
+            raise FaultError(f"another program removed the control group: {file}; make the group anew") from None
+
+    return used_s
 
 
 class _Yielding:
@@ -264,7 +272,7 @@ share, chunk, used_s, most_s = float(sys.argv[2]), 20_000, time.process_time, fl
 if sys.argv[5:]:
     sys.path.insert(0, sys.argv[4])
     from chaoskit.host import slices
-    whole, pids, looked, most_s = getattr(slices, sys.argv[5])(*sys.argv[6:8]), [], 0.0, 1.0
+    whole, pids, looked, most_s = slices.KINDS[sys.argv[5]](*sys.argv[6:8]), [], 0.0, 1.0
     def used_s():
         global pids, looked
         if time.monotonic() - looked > 0.2:
@@ -315,26 +323,47 @@ class CpuBurn(Burn[CpuBurnSettings]):
     unit = "cores"
 
     def prepare(self, target: Target, settings: CpuBurnSettings) -> Undo:
-        """As of any burn; `whole` in the token tells how a slice is counted that is to be topped up, else nothing."""
+        """As of any burn; `whole` in the token tells how a slice is counted that is to be topped up.
+
+        Raises FaultError where that cannot be told.
+        """
         undo = super().prepare(target, settings)
-        return undo if settings.top_up else {**undo, "whole": None}
+        return {**undo, "whole": self.whole(undo)} if settings.top_up else undo
+
+    def whole(self, undo: Undo) -> list[str]:
+        """How `chaoskit.host.slices` counts what the slice's processes use; raises FaultError where it has none."""
+        name, value = undo["mark"]["name"], undo["mark"]["value"]
+        if not slices.Slice(name, value).pids():
+            raise FaultError(
+                f"no process of this user has {name}={value} in its environment, so cpu.burn has nothing to top up: "
+                "start the slice's processes first, or leave out top_up"
+            )
+        return ["Slice", name, value]
 
     def asked(self, settings: CpuBurnSettings) -> float:
         return settings.cores
 
     def start(self, undo: Undo) -> Seen:
-        """Starts the burners, releases them together, and hears from each that it has used the processor."""
+        """Starts the burners, releases them together, and hears from each that it has used the processor.
+
+        To top up a slice that uses as much already adds nothing, so the detail says what it used before.
+        """
         arguments = [str(undo["cores"] / undo["burners"]), str(_MADE_UP_S)]
         if whole := undo.get("whole"):
             arguments = [str(undo["cores"]), str(_TOPPED_UP_S), str(_ROOT), *whole]
+            used_s = _counting(undo)  # a new process counts from its second reading on, so no burner is in here
+            before = (time.monotonic(), used_s())
         ready = self.ignite(undo, PROGRAM, arguments, undo["burners"])
+        used = f"; the slice used {_got(before, (time.monotonic(), used_s())):.2f} before" if whole else ""
         # From the first one on the slice is busier, so the effect may be as old as the release.
         burnt = ready.release(_CONFIRM_S, begun=True)
         if burnt is None:
             raise FaultError(
                 "the burners were started, but get no processor within the time: lower cores, or stop other work"
             )
-        return Seen(burnt, f"{undo['burners']} processes {'top up to' if whole else 'burn'} {undo['cores']:g} cores")
+        who = "1 process" if undo["burners"] == 1 else f"{undo['burners']} processes"
+        verb = ("top" if whole else "burn") + ("s" if undo["burners"] == 1 else "")
+        return Seen(burnt, f"{who} {verb} {'up to ' if whole else ''}{undo['cores']:g} cores{used}")
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Watches that no burner ends, and that the machine has time for all."""

@@ -99,6 +99,9 @@ class _ThroughFault(_Through, Fault[Any]):
     def longest_s(self, undo: Undo) -> float:
         return self._of(undo).longest_s(undo)  # type: ignore[no-any-return]
 
+    def longest_undo_s(self, undo: Undo) -> float:
+        return self._of(undo).longest_undo_s(undo)  # type: ignore[no-any-return]
+
     def alter(self, undo: Undo, settings: Any) -> Undo:
         return self._changeable(undo).alter(undo, settings)
 

@@ -17,6 +17,15 @@ def processor_s(pid: int) -> float:
     return time.clock_gettime(~pid << 3 | 2)  # as the C library's clock_getcpuclockid has it
 
 
+def carries(pid: int, mark: bytes) -> bool:
+    """Whether a process has this, as `NAME=value`, in its environment; no where it is gone or another user's."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as environment:  # noqa: PTH123 - pathlib is much to load
+            return mark in environment.read().split(b"\0")
+    except OSError:
+        return False
+
+
 class Slice:
     """The processes whose environment has this variable with this value."""
 
@@ -31,14 +40,10 @@ class Slice:
         """The slice's processes now. An environment is read once, or a few times while a process is young."""
         now = time.monotonic()
         seen: dict[int, tuple[float, bool]] = {}
-        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):  # noqa: PTH208 - pathlib is much to load
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):  # noqa: PTH208 - as above
             first, ours = self._seen.get(pid, (now, False))
             if pid not in self._seen or now - first < _SETTLED_S:
-                try:
-                    with open(f"/proc/{pid}/environ", "rb") as environment:  # noqa: PTH123 - as above
-                        ours = self._mark in environment.read().split(b"\0")
-                except OSError:  # gone, or another user's
-                    ours = False
+                ours = carries(pid, self._mark)
             seen[pid] = first, ours
         self._seen = seen
         return [pid for pid, (_, ours) in seen.items() if ours]
@@ -71,3 +76,7 @@ class Group:
         with open(self._file) as counter:  # noqa: PTH123 - as above
             words = counter.read().split()
         return int(words[1] if words[0] == "usage_usec" else words[0]) / self._unit
+
+
+KINDS: dict[str, type[Slice] | type[Group]] = {"Slice": Slice, "Group": Group}
+"""All that a burn's token may name."""

@@ -42,6 +42,8 @@ GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
 _END_S = 5.0
 _UNDO_S = 30.0
+_MORE_S = 3600.0
+"""At most this is added to it for what a token says of how long its undo takes."""
 _BUSY_S = 60.0
 _SIDE_BY_SIDE = 16
 
@@ -186,6 +188,7 @@ def _undo_one(fault: Invoke, journaled: Journaled, book: HealBook) -> Undone:
 def _bounded(fault: Invoke) -> Seen:
     """The kind's own stop, in a thread that is left behind when it takes too long; raises FaultError."""
     kind = known()[fault.kind]
+    within_s = _UNDO_S + kind.longest_undo_s(fault.undo)
     found: list[Seen] = []
     failed: list[BaseException] = []
 
@@ -197,7 +200,6 @@ def _bounded(fault: Invoke) -> Seen:
 
     thread = threading.Thread(target=work, name=f"undo {fault.fault}", daemon=True)
     thread.start()
-    within_s = _UNDO_S + kind.longest_s(fault.undo)
     thread.join(within_s)
     if failed:
         raise failed[0]
@@ -225,6 +227,8 @@ def vouched(fault: Invoke, journaled: Journaled) -> str:
     made = Made(journaled.folder, tuple(fault.targets), fault.settings, fault.address)
     try:
         said = kind.vouch(fault.undo, made)
+        if not 0 <= (more_s := kind.longest_undo_s(fault.undo)) <= _MORE_S:
+            raise FaultError(f"its undo would take {more_s:g} s longer than others do; undo it by hand")
     except FaultError as error:
         raise FaultError(f"{error}; the journal's token of {fault.fault} is not believed") from None
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:

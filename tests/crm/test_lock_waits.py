@@ -13,9 +13,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from chaoskit.crm import database
+from chaoskit.crm import database, engine, queue
 from chaoskit.crm.config import Config
 
 
@@ -46,7 +47,7 @@ def locked(folder: Path, monkeypatch: pytest.MonkeyPatch, scale: float) -> Itera
     database.prepare(config)
     opened = database.Database(config, 1, cast(Any, SimpleNamespace()))
     lock = Lock(folder / "crm.db")
-    monkeypatch.setattr(database, "time", lock)
+    monkeypatch.setattr(engine, "time", lock)
     try:
         yield opened, lock
     finally:
@@ -83,3 +84,60 @@ def test_readers_pass_and_other_errors_are_not_waited_out(tmp_path: Path, monkey
         with pytest.raises(OperationalError, match="no such table"), opened.engine.begin() as connection:
             connection.exec_driver_sql("SELECT 1 FROM elsewhere")
         assert lock.slept_s == []
+
+
+def test_several_rows_in_one_statement_wait_as_one_does_and_are_stored_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"action": action, "subject": "b"} for action in ("one", "two", "three")]
+    with locked(tmp_path, monkeypatch, 60.0) as (opened, lock):
+        lock.until_s = 100.0 + 3.0 / 60
+        with opened.engine.begin() as connection:
+            connection.execute(sa.insert(database.audit), rows)
+        assert len(lock.slept_s) == 7
+        with opened.engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT action FROM audit").scalars().all() == ["one", "two", "three"]
+
+
+def test_the_queue_waits_for_its_lock_in_virtual_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(data_dir=str(tmp_path), admin_token_file="")
+    queue.prepare(config)
+    opened, lock = queue.Queue(config, None), Lock(tmp_path / "queue.db")
+    monkeypatch.setattr(engine, "time", lock)
+    lock.until_s = 100.0 + 3.0 / 60
+    try:
+        assert opened.put([queue.Draft("follow-up", {"lead_id": 7})]) == [1]
+        assert len(lock.slept_s) == 7
+        assert opened.census().depth == 1
+    finally:
+        lock.close()
+        opened.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_BUSY_RECOVERY, True),
+        (sqlite3.SQLITE_BUSY_TIMEOUT, True),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, False),
+        (None, False),
+    ],
+)
+def test_all_locks_are_waited_for_but_a_snapshot_that_stays_too_old(
+    monkeypatch: pytest.MonkeyPatch, code: int | None, waits: bool
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append))
+    error = sqlite3.OperationalError("refused once")
+    if code is not None:
+        error.sqlite_errorcode = code
+    told = iter([error])
+
+    def execute(statement: str, values: object) -> None:
+        if refused := next(told, None):
+            raise refused
+
+    with contextlib.nullcontext() if waits else pytest.raises(sqlite3.OperationalError, match="refused once"):
+        assert engine.await_lock(Config(data_dir="", admin_token_file=""), execute, "", ())
+    assert len(slept) == waits

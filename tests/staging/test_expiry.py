@@ -192,10 +192,10 @@ def test_burners_end_by_their_own_clock_and_a_group_that_gets_too_little_is_told
     stack.callback(busy.kill)
     for controller in ("cpu", "cpuacct"):
         (cpu.with_name(controller) / name / "cgroup.procs").write_text(str(busy.pid))
-    fault, undo = begun(group, "cpu.burn", 30.0, cores=0.05, top_up=True, burners=1)
+    fault, undo = begun(group, "cpu.burn", 30.0, cores=0.5, top_up=True, burners=1)
     (burner,) = slices.find(undo)
     assert await_true(lambda: processor_s(busy.pid) > 0.5, 20, 0.2)
-    assert processor_s(burner.pid) < 0.15, "what others in the group use counts"
+    assert processor_s(burner.pid) < 0.2, "what others in the group use counts: by itself it has used half a second's"
     fault.stop(undo)
     busy.kill()
     busy.wait()

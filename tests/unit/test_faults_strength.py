@@ -145,7 +145,8 @@ def test_a_cache_that_pushes_out_less_than_asked_for_lapses(monkeypatch: pytest.
 def burning(monkeypatch: pytest.MonkeyPatch, cores: float) -> Ticks:
     ticks = Ticks(60, monkeypatch)
     monkeypatch.setattr(burners, "find", lambda _: [])
-    monkeypatch.setattr(slices, "Slice", lambda *_: SimpleNamespace(pids=list, used_s=lambda _: ticks.now * cores))
+    told = SimpleNamespace(pids=list, used_s=lambda _: ticks.now * cores)
+    monkeypatch.setitem(slices.KINDS, "Slice", lambda *_: told)  # type: ignore[arg-type]
     monkeypatch.setattr(burners, "_Yielding", lambda: type("M", (), {"look": lambda *_: None})())
     return ticks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import psutil
 import pytest
 
 from chaoskit.cli import run as chaoskit
-from chaoskit.events import UndoOk
+from chaoskit.events import Invoke, UndoOk
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Seen, Settings, Target, Undo
+from chaoskit.faults.database import DbSlow
 from chaoskit.faults.process import ProcessPause
 from chaoskit.faults.slice import DiskFill
 from chaoskit.handles.address import Address
@@ -158,6 +160,39 @@ def test_an_undo_that_hangs_is_given_up_and_said(tmp_path: Path, monkeypatch: py
     release.set()
     assert not found.ok
     assert "not done within 0.1 s" in found.faults[0].detail
+
+
+def slow(tmp_path: Path, **pulses: object) -> Invoke:
+    """A lock on a database that no process holds any more, with such pulses in its token."""
+    file = tmp_path / "room.db"
+    sqlite3.connect(file).execute("CREATE TABLE IF NOT EXISTS leads (id INTEGER)").connection.close()
+    return invoke("db.slow", {"file": str(file), "gap_s": 0.1, **pulses})
+
+
+@pytest.mark.parametrize("pulses", [{}, *({"locked_s": odd} for odd in ("soon", 1e12, 1e6, float("nan"), -1, None))])
+def test_the_undo_of_a_lock_asks_nothing_of_its_pulses(tmp_path: Path, pulses: dict[str, object]) -> None:
+    journal(tmp_path / "run", slow(tmp_path, **pulses)).close()
+    assert [(one.ok, one.detail) for one in heal(tmp_path / "run", "test", "").faults] == [
+        (True, "writers need not wait")
+    ]
+
+
+@pytest.mark.parametrize("longest_s", [1e12, 1e6, float("nan"), -1.0, "soon"])
+def test_a_token_whose_undo_would_take_days_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest_s: Any
+) -> None:
+    class Long(DbSlow):
+        def longest_undo_s(self, undo: Undo) -> float:
+            return float(longest_s)
+
+        def stop(self, undo: Undo) -> Seen:
+            raise AssertionError("it is not undone")
+
+    monkeypatch.setattr(healing, "known", lambda: {"db.slow": Long()})
+    journal(tmp_path / "run", slow(tmp_path)).close()
+    (one,) = heal(tmp_path / "run", "test", "").faults
+    assert not one.ok
+    assert "undo it by hand" in one.detail
 
 
 def test_one_undo_that_fails_keeps_no_other_from_being_done(tmp_path: Path) -> None:
