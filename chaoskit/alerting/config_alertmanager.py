@@ -64,8 +64,13 @@ def _integrations(reading: Reading, receiver: Node, key: Node, name: str, genera
 
 
 def _address(node: Node, kind: str, general: Node) -> str:
-    """Where an integration sends to as it may be shown, its own setting or the global one; empty where neither says."""
+    """Where an integration sends to as it may be shown, its own setting or the global one; empty where neither says.
+
+    A file of its own counts before the global setting.
+    """
     key = KINDS[kind].address if kind in KINDS else ""
+    if node.get(f"{key}_file") is not None:
+        return ""
     inherited = f"{'smtp' if kind == 'email' else kind}_{key}"
     found = next((each for each in (node.get(key), general.get(inherited)) if key and each is not None), None)
     return shown_address(found.raw) if found is not None and found.kind == "scalar" and found.value is not None else ""

@@ -28,6 +28,7 @@ class Integration:
     dummies), `absent` are set only where missing; `left_out` are known and dropped, and those among them in
     `noted` are worth telling, with the reason. `word_at` is where the sink's word goes: it is sent along, and
     Alertmanager never shows it (empty where there is no such place: the socket alone tells then who sends).
+    `built_in` is the address that Alertmanager takes where none is written; empty where there is none, or several.
     `no_address` says why this kind cannot be pointed at a sink. `resolved` is the default of `send_resolved`: off where
     a message cannot be updated.
     """
@@ -41,6 +42,7 @@ class Integration:
     noted: Mapping[str, str] = field(default_factory=dict)
     word_at: tuple[str, ...] = ("http_config", "authorization", "credentials")
     no_address: str = ""
+    built_in: str = ""
     resolved: bool = True
 
     @property
@@ -78,6 +80,7 @@ _ALL = (
     Integration(
         "pagerduty",
         address="url",
+        built_in="https://events.pagerduty.com/v2/enqueue",
         contents=_words(
             "client client_url description details images links source severity class component group timeout"
         ),
@@ -91,6 +94,7 @@ _ALL = (
     Integration(
         "opsgenie",
         address="api_url",
+        built_in="https://api.opsgenie.com/",
         contents=_words(
             "message description source details entity responders actions tags note priority update_alerts"
         ),
@@ -100,15 +104,21 @@ _ALL = (
     Integration(
         "victorops",
         address="api_url",
+        built_in="https://alert.victorops.com/integrations/generic/20131114/alert/",
         contents=_words("routing_key message_type state_message entity_display_name monitoring_tool custom_fields"),
         fixed={"api_key": DUMMY},
         left_out=_words("api_key_file"),
     ),
-    Integration("pushover", no_address="its address is fixed in Alertmanager"),
+    Integration(
+        "pushover",
+        no_address="its address is fixed in Alertmanager",
+        built_in="https://api.pushover.net/1/messages.json",
+    ),
     Integration(
         "wechat",
         resolved=False,
         address="api_url",
+        built_in="https://qyapi.weixin.qq.com/cgi-bin/",
         contents=_words("corp_id message to_user to_party to_tag agent_id message_type"),
         fixed={"api_secret": DUMMY},
         absent={"corp_id": DUMMY},
@@ -126,6 +136,7 @@ _ALL = (
     Integration(
         "telegram",
         address="api_url",
+        built_in="https://api.telegram.org",
         contents=_words("message disable_notifications parse_mode timeout"),
         # The room is a number and hidden like every account of a service, so one of ours stands in its place.
         fixed={"bot_token": f"0:{DUMMY}", "chat_id": 1},
@@ -137,7 +148,9 @@ _ALL = (
         contents=_words("title message content username avatar_url"),
         left_out=_words("webhook_url_file"),
     ),
-    Integration("webex", address="api_url", contents=_words("message room_id")),
+    Integration(
+        "webex", address="api_url", built_in="https://webexapis.com/v1/messages", contents=_words("message room_id")
+    ),
     Integration(
         "msteams", address="webhook_url", contents=_words("title summary text"), left_out=_words("webhook_url_file")
     ),
@@ -147,6 +160,7 @@ _ALL = (
         "rocketchat",
         resolved=False,
         address="api_url",
+        built_in="https://open.rocket.chat/",
         contents=_words(
             "channel color title title_link text fields short_fields emoji icon_url image_url thumb_url "
             "link_names actions"

@@ -104,6 +104,14 @@ class Case:
         """The labels in Prometheus of an alert that is told with these; the same where relabelling changes nothing."""
         return self.evidence.origin(labels) if self.plan.config.relabels else labels
 
+    def muting(self, events: Iterable[Suppression]) -> dict[str, str]:
+        """The alerts that Alertmanager named as muting another, by words for a message; of those that it never showed,
+        which have nothing but a fingerprint, the name is empty."""
+        found = [self.origin(by) for event in events for by in event.inhibited_by]
+        unshown = "an alert without a name (fingerprint {})"
+        names = [(by.get("alertname", ""), by.get("fingerprint", "?")) for by in found]
+        return {name or unshown.format(fingerprint): name for name, fingerprint in names}
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:

@@ -141,6 +141,7 @@ def _strangers(case: Case) -> Iterator[Strict]:
 def _mutes(case: Case) -> Iterator[Strict]:
     """Alerts that no expectation names, muted by others than are promised; of expected ones `muted-by` tells."""
     plan, told = case.plan, set[tuple[str, str]]()
+    ours = {alert.rule.alert for alert in plan.alerts}
     for event in case.evidence.suppressions:
         labels, about = case.origin(event.labels), describe(event.labels)
         promised = plan.config.promise.alerts.get(labels.get("alertname", ""))
@@ -148,12 +149,15 @@ def _mutes(case: Case) -> Iterator[Strict]:
             continue
         if plan.foreign(labels) or plan.only_beside(labels) or any(alert.matches(labels) for alert in plan.alerts):
             continue
-        for name in (by.get("alertname", "?") for by in event.inhibited_by):
-            if name not in promised.muted_by and (about, name) not in told:
-                told.add((about, name))
-                only = ", ".join(promised.muted_by) or "none"
-                what = f"{name} muted {about}, of {only} that may; promised at {promised.at('muted_by')}"
-                yield broken(Hop.FINDING, about, what)
+        began = [e.firing[1] for e in case.evidence.within(event.labels) if e.firing and e.firing[0] <= event.seen[1]]
+        earlier = bool(began) and max(began) < case.since
+        for by, name in case.muting([event]).items():
+            if name in promised.muted_by or (about, by) in told or (earlier and name not in ours):
+                continue  # An alert from before the run that others mute is none of this scenario's doing.
+            told.add((about, by))
+            only = ", ".join(promised.muted_by) or "none"
+            what = f"{by} muted {about}, of {only} that may; promised at {promised.at('muted_by')}"
+            yield (broken if name or not promised.muted_by else unknown)(Hop.FINDING, about, what)
 
 
 def _repeats(case: Case) -> Iterator[Strict]:

@@ -117,11 +117,13 @@ def _muted_by(one: Instance) -> Iterator[Strict]:
         yield key.unjudged(_UNFIRED)
         return
     mine = _shown(one)
-    by = dict.fromkeys(other.get("alertname", "?") for e in mine for other in e.inhibited_by)
-    others = [name for name in by if name not in promised.muted_by]
+    by = one.case.muting(mine)
+    others = [words for words, name in by.items() if name not in promised.muted_by]
     if others:
         only = ", ".join(promised.muted_by) or "none"
-        yield key.broken(f"{', '.join(others)} muted the alert, and only {only} may")
+        certain = not promised.muted_by or any(by[words] for words in others)
+        what = f"{', '.join(others)} muted the alert, and only {only} may"
+        yield key.broken(what) if certain else key.unjudged(what)
     elif not mine:
         yield key.unjudged("no look at Alertmanager showed the alert")
     else:

@@ -60,13 +60,12 @@ def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) 
 
     if not later and one.alert.expectation.then == "delivered":
         return missing(f"the alert was not delivered after {source} ended", (), until)
-    seen = any(
-        event.state == "suppressed"
-        and episode.is_in(event.labels)
-        and any(by.get("alertname") == source for by in event.inhibited_by)
-        for event in evidence.suppressions
-    )
-    if not seen:
+    mutes = (event for event in evidence.suppressions if event.state == "suppressed" and episode.is_in(event.labels))
+    by = case.muting(mutes)
+    if source not in by:
+        if "" in by.values():
+            who = ", ".join(words for words, name in by.items() if not name)
+            return unknown(Hop.SUPPRESSED, about, f"{about}: not judged: {who} muted the alert, which may be {source}")
         what = f"Alertmanager never showed the alert suppressed by {source}"
         return missing(what, ("alertmanager",), min(source_end, known_to))
     return kept(Hop.SUPPRESSED, about, "shown suppressed", *needs)

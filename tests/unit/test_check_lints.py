@@ -71,6 +71,12 @@ def scraped(job: str, address: str) -> Edit:
     return (PROM, "", f"  - {{job_name: {job}, static_configs: [{{targets: ['{address}']}}]}}\n")
 
 
+SHOP = "  - {job_name: shop, dns_sd_configs: [{names: [shop.example.com]}]}\n"
+PAGED = (
+    A,
+    "      - url: http://localhost:9/\n",
+    "      - url: http://localhost:9/\n    pagerduty_configs: [{routing_key: x}]\n",
+)
 LABELLED = (PROM, "", "  - {job_name: shop, static_configs: [{targets: ['shop:9091'], labels: {zone: eu}}], relabel_configs: ["
             "{target_label: stage, replacement: test}, {target_label: __address__, replacement: 'shop:1'}]}\n")  # fmt: skip
 """A job that adds the labels zone and stage."""
@@ -209,12 +215,16 @@ FAULTS: list[tuple[str, list[Edit], str]] = [
     ("promise-interval", [(P, "alerts:\n", "groups: {wed: {interval: 15s}}\nalerts:\n")], "groups:"),
     ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:99/']}")], "web:"),
     ("promise-address", [(P, "  work: {", "  work: {at: ['localhost:25', 'localhost:26'], ")], "work:"),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/', 'http://localhost:99/']}"), PAGED], "web:"),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['https://events.pagerduty.com/v2/enqueue']}"), PAGED], "web:"),
     ("no-alertmanager", [(PROM, ALERTING, "")], ""),
     ("no-alertmanager", [(PROM, ALERTING, "alerting: {alertmanagers: []}\n")], "alerting:"),
     ("alertmanager-untold", [scraped("alertmanager", "localhost:9093', 'am-2:9093")], "am-2"),
     ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['am-1:9093']\nalerts:\n")], "alertmanagers:"),
     ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['localhost:9093', 'am-2:9093']\nalerts:\n")], "alertmanagers:"),
     ("promise-targets", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, at: ['shop:9091']}}\nalerts:\n"), scraped("shop", "shop:9092")], "jobs:"),
+    ("promise-targets", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, at: ['shop:9091']}}\nalerts:\n"), (PROM, "", SHOP.replace("]}\n", "], static_configs: [{targets: ['evil:1']}]}\n"))], "jobs:"),
+    ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['am-1:9093']\nalerts:\n"), (PROM, "static_configs: [{targets: ['localhost:9093']}]", "static_configs: [{targets: ['evil:1']}], dns_sd_configs: [{names: [am.example.com]}]")], "alertmanagers:"),
     *(
         ("promise-job-labels", [(P, "alerts:\n", f"jobs: {{shop: {{scrape: 15s, labels: [{labels}]}}}}\nalerts:\n"), LABELLED], "jobs:")
         for labels in ("zone", "zone, stage, team")
@@ -326,6 +336,9 @@ HARMLESS: list[tuple[str, list[Edit]]] = [
     ("promise-scrape", [(P, "alerts:\n", "jobs: {web: {scrape: 15s, timeout: 10s}}\nalerts:\n")]),
     ("promise-interval", [(P, "alerts:\n", "groups: {web: {interval: 15s}}\nalerts:\n")]),
     ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (P, "  work: {", "  work: {at: ['localhost:25'], ")]),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), PAGED]),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/', 'https://events.pagerduty.com/v2/enqueue']}"), PAGED]),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (A, "      - url: http://localhost:9/\n", "      - url: http://localhost:9/\n      - url_file: /etc/url\n")]),
     ("promise-runbook", [(P, "runbook: https://runbooks.example.com/\n", ""), (R, "runbook: https://runbooks.example.com/worker-down", "runbook: https://example.com/worker-down")]),
     ("no-alertmanager", [(PROM, "static_configs: [{targets: ['localhost:9093']}]", "dns_sd_configs: [{names: [am.example.com]}]")]),
     ("alertmanager-untold", [scraped("alertmanager", "127.0.0.1:9093")]),
@@ -375,6 +388,7 @@ def test_a_fault_is_found_where_it_stands(id_: str, edits: list[Edit], at: str) 
     mine = [each for each in found(edits) if each.id == id_]
     assert mine
     assert any(at in line_of(edits, each) for each in mine), [str(each.place) for each in mine]
+    assert not id_.startswith("promise-") or LINTS[id_].severity in {each.severity for each in mine}
     assert all(each.message and each.todo and each.why.endswith(".") for each in mine)
 
 
@@ -383,16 +397,17 @@ def test_what_only_looks_like_a_fault_is_left_alone(id_: str, edits: list[Edit])
     assert [each for each in found(edits) if each.id == id_] == []
 
 
-SHOP = "  - {job_name: shop, dns_sd_configs: [{names: [shop.example.com]}]}\n"
 UNSEEN: list[tuple[str, list[Edit], str]] = [
     ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/']}"), (A, "url: http://localhost:9/", "url_file: /etc/url")], "web:"),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/', 'https://sns.example.com/']}"), (PAGED[0], PAGED[1], PAGED[2].replace("pagerduty_configs: [{routing_key: x}]", "sns_configs: [{topic_arn: 'arn:x', sigv4: {region: x}}]"))], "web:"),
+    ("promise-address", [(P, "web: {resolved: true}", "web: {resolved: true, at: ['http://localhost:9/', 'https://hooks.example.com/']}"), (A, PAGED[1], PAGED[1] + "    slack_configs: [{api_url_file: /etc/url}]\n"), (A, "global: {", "global: {slack_api_url: 'https://slack.example.com/', ")], "web:"),
     ("promise-targets", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, at: ['shop:9091']}}\nalerts:\n"), (PROM, "", SHOP)], "jobs:"),
     ("promise-job-labels", [(P, "alerts:\n", "jobs: {shop: {scrape: 15s, labels: [zone]}}\nalerts:\n"), (PROM, "", SHOP)], "jobs:"),
     ("promise-alertmanagers", [(P, "alerts:\n", "alertmanagers: ['am-1:9093']\nalerts:\n"), (PROM, "static_configs: [{targets: ['localhost:9093']}]", "dns_sd_configs: [{names: [am.example.com]}]")], "alertmanagers:"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("id_", "edits", "at"), UNSEEN, ids=[case[0] for case in UNSEEN])
+@pytest.mark.parametrize(("id_", "edits", "at"), UNSEEN, ids=[f"{c[0]}-{i}" for i, c in enumerate(UNSEEN)])
 def test_a_promise_that_the_text_neither_keeps_nor_breaks_is_a_warning_and_no_silence(
     id_: str, edits: list[Edit], at: str
 ) -> None:

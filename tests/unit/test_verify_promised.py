@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import msgspec
@@ -145,41 +145,94 @@ def test_who_may_mute_it_and_does_keeps_the_promise() -> None:
     assert rows(verdict, "muted-by")[""].rests_on == "MultipleWorkersDown muted it"
 
 
+@pytest.mark.parametrize(("may", "result"), [("[MultipleWorkersDown]", UNKNOWN), ("[]", FAIL)])
+def test_of_a_mute_by_an_alert_that_has_no_name_it_is_not_known_whether_it_may(may: str, result: Result) -> None:
+    """Where none may, it may not."""
+
+    def nameless(event: Suppression) -> Suppression:
+        return msgspec.structs.replace(event, inhibited_by=[{"fingerprint": "ab12"}])
+
+    history = mapped(promised(BESIDE.replace("[MultipleWorkersDown]", may)), changed(Suppression, nameless))
+    row = rows(verify(history), "muted-by")[""]
+    assert row.result is result
+    assert NAMELESS in row.reason
+
+
+def test_a_mute_by_an_alert_that_has_no_name_may_be_the_expected_one() -> None:
+    history = recorded("suppressed")
+    assert {row.result for row in verify(history).rows if row.hop == "suppressed"} == {PASS}
+    bare = changed(
+        Suppression,
+        lambda e: msgspec.structs.replace(e, inhibited_by=[{"fingerprint": "ab12"}]) if e.inhibited_by else e,
+    )
+    (row,) = (row for row in verify(mapped(history, bare)).rows if row.hop == "suppressed")
+    assert row.result is UNKNOWN
+    assert "an alert without a name (fingerprint ab12) muted the alert, which may be " in row.reason
+
+
 OTHER = {"alertname": "WorkerFrequentRestarts", "severity": "warning", "component": "worker"}
 WRONG = "MultipleWorkersDown muted WorkerFrequentRestarts, of WorkerUnhealthy that may"
+NAMELESS = "an alert without a name (fingerprint ab12)"
 
 
 @pytest.mark.parametrize(
     ("by", "beside", "at", "found"),
     [
-        ("MultipleWorkersDown", [], 0.5, {WRONG}),
-        ("WorkerUnhealthy", [], 0.5, set()),
-        ("MultipleWorkersDown", ["WorkerFrequentRestarts"], 0.5, set()),
-        ("MultipleWorkersDown", [], -1.0, set()),
+        ("MultipleWorkersDown", [], 0.5, {WRONG: FAIL}),
+        ("WorkerUnhealthy", [], 0.5, {}),
+        ("MultipleWorkersDown", ["WorkerFrequentRestarts"], 0.5, {}),
+        ("MultipleWorkersDown", [], -1.0, {}),
+        ("", [], 0.5, {f"{NAMELESS} muted WorkerFrequentRestarts, of WorkerUnhealthy that may": UNKNOWN}),
     ],
-    ids=["another one", "one that may", "of a scenario beside", "before the first step"],
+    ids=["another one", "one that may", "of a scenario beside", "before the first step", "one without a name"],
 )  # fmt: skip
 def test_another_alert_that_is_muted_by_what_may_not_mute_it_is_a_finding(
-    by: str, beside: list[str], at: float, found: set[str]
+    by: str, beside: list[str], at: float, found: dict[str, Result]
 ) -> None:
     """No expectation names it, so it has no row of its own."""
+    assert mutes_found(by, at, beside) == found
+
+
+def test_a_nameless_alert_that_mutes_what_none_may_mute_is_a_failure() -> None:
+    what = f"{NAMELESS} muted WorkerFrequentRestarts, of none that may"
+    assert mutes_found("", 0.5, may="[]") == {what: FAIL}
+
+
+@pytest.mark.parametrize(("by", "result"), [("MultipleWorkersDown", {}), ("WorkerUnhealthy", {FAIL}), ("", {})])
+def test_an_alert_from_before_the_run_that_others_begin_to_mute_is_none_of_its_doing(
+    by: str, result: set[Result]
+) -> None:
+    """Where the run's own alert mutes it, it is."""
+    assert {*mutes_found(by, 0.5, fired=-1.0, may="[WorkerHighQueueDepth]").values()} == {*result}
+    assert len(mutes_found(by, 0.5, fired=0.2, may="[WorkerHighQueueDepth]")) == 2
+
+
+def mutes_found(
+    by: str, at: float, beside: Sequence[str] = (), may: str = "[WorkerUnhealthy]", fired: float | None = None
+) -> dict[str, Result]:
+    """The findings of a run in which an alert that no expectation names is muted, by one of no name where none is
+    given; instants are seconds after the first step."""
     history = promised("")
     key = next(key for key in history.header.sources if key.startswith("promise:"))
     text = history.header.sources[key].replace(
-        "  WorkerFrequentRestarts:\n", "  WorkerFrequentRestarts:\n    muted_by: [WorkerUnhealthy]\n"
+        "  WorkerFrequentRestarts:\n", f"  WorkerFrequentRestarts:\n    muted_by: {may}\n"
     )
     texts = {**history.header.sources, key: text}
-    header = msgspec.structs.replace(history.header, sources=texts, beside=beside)
-    begun = next(e.t for e in history.of(Phase) if e.name == "steps") + at
+    header = msgspec.structs.replace(history.header, sources=texts, beside=[*beside])
+    first = next(e.t for e in history.of(Phase) if e.name == "steps")
+    begun = first + at
     one = next(history.of(Suppression))
     other = msgspec.structs.replace(
-        one, labels=OTHER, state="suppressed", inhibited_by=[{"alertname": by}], seen=(begun, begun), t=begun
-    )
-    events = sorted([header, *history.events[1:], other], key=lambda event: event.t)
+        one, labels=OTHER, state="suppressed", seen=(begun, begun), t=begun,
+        inhibited_by=[{"alertname": by} if by else {"fingerprint": "ab12"}],
+    )  # fmt: skip
+    states = [e for e in history.of(AlertState) if e.state == "firing"][:1] if fired is not None else []
+    moved = [msgspec.structs.replace(e, labels=OTHER, t=t, at=t, previous=t) for e in states for t in [first + fired]]
+    events = sorted([header, *history.events[1:], other, *moved], key=lambda event: event.t)
     rows_ = verify(dataclasses.replace(with_events(history, events), header=header)).rows
-    told = [row for row in rows_ if row.hop == "finding" and row.result is FAIL]
-    assert {row.reason.partition("; promised at ")[0] for row in told} == found
-    assert all("notification_windows.yml:" in row.reason for row in told)
+    told = [row for row in rows_ if row.hop == "finding" and row.result is not PASS]
+    assert all("notification_windows.yml:" in row.reason for row in told if " muted " in row.reason)
+    return {row.reason.partition("; promised at ")[0]: row.result for row in told}
 
 
 def test_a_whole_way_that_takes_longer_than_promised_fails_though_each_hop_is_in_time() -> None:

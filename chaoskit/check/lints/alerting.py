@@ -53,18 +53,22 @@ def promised_alertmanagers(context: LintContext) -> Iterator[Violation]:
     promised, shown = context.config.promise.alertmanagers, context.shown
     if promised is None:
         return
-    if any(map(discovers, shown.managers)):
-        yield unseen(promised.place, f"alerting at {_section(shown)}", DISCOVERED)
-    elif said := other_addresses(promised.at, shown.targets):
-        message = f"alerting at {_section(shown)}: {said}"
-        yield Violation(promised.place, message, AGREE)
+    where, discovered = f"alerting at {_section(shown)}", any(map(discovers, shown.managers))
+    if said := other_addresses(promised.at, shown.targets, discovered):
+        yield Violation(promised.place, f"{where}: {said}", AGREE)
+    elif discovered:
+        yield unseen(promised.place, where, DISCOVERED)
 
 
-def other_addresses(promised: tuple[str, ...], written: tuple[Node, ...]) -> str:
-    """In words what is promised and not written, and the other way round; empty where all agree."""
+def other_addresses(promised: tuple[str, ...], written: tuple[Node, ...], discovered: bool) -> str:
+    """In words what is promised and not written, and the other way round; empty where all agree.
+
+    Where further ones are `discovered`, those that are promised may be among them.
+    """
     wanted = {host_and_port(each): each for each in promised}
     found = {host_and_port(each.raw): each.raw for each in written}
-    said = [f"{wanted[each]} is promised and not configured" for each in sorted(wanted.keys() - found.keys())]
+    lacking = [] if discovered else sorted(wanted.keys() - found.keys())
+    said = [f"{wanted[each]} is promised and not configured" for each in lacking]
     said += [f"{found[each]} is not promised" for each in sorted(found.keys() - wanted.keys())]
     return "; ".join(said)
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.config_secrets import shown_address
+from chaoskit.alerting.integrations import KINDS
 from chaoskit.alerting.model import PromisedNotice, PromisedReceiver, Receiver, Route
 from chaoskit.alerting.promise import lacking
 from chaoskit.alerting.windows import up
@@ -215,15 +216,17 @@ def address(context: LintContext) -> Iterator[Violation]:
         wanted = {shown_address(each) for each in promised.at}
         own = [each for each in receiver.integrations if not each.is_witness]
         written = {each.at for each in own if each.at}
-        hidden = any(not each.at for each in own)  # it stands in a file: it may be any of them
-        missing = [] if hidden else sorted(wanted - written)
-        said = [f"nothing goes to {', '.join(missing)}"] if missing else []
+        built_in = {each.kind: KINDS[each.kind].built_in if each.kind in KINDS else "" for each in own if not each.at}
+        hidden = [kind for kind, at in built_in.items() if not at]  # in a file, most often: it may be any of them
+        missing = sorted(wanted - written - {shown_address(at) for at in built_in.values()})
+        said = [f"nothing goes to {', '.join(missing)}"] if missing and not hidden else []
         said += [f"{', '.join(more)} is not promised"] if (more := sorted(written - wanted)) else []
         if said:
             message = f"addresses of {receiver.name} ({receiver.place}): {'; '.join(said)}"
             yield Violation(promised.place, message, AGREE)
-        elif hidden:
-            yield unseen(promised.place, f"{receiver.name} ({receiver.place})", "one of them stands in a file")
+        elif missing:
+            why = f"the address of its {' and '.join(hidden)} is in a file, or not written at all"
+            yield unseen(promised.place, f"{receiver.name} ({receiver.place})", why)
 
 
 @lint("promise-resolved", Severity.ERROR, "promise", ("promise", "alertmanager"))

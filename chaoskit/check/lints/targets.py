@@ -25,10 +25,10 @@ def promised_targets(context: LintContext) -> Iterator[Violation]:
     for name, promised in context.config.promise.targets.items():
         job = jobs.get(name)
         where = f"the job {name} at {job['job_name'].place}" if job is not None else ""
-        if job is not None and discovers(job):
-            yield unseen(promised.place, where, DISCOVERED)
-        elif job is not None and (said := other_addresses(promised.at, targets(job))):
+        if job is not None and (said := other_addresses(promised.at, targets(job), discovers(job))):
             yield Violation(promised.place, f"{where}: {said}", AGREE)
+        elif job is not None and discovers(job):
+            yield unseen(promised.place, where, DISCOVERED)
 
 
 @lint("promise-job-labels", Severity.ERROR, "promise", ("promise", "prometheus"))
