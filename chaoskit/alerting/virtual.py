@@ -59,7 +59,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 
 def scale_template(template: str, k: Fraction, instants: Collection[str] = ()) -> str:
     """The template with every query in it compressed; raises CannotScale for a query that cannot be."""
-    if "query" not in template:
+    if k == 1 or "query" not in template:
         return template
     return _ACTION.sub(lambda action: _scale_action(action[0], k, instants), template)
 
@@ -158,7 +158,7 @@ def _scale_format(text: str, k: Fraction, instants: Collection[str]) -> str:
     try:
         scaled = scale(_VERB.sub(aside, text), k, instants=instants).replace("%", "%%")
     except CannotScale as error:
-        if "x00" not in error.reason:
+        if error.reason[1:5] != r"\x00":  # how a token is quoted that begins with a verb set aside
             raise
         raise CannotScale("query in a template", "the template fills in more than strings of it") from None
     return _MARK.sub(lambda mark: verbs[int(mark[1] or mark[2])], scaled)

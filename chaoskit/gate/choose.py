@@ -50,9 +50,10 @@ def stacks_side_by_side(cores: int, idle: float, stack_cores: float) -> int:
 def candidates(wanted: Wanted, shared: Asked, record: Record) -> tuple[list[Candidate], list[LeftOut]]:
     """The plans of the scenarios that are selected, and what is left out, with the reason.
 
-    Left out are scenarios that are not selected, that cannot be played at this scale or within these limits, or that
-    came with chaoskit and do not fit another configuration. Problems of other selected scenarios are told beside
-    the others' results; where no scenario is left, all are raised at once, as BadInput.
+    Left out are scenarios that are not selected, that came with chaoskit and do not fit another configuration, or that
+    were not named and are Refused: this scale, these limits or this target alone cannot play them. Problems of other
+    selected scenarios are told beside the others' results; where no scenario is left, all are raised at once, as
+    BadInput.
     """
     problems: list[Problem] = []
     found: list[Candidate] = []

@@ -17,6 +17,7 @@ import yaml
 
 from chaoskit.alerting.expression import expression, selectors
 from chaoskit.alerting.model import AlertConfig, of_role
+from chaoskit.alerting.promql import metrics, reads_alert
 from chaoskit.alerting.promql_durations import CannotScale, divide_text
 from chaoskit.alerting.rules import rule_document
 from chaoskit.alerting.virtual import (
@@ -112,18 +113,31 @@ def localize(
     return Localized(files, redirected.doors, tuple(notes))
 
 
-def incompressible(config: AlertConfig, scale: float, needed: Collection[str]) -> list[Problem]:
+def incompressible(
+    config: AlertConfig, scale: float, needed: Collection[str], queries: Collection[str] = ()
+) -> list[Problem]:
     """Why no stack can run at this time scale: settings of Prometheus and Alertmanager, and rules of the names `needed`
-    with all that they read, that cannot be compressed or are left out, each at its place; empty where one can."""
-    problems, wanted = _settings(config.sources, scale), {*needed}
-    every_s, aside = config.evaluation_interval_s, config.set_aside
-    _, refused, left_out = _rules(config.sources, Fraction(scale).limit_denominator(1000), every_s, aside)
+    or named by `queries`, with all that they read, that cannot be compressed or are left out, each at its place; empty
+    where one can."""
+    problems, every_s, aside = _settings(config.sources, scale), config.evaluation_interval_s, config.set_aside
+    k = Fraction(scale).limit_denominator(1000)
+    _, refused, left_out = _rules(config.sources, k, every_s, aside, readers=False)
     _, always, _ = _rules(config.sources, Fraction(1), every_s, aside)
-    for each in reversed(refused):
-        if each.rule in wanted:
+
+    def asked(name: str) -> bool:
+        """Whether a query names the rule; one for alerts of any name has an answer without it."""
+        named = [query for query in queries if not reads_alert(query, "\0")]
+        return any(name in metrics(query) for query in queries) or any(reads_alert(query, name) for query in named)
+
+    for name, why in left_out:
+        if asked(name):
+            problems.append(Problem(None, f"cannot run: rule {name}, which a query reads, is left out", why))
+    for found in (refused, always):
+        wanted = {*needed, *(each.rule for each in found if asked(each.rule))}
+        for each in (one for one in reversed(found) if one.rule in wanted):
             wanted |= {*each.reads}
             place = config.rules[each.number].place
-            if each in always:
+            if found is always:
                 why = "; ".join(why for name, why in left_out if name in each.reads)
                 problems.append(Problem(place, f"cannot run: rule {each}", why))
             else:
@@ -185,21 +199,27 @@ def _apart(names: Iterable[str]) -> dict[str, str]:
 
 
 def _rules(
-    sources: Mapping[str, str], k: Fraction, every_s: float, set_aside: Mapping[str, str]
+    sources: Mapping[str, str], k: Fraction, every_s: float, set_aside: Mapping[str, str], *, readers: bool = True
 ) -> tuple[Mapping[str, dict[str, Any]], Sequence[Refusal], Sequence[tuple[str, str]]]:
-    """The rule files at a time scale by name, the rules that it leaves out, and those that are at every scale."""
-    return _scaled_rules(tuple(of_role(sources, "rules")), k, every_s, tuple(set_aside.items()))
+    """The rule files at a time scale by name, the rules that it leaves out, and those that are at every scale.
+
+    Without `readers`, rules that read what is left out at every scale are not among those that this one leaves out.
+    """
+    return _scaled_rules(tuple(of_role(sources, "rules")), k, every_s, tuple(set_aside.items()), readers)
 
 
 @lru_cache(maxsize=4)
 def _scaled_rules(
-    texts: tuple[tuple[str, str], ...], k: Fraction, every_s: float, aside: tuple[tuple[str, str], ...]
+    texts: tuple[tuple[str, str], ...], k: Fraction, every_s: float, aside: tuple[tuple[str, str], ...], readers: bool
 ) -> tuple[Mapping[str, dict[str, Any]], Sequence[Refusal], Sequence[tuple[str, str]]]:
     """The same files are asked about for every scenario."""
     read = {name: rule_document(text, name, dict(aside)) for name, text in texts}
     left_out = [each for _, names in read.values() for each in names]
+    if not (readers or left_out):
+        return _scaled_rules(texts, k, every_s, aside, True)
     documents = {name: document for name, (document, _) in read.items()}
-    return *scale_rule_files(documents, k, every_s, lost=[name for name, _ in left_out]), left_out
+    lost = [name for name, _ in left_out] if readers else []
+    return *scale_rule_files(documents, k, every_s, lost=lost), left_out
 
 
 def _read_by(rule_files: Iterable[Mapping[str, Any]], asked: Collection[str]) -> frozenset[str] | None:

@@ -55,7 +55,7 @@ def make_plan(
         specs = [spec for step, spec in scenario.faults() if isinstance(step, Inject)]
         problems += [problem for spec in specs for problem in check_settings(spec)]
         # Only before it is played: a history is judged by what came, however long its waits were allowed to be.
-        problems += _unbounded_waits(scenario, config) + _unaskable_waits(scenario, time_scale)
+        problems += _unbounded_waits(scenario, config) + unaskable_waits(scenario, time_scale)
     controls, wrong = plan_controls(scenario, config)
     problems += wrong
     problems += targets.problems + planner.problems + _undefined_names(scenario, config)
@@ -120,7 +120,7 @@ def _undefined_names(scenario: Scenario, config: AlertConfig) -> list[Problem]:
     ]
 
 
-def _unaskable_waits(scenario: Scenario, time_scale: float) -> list[Problem]:
+def unaskable_waits(scenario: Scenario, time_scale: float) -> list[Problem]:
     """Waits for what Prometheus cannot be asked at this scale."""
     return [
         Problem(step.place, f"wait: '{step.query}' cannot be asked: {why}", "write another query, or --time-scale 1")

@@ -29,7 +29,7 @@ from chaoskit.handles.equipment import ALERTMANAGER, HANDLE
 from chaoskit.host.ports import LOOPBACKS
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.localize.configuration import incompressible
-from chaoskit.plan.build import make_plan
+from chaoskit.plan.build import make_plan, unaskable_waits
 from chaoskit.plan.model import Inventory, Plan
 from chaoskit.plan.paged import paged
 from chaoskit.plan.targets import undefined
@@ -130,11 +130,8 @@ def plan_inputs(
     wanted = time_scale or inputs.profile.time_scale
     time_scale = exact_scale(inputs.config, wanted)
     there = _inventory(inputs, time_scale)
-    defined = [rule.alert for rule in inputs.config.rules]
-    problems = wrong_with(inputs.profile.abort, defined, lambda query: unaskable(query, time_scale))
-    problems += wrong_steps(inputs.scenario, inputs.profile.limits.bounds)
-    if inputs.profile.target == "local":
-        problems += incompressible(inputs.config, time_scale, inputs.scenario.alerts)
+    at_scale = _wrong_at(inputs, time_scale)
+    problems = [*at_scale, *wrong_steps(inputs.scenario, inputs.profile.limits.bounds)]
     try:
         plan = make_plan(
             inputs.scenario,
@@ -149,7 +146,9 @@ def plan_inputs(
     except BadInput as error:
         problems += error.problems
     if problems:
-        raise BadInput(sorted(dict.fromkeys(problems), key=lambda p: (p.place is None, p.place)))
+        of_scale = {*problems} <= {*at_scale} - {*_wrong_at(inputs, 1.0)}
+        kind = Refused if of_scale else BadInput
+        raise kind(sorted(dict.fromkeys(problems), key=lambda p: (p.place is None, p.place)))
     _refuse_ambiguous(plan)
     refuse_guarded(plan)
     target = plan.profile.target
@@ -282,6 +281,20 @@ def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> 
     return problems
 
 
+def _wrong_at(inputs: Inputs, time_scale: float) -> list[Problem]:
+    """The problems that may hang on the time scale: queries that cannot be asked, and rules and settings that a run
+    needs and that cannot be compressed."""
+    scenario, aborts, defined = inputs.scenario, inputs.profile.abort, [rule.alert for rule in inputs.config.rules]
+    problems = wrong_with(aborts, defined, lambda query: unaskable(query, time_scale))
+    problems += unaskable_waits(scenario, time_scale)
+    problems += [each for _, spec in scenario.faults() for each in _unasked(spec, known(), time_scale)]
+    if inputs.profile.target == "local":
+        needed = {*scenario.alerts, *(one.alert for one in aborts if one.alert)}
+        queries = [query for query in queries_in(inputs) if not unaskable(query, 1.0)]
+        problems += incompressible(inputs.config, time_scale, needed, queries)
+    return problems
+
+
 def _unasked(spec: FaultSpec, kinds: Mapping[str, Fault[Any]], time_scale: float) -> list[Problem]:
     """The queries that a fault would ask Prometheus, and cannot at this scale."""
     return [
@@ -297,7 +310,7 @@ def _queries(spec: FaultSpec, kinds: Mapping[str, Fault[Any]]) -> tuple[str, ...
     return kind.queries(settings) if kind is not None and settings is not None else ()
 
 
-def queries_in(plan: Plan) -> tuple[str, ...]:
+def queries_in(plan: Plan | Inputs) -> tuple[str, ...]:
     """The queries of Prometheus in a run of this plan, beside its rules: of waits, faults and abort conditions."""
     waits = (step.query for step in plan.scenario.steps if isinstance(step, Wait))
     aborts = (one.query for one in plan.profile.abort)

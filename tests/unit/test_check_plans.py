@@ -15,7 +15,7 @@ from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
-from chaoskit.errors import BadInput, ExitCode
+from chaoskit.errors import BadInput, ExitCode, Refused
 from chaoskit.run.planning import Asked, ask_faults, ask_plans, plan_for
 from chaoskit.scenario.catalog import find_profile
 from chaoskit.scenario.loader import load_scenario_file
@@ -130,9 +130,22 @@ INCOMPRESSIBLE = {
     ),
     "the record of another file that it reads": (
         "", [(RULES, HEALTH, "j:one == 0"), ("second.yml", "expr: up", f"expr: {LAST}")],
-        {f"{RULES}:30": "WorkerUnhealthy: it reads j:one, which is", "second.yml:4": "rule second/j:one: range 7s"},
+        {f"{RULES}:30": "WorkerUnhealthy: the rule reads j:one, which", "second.yml:4": "rule second/j:one: range 7s"},
     ),
     "a negative control": (CONTROL, [AT_NIGHT], {RULES: "/DiskSpaceLow: hour() cannot"}),
+    "a wait for a query's answer": (
+        SCENARIO.replace("wait: settled", "wait: {query: 'j:one > 0', at_most: 5m}"),
+        [("second.yml", "expr: up", f"expr: {LAST}")],
+        {"second.yml:4": "rule second/j:one: range 7s"},
+    ),
+    "what a fault asks": (
+        SCENARIO.replace(
+            KILL, "  - inject: command\n    as: kill\n    with: {start: ['true'], stop: ['true'], "
+            "seen: {query: 'ALERTS{alertname=\"DiskSpaceLow\"}', within: 30s}}\n"
+        ),
+        [AT_NIGHT],
+        {RULES: "/DiskSpaceLow: hour() cannot"},
+    ),
     "a wait": (
         SCENARIO.replace("wait: settled", "wait: {alert: DiskSpaceLow, state: firing, at_most: 5m}"),
         [AT_NIGHT],
@@ -169,6 +182,31 @@ def test_what_cannot_be_compressed_and_is_needed_is_refused_before_anything_runs
         assert all(place in shown for place in told)
 
 
+@pytest.mark.parametrize(
+    ("abort", "changes", "said"),
+    [
+        ("{alert: DiskSpaceLow}", [AT_NIGHT], "/DiskSpaceLow: hour() cannot be compressed"),
+        ("{query: 'j:one > 0'}", [("second.yml", "expr: up", f"expr: {LAST}")], "rule second/j:one: range 7s cannot"),
+        ("{query: 'j:one > 0'}", [("second.yml", "expr: up", "expr: up @@ 3")], "rule j:one, which a query reads, is"),
+        ("{query: 'absent(ALERTS{alertname=\"DiskSpaceLow\"})'}", [AT_NIGHT], "/DiskSpaceLow: hour() cannot"),
+        ("{query: 'hour() > 6'}", [], "'hour() > 6' cannot be watched: hour() cannot be compressed"),
+    ],
+)
+def test_an_abort_condition_that_could_never_come_true_is_refused(
+    abort: str, changes: list[tuple[str, str, str]], said: str, tmp_path: Path
+) -> None:
+    """A run without a protection that its profile promises does not begin."""
+    scenario, profile = written(tmp_path)
+    profile.write_text(f"{PROFILE}abort: [{abort}]\n")
+    files = with_changes(tmp_path, *changes)
+    with pytest.raises(BadInput) as refused:
+        plan_for(Asked(str(scenario), str(profile), files))
+    (problem,) = refused.value.problems
+    assert said in problem.message
+    assert isinstance(refused.value, Refused) == ("which a query reads" not in said)
+    assert f"scenario-plan: {problem.message}" in errors(scenario, profile, files.load())
+
+
 def test_what_is_wrong_with_a_rule_besides_hides_no_refusal(tmp_path: Path) -> None:
     scenario, profile = written(tmp_path)
     read = with_changes(tmp_path, (RULES, HEALTH, f"{LAST} == 0")).load()
@@ -179,15 +217,26 @@ def test_what_is_wrong_with_a_rule_besides_hides_no_refusal(tmp_path: Path) -> N
     assert {each.id for each in found if each.place == plans[0].place} >= {"scenario-plan", "promtool"}
 
 
-def test_an_expected_alert_that_reads_what_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("expr", ["j:one == 0", f"{LAST} * j:one == 0", "j:one * j:two == 0"])
+def test_an_expected_alert_that_reads_what_cannot_be_read_is_refused_with_the_reason_whatever_else_is_wrong(
+    expr: str, tmp_path: Path
+) -> None:
+    """At 60x there may be a second cause, which is told beside it and says what helps against it alone."""
     scenario, profile = written(tmp_path)
-    files = with_changes(tmp_path, (RULES, HEALTH, "j:one == 0"), ("second.yml", "expr: up", "expr: up @@ 3"))
+    two = f"expr: up @@ 3\n  - record: j:two\n    expr: {LAST}"
+    files = with_changes(tmp_path, (RULES, HEALTH, expr), ("second.yml", "expr: up", two))
     for scale in (1.0, 60.0):
         with pytest.raises(BadInput) as refused:
             plan_for(Asked(str(scenario), str(profile), files, time_scale=scale))
-        (said,) = (str(each) for each in refused.value.problems if each.message.startswith("cannot run"))
-        assert said.startswith(f"{RULES}:30: cannot run: rule insa-crm-worker/WorkerUnhealthy: it reads j:one, which")
-        assert "parse" in said.partition("is left out (")[2]
+        said = [str(each) for each in refused.value.problems if each.message.startswith("cannot run")]
+        (always,) = (each for each in said if ": cannot run: " in each)
+        begin = f"{RULES}:30: cannot run: rule insa-crm-worker/WorkerUnhealthy: the rule reads j:one, which"
+        assert always.startswith(begin)
+        assert "parse" in always.partition("is left out (")[2]
+        others = [each for each in said if each != always]
+        assert bool(others) == (scale == 60 and expr != "j:one == 0")
+        assert all("j:one" not in each and each.endswith("(choose another --time-scale)") for each in others)
+        assert not isinstance(refused.value, Refused)
 
 
 def test_what_cannot_be_compressed_is_no_matter_where_nothing_needs_it_or_time_is_less_compressed(
@@ -201,6 +250,7 @@ def test_what_cannot_be_compressed_is_no_matter_where_nothing_needs_it_or_time_i
         AT_NIGHT,
         FIRST_WAIT,
     )
+    profile.write_text(f"{PROFILE}abort: [{{query: 'count(ALERTS{{alertname!=\"Watchdog\"}}) > 9'}}]\n")
     plan_for(Asked(str(scenario), str(profile), files, time_scale=10.0))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from chaoskit import bundle
 from chaoskit.cli import run as chaoskit
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.gate.choose import expression, within_budget
@@ -73,6 +75,7 @@ def test_a_large_budget_takes_everything_that_proves_something() -> None:
     assert frozenset().union(*(PROVES[name] for name in chosen)) == frozenset("abcdefg")
 
 
+HEALTH = "insa_worker_health_status == 0"
 BROKEN = "chaoskit: 1\ntitle: broken\nsteps: 3\n"
 FOREIGN = (Path(__file__).parents[2] / "scenarios" / "worker-unhealthy.yml").read_text()
 
@@ -155,6 +158,31 @@ def test_shipped_scenarios_that_do_not_fit_another_configuration_are_left_out(ga
     code, said = gate("--bundle", str(folder), "-k", "disk or healthy")
     assert "left out: disk-space-low, which proves DiskSpaceLow (last passed: never): " in said, said
     assert code is ExitCode.PASS
+
+
+@pytest.mark.parametrize(
+    ("expr", "settings"),
+    [(f"max_over_time({HEALTH[:-5]}[7s]) == 0", ()), (HEALTH, ("--set", "abort=[{query: hour() > 6}]"))],
+)
+def test_what_this_time_scale_cannot_play_is_left_out_and_is_wrong_where_it_was_named(
+    gate: Gate, tmp_path: Path, expr: str, settings: tuple[str, ...]
+) -> None:
+    """As with faults that a time scale would falsify. A rule that cannot be read is wrong at every scale."""
+    (tmp_path / "scenarios" / "broken.yml").unlink()
+    (tmp_path / "scenarios" / "foreign.yml").unlink()
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle.folder(), folder)
+    rules = folder / "prometheus_alerts.yml"
+    rules.write_text(rules.read_text().replace(HEALTH, expr))
+    given = ("--bundle", str(folder), *settings)
+    code, said = gate("-k", "disk-space-low or worker-unhealthy", *given)
+    assert "left out: worker-unhealthy, which proves WorkerUnhealthy (last passed: never): " in said
+    assert ("1 scenario in 1 stack" in said, code) == (
+        (True, ExitCode.PASS) if expr != HEALTH else (False, ExitCode.USAGE)
+    )
+    code, said = gate("disk-space-low", "worker-unhealthy", *given)
+    assert code is ExitCode.USAGE
+    assert "cannot be compressed" in said
 
 
 def test_a_named_scenario_that_is_not_there_or_not_the_only_one_of_its_name_ends_no_other(

@@ -303,7 +303,11 @@ def test_queries_in_templates_are_compressed_where_they_stand(where: str, text: 
         ('{{ query (printf "rate(x[%s])" "5m") }}', "fills in more than strings of it"),
         ('{{ query (printf "x %s y" "+") }}', "fills in more than strings of it"),
         ('{{ query (printf "%s" $labels.q) }}', "fills in more than strings of it"),
+        ('{{ query (printf "x%sy \'a\'" "+") }}', "fills in more than strings of it"),
         ('{{ query (printf "rate(x{a=%q}[7s])" "5m") }}', "range 7s"),
+        ('{{ query (printf "up x00") }}', "expected the end, found 'x00'"),
+        ('{{ query (printf "rate(up{a=\\"%s\\"}[x00])" "5m") }}', "expected a duration, found 'x00'"),
+        ("{{ query (printf `up \\x00`) }}", "is no token of PromQL"),
         ('{{ query "hour()" }}', "hour()"),
         ('{{ query "rate(x[1s])" }}', "range 1s"),
         ('{{ query "x\\u0020" }}', "escape"),
@@ -313,6 +317,8 @@ def test_a_query_that_a_template_puts_together_is_refused(text: str, reason: str
     group, refused = _scaled({"alert": "A", "expr": "x", "annotations": {"summary": text}})
     assert group["rules"] == []
     assert reason in refused[0].reason
+    rules = [{"alert": "A", "expr": "x", "annotations": {"summary": text}}]
+    assert scale_rules({"groups": [{"name": "g", "rules": rules}]}, 1, 60.0, lost=["unread"])[1] == []  # real time
 
 
 # Prometheus --------------------------------------------------------------------------------------------------------
