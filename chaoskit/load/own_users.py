@@ -171,17 +171,37 @@ class MasterRunner(runners.MasterRunner):
 class WorkerRunner(runners.WorkerRunner):
     """Locust's, under its name. Takes jobs in the order of arrival and ignores the master's time stamps.
 
-    It hears the master before it is whole: all that follows the greeting waits until listeners are there and requests
-    can be counted."""
+    It hears the master before it is whole: what follows the greeting waits until requests can be counted, and messages
+    of the file's own until their listener is there, so that a listener to `init` may wait for one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.begun = Event()
+        self._begun, self._waiting, self._news = False, list[Message](), Event()
         super().__init__(*args, **kwargs)
+        self.greenlet.spawn(self._hand_on).link_exception(runners.locust_exception_handler(self.environment))
+
+    def begin(self) -> None:
+        """Takes what has come, and what comes from now on."""
+        self._begun = True
+        self._news.set()
+
+    def register_message(self, *args: Any, **kwargs: Any) -> None:
+        super().register_message(*args, **kwargs)
+        self._news.set()
 
     def handle_message(self, msg: Message) -> None:
-        if msg.type != "ack":
-            self.begun.wait()
-        super().handle_message(msg)
+        if msg.type == "ack":
+            super().handle_message(msg)
+        else:
+            self._waiting.append(msg)
+            self._news.set()
+
+    def _hand_on(self) -> None:
+        """Handles what may be handled, the earliest first, one after the other."""
+        while self._news.wait():
+            self._news.clear()
+            while msg := next((m for m in self._waiting if self._begun or m.type in self.custom_messages), None):
+                self._waiting.remove(msg)
+                super().handle_message(msg)
 
     last_received_spawn_timestamp = property(lambda self: -math.inf, lambda self, sent_at: None)
 
@@ -197,16 +217,16 @@ class Worker(OwnUsers):
 
     def begin(self) -> None:
         """Lets the users begin when the master says so."""
-        self._runner.begun.set()
+        self._runner.begin()
 
     def settle(self) -> None:
         """Goes once the master has heard the last report: what another thread has yet to send ends with the process."""
         self._runner._send_stats()
         client: Any = self._runner.client  # its listener went with the runner
         client.send(Message("quit", None, self._runner.client_id))  # type: ignore[no-untyped-call]
-        with gevent.Timeout(max(0.0, self._at.left_s + _LAST_WORDS_S), False):
-            while client.recv().type != "ack":
-                pass
+        heard = gevent.spawn(lambda: next(msg for msg in iter(client.recv, None) if msg.type == "ack"))
+        while not heard.ready() and self._at.left_s > -_LAST_WORDS_S:
+            heard.join(_LOOK_S)  # no longer: the time that is left may be cut short meanwhile
 
 
 class Master(OwnUsers):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -323,6 +325,88 @@ def test_a_worker_goes_once_its_last_report_was_heard_however_late_it_leaves(sta
     load, heard = start(users=4, processes=2, own=LATE)
     heard.wait(lambda windows: windows[-1].users == 4)
     adds_up(heard, load.stop())
+
+
+WAITING = """
+import time
+from gevent.event import Event
+from locust import FastHttpUser, events, task
+
+got, said = Event(), []
+
+@events.init.add_listener
+def wait(environment, runner, **_):
+    time.sleep(0.05)  # what it is sent meanwhile waits for its listener
+    runner.register_message("seats", lambda msg, **_: said.append(msg.data) or msg.data == "asked" and got.set())
+    runner.send_message("ask")
+    assert got.wait(20)
+
+@events.spawning_complete.add_listener
+def complete(user_count, **_):
+    said.append(user_count)
+
+class Plain(FastHttpUser):
+    @task
+    def look(self):
+        self.client.get("/plain")
+"""
+WORKER = """
+import gevent, json, sys
+from gevent.queue import Queue
+from locust.rpc import zmqrpc
+from locust.rpc.protocol import Message
+from chaoskit.load import own_users, traffic
+from chaoskit.load.counters import Counters
+from chaoskit.load.messages import Together
+from chaoskit.load.model import LoadSpec
+from chaoskit.load.tracking import Gate
+
+box, sent = Queue(), []
+
+class Client:
+    def __init__(self, *_): pass
+    def send(self, message):
+        sent.append(message.type)
+        for kind, data in {"client_ready": [("ack", {"index": 0}), ("seats", "early")],
+                           "ask": [("spawning_complete", {"user_count": 7}), ("seats", "asked")]}.get(message.type, []):
+            box.put(Message(kind, data, None))
+    def recv(self): return box.get()
+
+zmqrpc.Client = Client
+spec = LoadSpec(host="http://127.0.0.1:9", users=1, locustfile=sys.argv[1])
+at = traffic.Situation(spec, Counters(0.0), Gate(None), None, 0.0, whole_users=1)
+worker = own_users.Worker(at, Together(folder="", workers=2, is_master=False))
+gevent.sleep(0.05)
+said = own_users.user_classes(sys.argv[1])["Plain"].look.__globals__["said"]
+told = {"in init": list(said)}
+worker.begin()
+gevent.sleep(0.05)
+told["begun"] = list(said)
+worker.environment.runner.greenlet.kill()
+at.begin_drain()
+for name, so in {"acknowledged": lambda: box.put(Message("ack", None, None)),
+                 "hurried": lambda: setattr(at, "drain_s", -own_users._LAST_WORDS_S)}.items():
+    at.drain_s = 1e6
+    settling = gevent.spawn(worker.settle)
+    gevent.sleep(0.1)
+    told["waits until " + name] = not settling.ready()
+    so()
+    settling.join(timeout=20)
+    told[name] = settling.successful()
+print(json.dumps(told))
+"""
+
+
+def test_a_worker_hears_what_init_waits_for_and_ends_with_the_answer_or_the_hurried_drain(tmp_path: Path) -> None:
+    """Messages are put to it as its master sends them; all but the file's own wait until it has begun."""
+    own = tmp_path / "own.py"
+    own.write_text(WAITING)
+    done = subprocess.run([sys.executable, "-c", WORKER, str(own)], capture_output=True, text=True, timeout=60)
+    assert done.stdout, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "in init": ["early", "asked"], "begun": ["early", "asked", 7], "waits until acknowledged": True,
+        "acknowledged": True, "waits until hurried": True, "hurried": True,
+    }  # fmt: skip
 
 
 LEAVING = """
