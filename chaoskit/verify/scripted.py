@@ -67,8 +67,9 @@ def is_restored(episode: Episode, evidence: Evidence) -> bool:
 
 def muted_by(case: Case, episode: Episode) -> list[str]:
     """The alerts that muted this one, by Alertmanager's word; none where none did."""
-    mutes = (e for e in case.evidence.suppressions if e.state == "suppressed" and episode.is_in(e.labels))
-    return list(dict.fromkeys(source.get("alertname", "?") for event in mutes for source in event.inhibited_by))
+    return list(
+        case.muting(e for e in case.evidence.suppressions if e.state == "suppressed" and episode.is_in(e.labels))
+    )
 
 
 SCRIPTED = (Check("templates", Case, _templates), Check("notices that went astray", Case, _astray))
