@@ -392,6 +392,8 @@ class Level(Event, frozen=True, kw_only=True, tag="level"):
     samples: int
     """The number of instants at which the query had a value, of `expected` instants."""
     expected: int
+    near_s: float | None = None
+    """The longest span in which a series stayed within a fifth of the quiet level; None in an older history."""
     detail: str = ""
     """Why Prometheus could not be asked for the level; empty where it was."""
     optional: bool = True

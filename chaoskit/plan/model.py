@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from chaoskit.alerting.model import AlertConfig, Labels, NotUnderstood, Rule
@@ -193,8 +194,21 @@ class PlannedControl:
 
     def is_near(self, low: float, high: float) -> bool:
         """Whether the worst value seen comes within a fifth of the quiet level: farther off, silence proves little."""
-        worst = high if self.below else low
-        return abs(worst - self.quiet) <= NEAR * abs(self.quiet) + 1e-9
+        return self._near(high if self.below else low)
+
+    def near_s(self, values: Iterable[tuple[float, float]], every_s: float) -> float:
+        """The longest span of a series, in real seconds, in which each value is within a fifth of the quiet level and
+        none is missing; `values` have their instants, which are so many seconds apart. 0 where one or none is.
+        """
+        longest = steps = 0
+        last = -math.inf
+        for at, value in values:
+            steps = steps + 1 if self._near(value) and at - last < 1.5 * every_s else 0
+            longest, last = max(longest, steps), at if self._near(value) else -math.inf
+        return longest * every_s
+
+    def _near(self, value: float) -> bool:
+        return abs(value - self.quiet) <= NEAR * abs(self.quiet) + 1e-9
 
 
 @dataclass(frozen=True, slots=True)

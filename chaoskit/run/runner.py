@@ -327,13 +327,11 @@ class Runner:
             with self.stack.session("prometheus") as session:
                 url = f"{self.stack.prometheus_url}/api/v1/query_range"
                 answer = session.get(url, params={**params, "query": scaled}, timeout=5)
-            series = [one["values"] for one in answer.json()["data"]["result"]]
-            values = [float(value) for one in series for _, value in one]
+            found = answer.json()["data"]["result"]
+            series = [[(float(at), float(value)) for at, value in one["values"]] for one in found]
         except (requests.RequestException, BadInput, ValueError, KeyError, TypeError) as error:
             return Measured(detail=f"Prometheus did not tell: {error}"[:200])
-        if not values:
-            return Measured(detail="it had no value")
-        return Measured(min(values), max(values), len({at for one in series for at, _ in one}))
+        return Measured(series, detail="" if series else "it had no value")
 
 
 def without_victims(event: Processor, plans: Iterable[Plan]) -> Processor:

@@ -54,11 +54,9 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The values of a query over a time: the lowest, the highest, and at how many instants there was one."""
+    """The values of a query over a time, by series: each with its instant."""
 
-    low: float | None = None
-    high: float | None = None
-    samples: int = 0
+    series: Sequence[Sequence[tuple[float, float]]] = ()
     detail: str = ""
     """Why Prometheus could not be asked for the level; empty where it was."""
 
@@ -124,14 +122,16 @@ class StepRunner:
             now, every_s = time.time(), planned.rule.interval_s / scale
             begin = min(begun + planned.settle_vs / scale, now)
             got = self.world.level(planned.query, begin, now, every_s)
+            values = [value for one in got.series for _, value in one]
             self.journal.write(
                 Level(
                     alert=planned.control.alert,
                     step=planned.control.during,
                     during=(begin, now),
-                    low=got.low,
-                    high=got.high,
-                    samples=got.samples,
+                    low=min(values, default=None),
+                    high=max(values, default=None),
+                    samples=len({at for one in got.series for at, _ in one}),
+                    near_s=max((planned.near_s(one, every_s) for one in got.series), default=0.0),
                     expected=int((now - begin) / every_s) + 1,
                     detail=got.detail,
                 )

@@ -53,6 +53,11 @@ def _control(case: Case, planned: PlannedControl) -> Strict:
     if lasted_vs < planned.least_vs:
         what = f"the level lasted {lasted_vs:.0f} s, and the alert needs {planned.least_vs:.0f} s"
         return unknown(Hop.NEVER, about, f"{about}: {what}")
+    near, for_s = "", planned.rule.for_s
+    if level.near_s is not None and for_s:
+        near_vs = round(level.near_s * case.scale, 3)
+        enough = "at least" if near_vs >= for_s else "less than"
+        near = f"; within a fifth for {near_vs:.0f} s on end, {enough} its `for` ({for_s:.0f} s)"
     silent = Need(
         (begin, end),
         but(f"{about}: the alert was not seen firing"),
@@ -61,7 +66,7 @@ def _control(case: Case, planned: PlannedControl) -> Strict:
         ("prometheus",),
         ("prometheus",),
     )
-    return kept(Hop.NEVER, about, f"measured {measured}, {side}, for {lasted_vs:.0f} s", silent)
+    return kept(Hop.NEVER, about, f"measured {measured}, {side}, for {lasted_vs:.0f} s{near}", silent)
 
 
 def _fired_in(episode: Episode, begin: float, end: float, planned: PlannedControl) -> bool:

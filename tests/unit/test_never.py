@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,6 +24,7 @@ from chaoskit.gate.view import both_sides
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.plan.controls import plan_controls
+from chaoskit.run.steps import Measured, StepRunner
 from chaoskit.scenario.loader import load_scenario
 from chaoskit.scenario.model import Control
 from chaoskit.verify.verdict import Result, Row
@@ -111,6 +114,42 @@ def test_a_level_that_was_not_seen_or_not_below_or_too_short_proves_nothing(
     found = row(controlled("WorkerHighQueueDepth", **measured))
     assert found.result is Result.UNKNOWN
     assert why in found.reason
+
+
+@pytest.mark.parametrize(
+    ("near_s", "told"),
+    [
+        (2.0, "for 200 s; within a fifth for 120 s on end, at least its `for` (120 s)"),
+        (1.75, "for 200 s; within a fifth for 105 s on end, less than its `for` (120 s)"),
+        (None, "for 200 s"),
+    ],
+)
+def test_the_row_says_whether_a_threshold_lowered_by_a_fifth_would_have_fired(near_s: float | None, told: str) -> None:
+    """Of an older history, which does not tell, nothing is said."""
+    found = row(controlled("MultipleWorkersDown", low=1.0, high=1.9, near_s=near_s))
+    assert (found.result, found.rests_on) == (Result.PASS, f"measured 1 to 1.9, below 2, {told}")
+
+
+def test_what_is_measured_is_the_longest_span_near_the_threshold_of_one_series_without_a_gap() -> None:
+    """A level that swings away, comes and goes, or is near in turns on two series would not have fired a lower one."""
+    (planned,), _ = plan_controls(load_scenario(SCENARIO, "s.yml"), load_config(bundle.folder()))
+    every_s = planned.rule.interval_s / 60
+
+    def measured(*each: str) -> Level:
+        """`n` is a value near the threshold, `f` one far from it, and a blank is none."""
+        value = {"n": 0.045, "f": 0.02}
+        series = [[(n * every_s, value[one]) for n, one in enumerate(told) if one != " "] for told in each]
+        journal: list[Level] = []
+        world = SimpleNamespace(level=lambda *_: Measured(series))
+        plan = SimpleNamespace(time_scale=60.0, controls=[dataclasses.replace(planned, ends_before="undo")])
+        given: Any = (plan, {}, {}, SimpleNamespace(write=journal.append), None, world, Path(), threading.Event())
+        StepRunner(*given, _done_at={"normal": 0.0}).measure("undo")
+        return journal[0]
+
+    spans = {told: measured(*told.split("|")).near_s for told in ("nnnn", "nnfnnn", "nn nn", "nnff|ffnn", "n", "f", "")}
+    assert [round((span or 0.0) / every_s) for span in spans.values()] == [3, 2, 1, 1, 0, 0, 0]
+    found = measured("nfn", " nn ")
+    assert (found.low, found.high, found.samples) == (0.02, 0.045, 3)
 
 
 def test_silence_that_the_observer_did_not_watch_is_unknown() -> None:
