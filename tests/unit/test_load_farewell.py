@@ -122,7 +122,10 @@ class Quits(FastHttpUser):
 
 @pytest.mark.long
 def test_a_locustfile_that_ends_the_load_itself_has_its_end_too(start: Start, target: Target, tmp_path: Path) -> None:
-    """An on_stop that takes more than half of the drain before it asks is not disturbed."""
+    """An on_stop that takes more than half of the drain before it asks is not disturbed.
+
+    The other four users may each have a look under way when the thirtieth ends the load.
+    """
     own = tmp_path / "own.py"
     own.write_text(QUITS)
     _, heard = start(users=5, locustfile=str(own), drain_s=3.0)
@@ -130,7 +133,9 @@ def test_a_locustfile_that_ends_the_load_itself_has_its_end_too(start: Start, ta
     (totals,) = heard.of(LoadTotals)
     adds_up(heard, totals)
     assert "the locustfile ended the load" in heard.of(LoadState)[-1].detail
-    assert target.counts() == {"/look": 30, "/logout": 5}
+    counts = target.counts()
+    assert counts.pop("/look") in range(30, 35)
+    assert counts == {"/logout": 5}
     assert totals.cut_short == []
 
 
