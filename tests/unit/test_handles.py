@@ -95,7 +95,7 @@ def test_an_address_given_by_hand_is_judged_by_the_kind_of_its_handle(
 
 def test_equipment_that_is_not_told_by_hand_is_not_hit() -> None:
     asked = order("monitoring.kill", "equipment:prometheus", ("prometheus",), {"control": "/x"}, {}, 5)
-    with pytest.raises(FaultError, match="the target does not tell its process"):
+    with pytest.raises(FaultError, match="the target tells no process and ports of it"):
         asked.kind.prepare(asked.target, asked.settings)
 
 
