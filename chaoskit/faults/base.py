@@ -151,6 +151,8 @@ class Fault(Kind[S]):
 
     look_s: ClassVar[float] = 0.25
     """Real seconds between two looks of `hold`."""
+    takes_cores: ClassVar[bool] = False
+    """Whether it uses up processor time of this machine: a gate plays such scenarios one at a time."""
 
     @abstractmethod
     def prepare(self, target: Target, settings: S) -> Undo:

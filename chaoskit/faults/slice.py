@@ -321,6 +321,7 @@ class CpuBurn(Burn[CpuBurnSettings]):
     kind = "cpu.burn"
     limit = "cpu"
     unit = "cores"
+    takes_cores = True
 
     def prepare(self, target: Target, settings: CpuBurnSettings) -> Undo:
         """As of any burn; `whole` in the token tells how a slice is counted that is to be topped up.

@@ -11,6 +11,7 @@ from chaoskit.alerting.inhibition import conditions
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.coverage import alerts_of
 from chaoskit.errors import ExitCode
+from chaoskit.faults.registry import known
 from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Plan
 from chaoskit.plan.silences import SILENCE, wrong_silences
@@ -47,6 +48,8 @@ class Candidate:
     """Alerts that must not fire in it."""
     harm: int = 0
     """How many things its faults hit, one after the other or at once."""
+    burns: bool = False
+    """Whether a fault of it takes processor time of the machine, which all stacks share."""
     texts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """A digest of each text that it was planned from, by role and file."""
 
@@ -138,6 +141,7 @@ def candidate(
         tail_s=tail_s,
         quiet_s=quiet_s,
         harm=sum(max(1, len(fault.targets)) for step in plan.steps for fault in step.faults),
+        burns=any(spec.kind in known() and known()[spec.kind].takes_cores for _, spec in scenario.faults()),
         texts=digests(sources or {}),
     )
 
@@ -149,6 +153,8 @@ def conflict(config: AlertConfig, one: Candidate, other: Candidate) -> str:
         return f"{loner.name} runs alone, {loner.alone}"
     if shared := one.expects & other.expects:
         return f"both expect {', '.join(sorted(shared))}"
+    if one.burns and other.burns:
+        return "both burn processor time"
     if shared := one.needs & other.needs:
         return f"both act on {', '.join(sorted(shared))}"
     for source, target in ((one, other), (other, one)):

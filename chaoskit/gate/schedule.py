@@ -47,6 +47,11 @@ class Wave:
         return max((one.estimate_s for one in self.members), default=0.0)
 
     @property
+    def burns(self) -> bool:
+        """Whether one of them takes processor time of the machine."""
+        return any(one.burns for one in self.members)
+
+    @property
     def harm(self) -> int:
         """How many things its faults hit, one after the other or at once."""
         return sum(one.harm for one in self.members)
@@ -195,9 +200,13 @@ def _placed(waves: Iterable[Wave], conflict: Conflict, side_by_side: int) -> tup
 
 
 def _best(stacks: list[StackPlan], wave: Wave, conflict: Conflict, side_by_side: int) -> _Choice:
-    """Where a wave makes its stack end soonest."""
-    choices = [*_together(stacks, wave, conflict), *_after(stacks, wave)]
-    if len(stacks) < side_by_side or not choices:
+    """Where a wave makes its stack end soonest; what burns processor time, in the stack that does so already, for in
+    two stacks it could be at the same time.
+    """
+    burning = [stack for stack in stacks if wave.burns and any(each.burns for each in stack.waves)]
+    some = [stack for stack in stacks if not burning or any(stack is each for each in burning)]
+    choices = [*_together(some, wave, conflict), *_after(some, wave)]
+    if (len(stacks) < side_by_side and not burning) or not choices:
         choices.append((StackPlan([wave]).length_s, 2, len(stacks), StackPlan(), Wave()))
     return min(choices, key=lambda choice: choice[:3])
 

@@ -142,6 +142,25 @@ def test_soon_after_a_stack_the_successor_of_one_that_ends_needs_no_cores_of_its
     assert gate._room(make_schedule([], clash, 2)) is begins
 
 
+@given(st.lists(st.tuples(st.floats(5, 40), st.booleans(), st.sampled_from("ABC")), max_size=9), st.integers(1, 5))
+def test_scenarios_that_burn_processor_time_share_a_stack_and_never_meet(
+    given_: list[tuple[float, bool, str]], side_by_side: int
+) -> None:
+    """All stacks share the machine: two burns at once take what neither of them can have then."""
+    every = [
+        dataclasses.replace(one(str(number), takes_s, expects=f"{alert}{number if burns else ''}"), burns=burns)
+        for number, (takes_s, burns, alert) in enumerate(given_)
+    ]
+
+    def apart(a: Candidate, b: Candidate) -> str:
+        return conflict(cast(Any, None), a, b) if a.burns and b.burns else clash(a, b)
+
+    stacks = make_schedule(every, apart, side_by_side, 8).stacks
+    assert sum(any(member.burns for member in stack.members) for stack in stacks) <= 1
+    waves = [wave for stack in stacks for wave in stack.waves]
+    assert all(sum(member.burns for member in wave.members) <= 1 for wave in waves)
+
+
 def test_slots_that_no_stack_needs_lengthen_no_schedule() -> None:
     """However many stacks may stand side by side: the whole lasts as long as its one stack."""
     for side_by_side in (1, 2, 24):
