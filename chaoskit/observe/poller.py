@@ -89,6 +89,10 @@ class Poller(Looking):
         """Gives the observer's events to another taker; to be called before it begins."""
         self._on_event = on_event
 
+    def tell_anew(self) -> None:
+        """Has the next look told though one was just before: another taker listens from now on, and heard none."""
+        self._said = None
+
     def stop(self, timeout_s: float = 10.0) -> None:
         """Ends the polling; what was merged and not reported yet is reported. Idempotent."""
         super().stop(timeout_s)
@@ -116,6 +120,7 @@ class Poller(Looking):
             self._unsaid = poll
 
     def _emit(self, poll: Poll) -> None:
+        # Before the event: `tell_anew` in between has the next look told, and after it this one was.
         self._said, self._unsaid, self._said_at = poll, None, time.monotonic()
         self._on_event(poll)
 

@@ -222,6 +222,7 @@ class Runner:
         self._target.begin(wave, self._equipment.renew)
         if self._target.alone:
             self._hearing = wave
+            self._target.tell_anew()
         for track in wave:
             track.say(Phase(name="steady"))
         missing = self._target.await_ready(wave, self._interrupted, self._hopeless)

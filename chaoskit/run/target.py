@@ -15,7 +15,7 @@ from typing import ClassVar
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Event
 from chaoskit.observe.alertmanager import AlertmanagerObserver
-from chaoskit.observe.poller import Looking
+from chaoskit.observe.poller import Looking, Poller
 from chaoskit.observe.processor import ProcessorObserver
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.observe.replicas import merge
@@ -95,6 +95,12 @@ class Live:
         """Ends the observers of the target; may be called twice."""
         for observer in self._observers:
             observer.stop()
+
+    def tell_anew(self) -> None:
+        """Has each observer tell its next look: a wave's histories begin, and lack the one just before."""
+        for observer in self._observers:
+            if isinstance(observer, Poller):
+                observer.tell_anew()
 
     def begin(self, wave: Sequence[Track], renew: Callable[[str], None]) -> None:
         """Makes the stack what a wave needs; `renew` starts equipment afresh. All waves find this one as it is."""

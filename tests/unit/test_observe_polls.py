@@ -49,6 +49,18 @@ def test_equal_looks_are_merged_and_every_change_is_said() -> None:
     assert looks("same", "found", "same", "found") == [(True, "")] * 3
 
 
+def test_to_a_new_listener_the_next_look_is_said_and_how_far_the_last_one_reached() -> None:
+    """Its history begins between two told looks: without one of its own it says that nobody watched at first."""
+    seen: list[Event] = []
+    poller = Scripted(9, seen.append, "same")
+    poller.look_once()
+    merged = poller.look_once()
+    poller.tell_anew()
+    told = poller.look_once()
+    poller.look_once()
+    assert seen[1:] == [merged, told]
+
+
 def test_before_a_failure_it_is_said_how_far_the_good_looks_reached() -> None:
     assert looks("same", "same", "fail") == [(True, ""), (True, ""), (False, "fail")]
     assert looks("same", "fail", "fail", "same") == [(True, ""), (False, "fail"), (True, "")]
