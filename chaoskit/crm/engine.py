@@ -65,5 +65,5 @@ def await_lock(config: Config, execute: Callable[[str, Any], object], statement:
                 raise
         else:
             return True
-        time.sleep(pause_s)
+        time.sleep(pause_s)  # SQLite announces no lock that is free again; looking is its own way, too
         pause_s = min(2 * pause_s, config.clock.real_s(physics.DATABASE_LOOK_MAX_VS))

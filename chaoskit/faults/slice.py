@@ -289,7 +289,7 @@ while True:
     if ahead > 0:
         # What is not its share it leaves to others; what these used beyond it, it rests for no longer than that.
         since -= max(0.0, ahead / share - most_s)
-        time.sleep(min(most_s, ahead / share))
+        time.sleep(min(most_s, ahead / share))  # the rest is the fault's other half: a share is burnt and rested
     elif ahead < -share * float(sys.argv[3]):
         # The machine was busy for longer than that: what was missed is not made up for.
         since, used = time.monotonic(), used_s()
