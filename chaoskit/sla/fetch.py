@@ -119,7 +119,10 @@ def examine(source: Source, level: Level, key: str, begin: int, end: int) -> tup
     for metric in names_of(level):
         if not there(metric):
             known = source.label_values("__name__", '{__name__!=""}', begin, end)
-            if metric in known:
+            if source.label_values("__name__", selector(metric, level.match), end, end + 2 * SETTLED_S):
+                said = f"the first sample of {metric} at {source.url} is younger than {SETTLED_S / 60:.0f} minutes"
+                say(said, "record again later: a slice is final that long after its end")
+            elif metric in known:
                 say(f"no series of {metric} has {selector('', level.match)} at {source.url}", "correct `match`")
             else:
                 near = nearest(metric, known) or nearest(metric.removesuffix("_bucket"), known)

@@ -22,6 +22,7 @@ from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.sla.begin import write_targets
 from chaoskit.sla.compute import compliance, evidence_key, recorded_to
+from chaoskit.sla.fetch import examine
 from chaoskit.sla.model import DAY_S, Slice, Window
 from chaoskit.sla.record import record
 from chaoskit.sla.source import Source
@@ -306,6 +307,17 @@ def test_what_cannot_be_recorded_is_told_and_the_other_levels_are_recorded(
     assert "targets.yml:" in said
     with open_store(tmp_path / "a.db") as store:
         assert len([one for one in store.levels("default") if "/" not in one]) == 4
+
+
+def test_a_metric_that_is_younger_than_what_is_settled_is_told_as_young(today: str) -> None:
+    """It was told as a metric that does not exist, which sent people to correct a name that was right."""
+    source, (level, *_) = Source(targets_at(today).sources[0]), targets_at(today).levels
+    series = source.instant("min(min_over_time(timestamp(up)[2d:15s]))", time.time())
+    first = int(series[0].values[0])
+    for before_s, said in ((HOUR_S, "there is no metric"), (300, "is younger than 10 minutes")):
+        _, problems = examine(source, level, "key", first - before_s - 60, first - before_s)
+        assert problems
+        assert all(said in one.message for one in problems), (before_s, problems)
 
 
 def test_a_match_that_no_series_has_is_told(today: str, tmp_path: Path) -> None:
