@@ -236,8 +236,7 @@ def _notices(live: Live | None, now: float) -> dict[str, Any]:
         return {"notices": [], "left_out": 0}
     notices: Sequence[Notice] = live.progress.fold.notices
     newest = list(reversed(notices))[:_MOST]
-    shown, _ = told(newest, live.axis(now))
-    return {"notices": list(zip(shown, newest, strict=True)), "left_out": len(notices) - len(newest)}
+    return {"notices": told(newest, live.axis(now))[0], "left_out": len(notices) - len(newest)}
 
 
 def preview(plan: Plan) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chaoskit.hop import Hop
 from chaoskit.report.text import allowed, observed
-from chaoskit.verify.verdict import ORDER, Result, Row, Verdict
+from chaoskit.verify.verdict import ORDER, Key, Result, Row, Verdict, by_key
 
-_Key = tuple[str, Hop, str]
 _THIN, _THICK = 0.05, 0.15
 """Shares of its window: a margin below the first is thin, and told where the other run's is above the second."""
 
@@ -31,7 +29,7 @@ class Changed:
 
 def changes(old: Verdict, new: Verdict) -> list[Changed]:
     """The verdict's own result, then rows: other results first, those that are new or gone, other windows, margins."""
-    before, now = _worst(old.rows), _worst(new.rows)
+    before, now = by_key(old.rows), by_key(new.rows)
     found = [Changed("verdict", *_words(old.result, new.result))] if old.result is not new.result else []
     both = [key for key in now if key in before]
     found += [
@@ -93,16 +91,10 @@ def _share(row: Row) -> float | None:
     return slack / (row.allowed[1] - row.allowed[0])
 
 
-def _worst(rows: Sequence[Row]) -> Mapping[_Key, Row]:
-    worst_last = sorted(rows, key=lambda row: ORDER.index(row.result), reverse=True)
-    found = {(row.about, row.hop, row.to): row for row in worst_last}
-    return {key: found[key] for row in rows if (key := (row.about, row.hop, row.to))}
-
-
 def _words(old: Result, new: Result) -> tuple[str, str, bool]:
     return str(old), str(new), ORDER.index(new) < ORDER.index(old)
 
 
-def _named(key: _Key) -> str:
+def _named(key: Key) -> str:
     about, hop, to = key
     return f"{about}, {hop}{f' at {to}' if to else ''}"

@@ -29,14 +29,22 @@ from chaoskit.report.html_axis import Lane as Lane_
 from chaoskit.report.html_axis import Line as Instant
 from chaoskit.report.html_causes import Cause, causes
 from chaoskit.report.html_expected import expected_groups
-from chaoskit.report.html_lanes import axis_of, lines_of, other_alerts, receivers_group, scenario_group
+from chaoskit.report.html_lanes import (
+    axis_of,
+    door,
+    lines_of,
+    other_alerts,
+    receivers_group,
+    scenario_group,
+    subject,
+)
 from chaoskit.report.html_load import Traffic, load_group
 from chaoskit.report.html_notices import Told, told
 from chaoskit.report.html_tables import banner, lines, means, phones
 from chaoskit.report.html_why import Fact, why
 from chaoskit.report.notes import Note
 from chaoskit.report.requests import by_name, cells
-from chaoskit.report.text import clean_lines, in_words, shortened
+from chaoskit.report.text import FILTERS, clean_lines, in_words, shortened
 from chaoskit.verify.case import Case, case_of
 from chaoskit.verify.checklist import ITEMS, Checklist
 from chaoskit.verify.evidence import Evidence
@@ -65,8 +73,8 @@ class Read:
 
 @cache
 def environment() -> jinja2.Environment:
-    """Templates of the pages; every text that they print is cleaned and escaped."""
-    return jinja2.Environment(
+    """Templates of the pages, with filters that write figures; every text that they print is cleaned and escaped."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("chaoskit.report"),
         autoescape=True,
         finalize=_visible,
@@ -74,6 +82,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters.update({one.__name__: one for one in (*FILTERS, door, subject)})
+    return made
 
 
 def render(template: str, **parts: Any) -> bytes:

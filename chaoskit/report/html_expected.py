@@ -13,9 +13,9 @@ from chaoskit.report.html_axis import Axis, Bar, Group, Lane, Mark
 from chaoskit.report.html_lanes import MOST_LANES, life, subject
 from chaoskit.report.text import allowed, observed, shortened
 from chaoskit.verify.case import Case, Instance
-from chaoskit.verify.verdict import ORDER, Row, Verdict, worst_of
+from chaoskit.verify.verdict import Key, Row, Verdict, by_key, worst_of
 
-_Rows = Mapping[tuple[str, hop.Hop, str], Row]
+_Rows = Mapping[Key, Row]
 
 
 def expected_groups(case: Case | None, verdict: Verdict | None, axis: Axis) -> list[Group]:
@@ -23,9 +23,7 @@ def expected_groups(case: Case | None, verdict: Verdict | None, axis: Axis) -> l
     the run is not over: then with the windows that are to come."""
     if case is None or (verdict is None and axis.now is None):
         return []
-    # Of several rows of one name, what is worst counts.
-    worst_last = sorted(verdict.rows if verdict else [], key=lambda row: ORDER.index(row.result), reverse=True)
-    rows = {(row.about, row.hop, row.to): row for row in worst_last}
+    rows = by_key(verdict.rows if verdict else ())
     groups = [_Instance(axis, one, rows).group(f"alert-{n}") for n, one in enumerate(case.instances)]
     if len(groups) > MOST_LANES:
         more = Group(f"and {len(groups) - MOST_LANES} more expected alerts", [])

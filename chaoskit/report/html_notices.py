@@ -9,7 +9,6 @@ from markupsafe import escape
 
 from chaoskit.events import Notice
 from chaoskit.report.html_axis import Axis
-from chaoskit.report.html_lanes import door, subject
 from chaoskit.report.text import clean_lines, seconds, shortened
 
 _MOST = 300
@@ -26,50 +25,33 @@ _NOTHING_LOADS = (
 class Told:
     """One notice as the page shows it; `frame` is a document of its own, to be shown in a sandbox."""
 
+    notice: Notice
     at: str
-    door: str
-    status: str
-    subject: str
-    recipients: str
-    sender: str
-    alerts: Sequence[str]
     text: str
     frame: str
-    problems: Sequence[str]
-    refused: int
     left_out: bool
     """Whether the notice's body was too much for the page and is left out."""
+
+    @property
+    def alerts(self) -> list[str]:
+        """The first of its alerts, each with its labels."""
+        return [
+            shortened(f"{one.status}: {', '.join(f'{k}={v}' for k, v in sorted(one.labels.items()))}", 500)
+            for one in self.notice.alerts[:10]
+        ]
 
 
 def told(notices: Sequence[Notice], axis: Axis) -> tuple[list[Told], int]:
     """The first notices in the order of their arrival, and how many were left out."""
     found, spent = [], 0
     for notice in notices[:_MOST]:
-        size = sum(len(escape(body)) for body in (notice.html, notice.text or _annotations(notice)))
+        text, frame = notice.text or _annotations(notice), notice.html
+        size = len(escape(frame)) + len(escape(text))
         fits = size <= _ONE_BODY and spent + size <= _BODIES
         spent += size if fits else 0
-        found.append(_told(notice, axis, fits))
+        frame = f"{_NOTHING_LOADS}{clean_lines(frame)}" if fits and frame else ""
+        found.append(Told(notice, seconds(axis.vs(notice.sent[1])), text if fits else "", frame, not fits))
     return found, max(0, len(notices) - _MOST)
-
-
-def _told(notice: Notice, axis: Axis, fits: bool) -> Told:
-    return Told(
-        at=seconds(axis.vs(notice.sent[1])),
-        door=door(notice),
-        status=notice.status,
-        subject=shortened(subject(notice)),
-        recipients=shortened(", ".join(notice.recipients)),
-        sender=shortened(notice.sender),
-        alerts=[
-            shortened(f"{one.status}: {', '.join(f'{k}={v}' for k, v in sorted(one.labels.items()))}", 500)
-            for one in notice.alerts[:10]
-        ],
-        text=(notice.text or _annotations(notice)) if fits else "",
-        frame=f"{_NOTHING_LOADS}{clean_lines(notice.html)}" if fits and notice.html else "",
-        problems=[shortened(problem) for problem in notice.problems[:5]],
-        refused=notice.refused,
-        left_out=not fits,
-    )
 
 
 def _annotations(notice: Notice) -> str:

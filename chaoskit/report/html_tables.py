@@ -1,4 +1,4 @@
-"""A verdict's rows and figures for a page: in words, and each timed one as a small picture of window and truth."""
+"""A verdict's head, rows and figures for a page; of each timed row a small picture of window and truth."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from chaoskit.errors import ExitCode
 from chaoskit.hop import Hop
 from chaoskit.report.html_causes import Cause
 from chaoskit.report.html_why import Fact
-from chaoskit.report.text import allowed, in_words, margin, observed, seconds, shortened, shown, uncertainty, ways
-from chaoskit.verify.verdict import ORDER, Figure, Result, Row, Verdict
+from chaoskit.report.text import observed, seconds, shortened
+from chaoskit.verify.verdict import ORDER, Figure, Result, Row, Verdict, by_key
 
 _MOST_ROWS = 400
 _MOST_CAUSES = 6
@@ -45,7 +45,7 @@ class Banner:
     """The span from the fault to the first receiver; empty where the page begins with what is wrong."""
     causes: Sequence[Cause]
     more: int
-    counts: Sequence[tuple[str, str]]
+    counts: Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +58,14 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the verdict as cells; `number` is its place among all rows."""
+    """One row of the verdict; `number` is its place among all rows, `why` says what its window comes from."""
 
     number: int
-    result: str
-    about: str
+    row: Row
     first: bool
     """Whether the row is the first of its promise."""
     alone: bool
     """Whether the row is the only one of its promise."""
-    hop: str
-    to: str
-    observed: str
-    allowed: str
-    margin: str
-    uncertainty: str
-    reason: str
     picture: Picture | None
     why: Sequence[Fact]
 
@@ -82,12 +74,7 @@ class Line:
 class Phone:
     """One line from fault to phone; the results are those of the hops to the receiver."""
 
-    about: str
-    to: str
-    told: str
-    within: str
-    cleared: str
-    cleared_within: str
+    figure: Figure
     result: str
     cleared_result: str
 
@@ -95,19 +82,20 @@ class Phone:
 def banner(verdict: Verdict | None, trouble: Sequence[str], causes: Sequence[Cause]) -> Banner:
     """The result, why, and how much of what was promised was kept."""
     if verdict is None:
-        found = [Cause("UNKNOWN", shortened(one, _LONGEST), "", (), 0, ()) for one in trouble]
-        return _banner(NOT_JUDGED, int(ExitCode.USAGE), "", found, [])
-    kept = [sum(row.result is result for row in verdict.rows) for result in ORDER]
-    names = (("broken", kept[0]), ("unknown", kept[1]), ("kept", kept[2]))
-    counts = [(name, str(number)) for name, number in names if number]
-    lead = _lead(verdict.figures) if verdict.result is Result.PASS else ""
-    return _banner(str(verdict.result), verdict.exit_code, lead, causes, counts)
-
-
-def _banner(result: str, code: int, lead: str, causes: Sequence[Cause], counts: Sequence[tuple[str, str]]) -> Banner:
-    more = max(0, len(causes) - _MOST_CAUSES)
-    ending = _ENDINGS[ExitCode(code)]
-    return Banner(result, _SENTENCES[result], code, ending, lead, causes[:_MOST_CAUSES], more, counts)
+        causes = [Cause("UNKNOWN", shortened(one, _LONGEST), "", (), 0, ()) for one in trouble]
+    result = str(verdict.result) if verdict else NOT_JUDGED
+    code = ExitCode(verdict.exit_code) if verdict else ExitCode.USAGE
+    counts = Counter(row.result for row in verdict.rows) if verdict else Counter[Result]()
+    return Banner(
+        result,
+        _SENTENCES[result],
+        int(code),
+        _ENDINGS[code],
+        _lead(verdict.figures) if verdict and verdict.result is Result.PASS else "",
+        causes[:_MOST_CAUSES],
+        max(0, len(causes) - _MOST_CAUSES),
+        [(name, counts[one]) for name, one in zip(("broken", "unknown", "kept"), ORDER, strict=True) if counts[one]],
+    )
 
 
 def _lead(figures: Sequence[Figure]) -> str:
@@ -132,28 +120,9 @@ def lines(rows: Sequence[Row], why: Callable[[Row], Sequence[Fact]] = lambda row
     sizes = Counter(rows[number].about for number in kept)
     for number, row in enumerate(rows):
         if number in kept:
-            found.append(_line(number, row, row.about != before, sizes[row.about] == 1, why(row)))
+            found.append(Line(number, row, row.about != before, sizes[row.about] == 1, _picture(row), why(row)))
             before = row.about
     return found, len(rows) - len(kept)
-
-
-def _line(number: int, row: Row, first: bool, alone: bool, why: Sequence[Fact]) -> Line:
-    return Line(
-        number,
-        str(row.result),
-        shortened(row.about),
-        first,
-        alone,
-        row.hop,
-        shortened(row.to),
-        shortened(shown(row)),
-        allowed(row.allowed),
-        margin(row),
-        uncertainty(row),
-        shortened(in_words(row.reason), _LONGEST),
-        _picture(row),
-        why,
-    )
 
 
 def _picture(row: Row) -> Picture | None:
@@ -172,16 +141,9 @@ def _picture(row: Row) -> Picture | None:
 
 def phones(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Phone]:
     """The table of times from the fault to each receiver."""
-    worst_last = sorted(rows, key=lambda row: ORDER.index(row.result), reverse=True)
-    results = {(row.about, row.hop, row.to): str(row.result) for row in worst_last}
+    results = {key: str(row.result) for key, row in by_key(rows).items()}
     return [
-        Phone(
-            shortened(one.about),
-            shortened(one.to),
-            *ways(one),
-            results.get((one.about, Hop.NOTIFY, one.to), ""),
-            results.get((one.about, Hop.ALL_CLEAR, one.to), ""),
-        )
+        Phone(one, *(results.get((one.about, hop, one.to), "") for hop in (Hop.NOTIFY, Hop.ALL_CLEAR)))
         for one in figures[:_MOST_ROWS]
     ]
 

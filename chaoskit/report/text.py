@@ -110,3 +110,7 @@ def real(value_s: float) -> str:
     """Real seconds as minutes and seconds."""
     minutes, rest = divmod(int(value_s), 60)
     return f"{minutes}:{rest:02d}"
+
+
+FILTERS = (allowed, in_words, margin, seconds, shortened, shown, uncertainty, ways)
+"""The filters of the templates of pages, each by its own name."""

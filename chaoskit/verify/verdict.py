@@ -54,6 +54,20 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return self.reason or self.rests_on
 
 
+Key = tuple[str, Hop, str]
+"""The alert's instance, the hop and the receiver of a row."""
+
+
+def by_key(rows: Iterable[Row]) -> dict[Key, Row]:
+    """The rows in their order; of several of one key only the worst."""
+    found: dict[Key, Row] = {}
+    for row in rows:
+        key = (row.about, row.hop, row.to)
+        if key not in found or ORDER.index(row.result) <= ORDER.index(found[key].result):
+            found[key] = row
+    return found
+
+
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """The figures that on-call people ask for first: virtual seconds from the fault to the notice at each receiver."""
 

@@ -82,8 +82,8 @@ def terminal(what: str, folder: Path) -> bool:
 def html(what: str, folder: Path) -> bool:
     verdict, checklists = seeded(what)
     found = read_page(page(KEPT, verdict, (), checklists))
-    [line] = [one for one in lines(verdict.rows)[0] if WHY in one.reason]
-    return line.result == "FAIL" and WHY in found.text and "A promise was broken" in found.text
+    [line] = [one for one in lines(verdict.rows)[0] if WHY in one.row.reason]
+    return line.row.result == "FAIL" and WHY in found.text and "A promise was broken" in found.text
 
 
 def timeline(what: str, folder: Path) -> bool:
