@@ -22,13 +22,13 @@ from chaoskit.cli.sources import FILE, asking
 from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
-from chaoskit.gate.answer import cases_of, ending_of, gap_of, proofs_of
+from chaoskit.gate.answer import Ended, proofs_of
 from chaoskit.gate.candidate import Candidate, LeftOut
 from chaoskit.gate.choose import Wanted, apart_in, candidates, left, scheduled, select, stacks_side_by_side, suited
 from chaoskit.gate.coverage import covered
 from chaoskit.gate.earlier import Earlier, read_gate
 from chaoskit.gate.gate import Gate, Outcome
-from chaoskit.gate.index import Ended, write_index
+from chaoskit.gate.index import write_index
 from chaoskit.gate.part import HOURS_PART, Part, Shard, choose_part, describe_part, write_part
 from chaoskit.gate.record import AtScale, Record, load_record, read_record, save_record
 from chaoskit.gate.schedule import Schedule, shared_out
@@ -44,7 +44,6 @@ from chaoskit.run.prepare import make_folder, versions
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require as programs
 from chaoskit.surroundings import leave
-from chaoskit.verify.verdict import Row
 
 _TRIES = 200
 """Orders in which the scenarios are offered to the schedule: half a second for thirty of them."""
@@ -166,9 +165,9 @@ def gate_command(
     codes: list[ExitCode] = []
     cases: list[Case] = []
 
-    def keep(outcomes: Sequence[Outcome], hours: Sequence[Row], left_out: Sequence[LeftOut]) -> None:
+    def keep(found: Sequence[Case]) -> None:
         again = f", {len(codes) + 1} of {count}" if count > 1 else ""
-        cases.extend(replace(case, name=case.name + again) for case in cases_of(outcomes, hours, left_out))
+        cases.extend(replace(case, name=case.name + again) for case in found)
         if junitxml is not None:
             leave(junitxml, junit("chaoskit gate", cases), named=True)
 
@@ -229,7 +228,7 @@ def _play(
     out: Path,
     record: Record,
     require: float | None,
-    keep: Callable[[Sequence[Outcome], Sequence[Row], Sequence[LeftOut]], None],
+    keep: Callable[[Sequence[Case]], None],
     not_chosen: Sequence[LeftOut],
     old: Earlier | None,
     screen: Console,
@@ -260,16 +259,15 @@ def _play(
     hours = [] if no_hours else play_hours(plan.config, programs(), where / "hours")
     if part is not None:
         write_part(where, structs.replace(part, played=hours))
-    keep(outcomes, hours, not_chosen)
-    ending = ending_of(outcomes, hours, not_chosen, broken_off=bool(unplayed), gap=gap_of(coverage, require))
     left_out = sorted([*not_chosen, *unplayed], key=lambda one: one.name)
-    named = str(part.shard) if part else ""
-    ended = Ended(where, outcomes, coverage, left_out, ending, took_s, old, named, hours)
-    tell(ended, gap_of(coverage, require), out, record, plan.time_scale, screen)
-    return ending
+    named, broken_off = str(part.shard) if part else "", bool(unplayed)
+    ended = Ended(where, outcomes, coverage, left_out, took_s, old, named, hours, broken_off, require)
+    keep(ended.cases)
+    tell(ended, out, record, plan.time_scale, screen)
+    return ended.ending
 
 
-def tell(ended: Ended, gap: str, out: Path, record: Record, time_scale: float, screen: Console) -> None:
+def tell(ended: Ended, out: Path, record: Record, time_scale: float, screen: Console) -> None:
     """Prints what a gate or a merge came to, and leaves its page and its record.
 
     Where the screen is standard error, the Markdown is for standard output.
@@ -282,8 +280,8 @@ def tell(ended: Ended, gap: str, out: Path, record: Record, time_scale: float, s
     print_to(screen, gate_view(ended.outcomes, ended.coverage, known, ended.left_out))
     for row in ended.hours:
         screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(row.said)}", highlight=False)
-    if gap:
-        screen.print(gap)
+    if ended.gap:
+        screen.print(ended.gap)
     index = write_index(ended)
     screen.print(f"report: {index}", highlight=False, markup=False)
     screen.print(f"{ended.answer} (exit {int(ended.ending)})", highlight=False)

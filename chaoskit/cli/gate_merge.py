@@ -10,12 +10,11 @@ from chaoskit.cli.console import console
 from chaoskit.cli.gate import COMPARE_GATE, REQUIRE, tell
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import FILE
-from chaoskit.errors import BadInput, ExitCode, Problem
-from chaoskit.gate.answer import cases_of, ending_of, gap_of
+from chaoskit.errors import ExitCode, Problem
 from chaoskit.gate.earlier import read_gate
-from chaoskit.gate.index import Ended
 from chaoskit.gate.merge import merge, read_parts
 from chaoskit.gate.record import load_record
+from chaoskit.inputs import attempt
 from chaoskit.report.junit import junit
 from chaoskit.run.prepare import make_folder
 from chaoskit.surroundings import leave
@@ -38,23 +37,14 @@ def merge_command(
     format_: str,
 ) -> ExitCode:
     """Make one answer of the parts that `chaoskit gate --shard` played; DIR is the folder of a part."""
-    old = None
-    wrong: tuple[Problem, ...] = ()
-    try:
-        old = read_gate(compare) if compare is not None else None
-    except BadInput as error:
-        wrong = error.problems
+    wrong: list[Problem] = []
+    old = attempt(lambda: read_gate(compare), wrong) if compare is not None else None
     given = read_parts(parts, wrong)
     screen = console(stderr=format_ != "text")
     for one in given:
         screen.print(f"{one.part.shard}: {one.folder}: {amount(len(one.played), 'scenarios')}", highlight=False)
-    folder = make_folder(out, "gate", latest=False)
-    whole = merge(given, folder)
-    gap = gap_of(whole.coverage, require_coverage)
-    ending = ending_of(whole.outcomes, whole.hours, whole.left_out, broken_off=whole.broken_off, gap=gap)
+    ended = merge(given, make_folder(out, "gate", latest=False), old, require_coverage)
     if junitxml is not None:
-        cases = cases_of(whole.outcomes, whole.hours, whole.left_out)
-        leave(junitxml, junit("chaoskit gate", cases), named=True)
-    ended = Ended(folder, whole.outcomes, whole.coverage, whole.left_out, ending, whole.took_s, old, hours=whole.hours)
-    tell(ended, gap, out, load_record(out), given[0].part.time_scale, screen)
-    return ending
+        leave(junitxml, junit("chaoskit gate", ended.cases), named=True)
+    tell(ended, out, load_record(out), given[0].part.time_scale, screen)
+    return ended.ending

@@ -13,9 +13,10 @@ import msgspec
 
 from chaoskit.errors import ExitCode
 from chaoskit.events import Header, decode
+from chaoskit.gate.answer import Ended
 from chaoskit.gate.candidate import LeftOut
-from chaoskit.gate.coverage import KINDS, Coverage
-from chaoskit.gate.earlier import SUMMARY, Earlier, Scenario, differences
+from chaoskit.gate.coverage import KINDS
+from chaoskit.gate.earlier import SUMMARY, Scenario, differences
 from chaoskit.gate.figures import Cell, by_hop, by_receiver, href_of, notices_and_alerts, promises, smallest
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.view import reasons_of
@@ -26,39 +27,12 @@ from chaoskit.report.judge_run import MARKDOWN, PAGE, read_verdict
 from chaoskit.report.text import real, shortened
 from chaoskit.surroundings import leave
 from chaoskit.units import amount
-from chaoskit.verify.verdict import ORDER, Result, Row
+from chaoskit.verify.verdict import ORDER, Result
 
 INDEX = "index.html"
 _MOST_REASONS = 5
 _MOST_CHANGES = 200
 _WORST_FIRST = ("FAIL", "ERROR", "UNKNOWN", "PASS")
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A gate that has ended."""
-
-    folder: Path
-    outcomes: Sequence[Outcome]
-    coverage: Coverage
-    left_out: Sequence[LeftOut]
-    ending: ExitCode
-    took_s: float = 0.0
-    """Real seconds of the whole gate."""
-    old: Earlier | None = None
-    """An earlier one to compare it with."""
-    part: str = ""
-    """Which part of a gate it is; empty for a whole one."""
-    hours: Sequence[Row] = ()
-    """The time intervals that were played inside and outside."""
-
-    @property
-    def answer(self) -> str:
-        """The answer in words; a part alone does not say whether to release."""
-        passed = self.ending == ExitCode.PASS
-        if self.part:
-            return f"{self.part} {'passed' if passed else 'did not pass'}"
-        return "release" if passed else "do not release"
 
 
 @dataclass(frozen=True, slots=True)

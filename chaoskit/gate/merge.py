@@ -24,10 +24,10 @@ import msgspec
 from chaoskit import __version__, json_text
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import HISTORY
-from chaoskit.gate.answer import proofs_of
+from chaoskit.gate.answer import Ended, proofs_of
 from chaoskit.gate.candidate import LeftOut, Missing, Unread, candidate, digests
 from chaoskit.gate.coverage import KINDS, Coverage, together
-from chaoskit.gate.earlier import MOST, SUMMARY, Scenario, Summary
+from chaoskit.gate.earlier import MOST, SUMMARY, Earlier, Scenario, Summary
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.index import INDEX, header_in, header_of
 from chaoskit.gate.part import FILE, HOURS_PART, Part, Planned
@@ -35,7 +35,6 @@ from chaoskit.report.judge_run import judge_folder
 from chaoskit.report.notes import NOTES
 from chaoskit.safety.unhealed import COPIES
 from chaoskit.trust import Distrusted, read_own, real_folder
-from chaoskit.verify.verdict import Row
 from chaoskit.verify.verify import plan_of
 
 _NIGHT_S = 6 * 3600.0
@@ -68,20 +67,6 @@ class Given:
         return [one for one in self.summary.scenarios if one.attempt] if self.summary else []
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """All parts together, as a gate that has ended."""
-
-    outcomes: Sequence[Outcome]
-    left_out: Sequence[LeftOut]
-    hours: Sequence[Row]
-    coverage: Coverage
-    took_s: float
-    """As long as the longest part."""
-    broken_off: bool
-    """Whether a part ended before it had played all of its scenarios."""
-
-
 def read_parts(folders: Sequence[Path], wrong: Sequence[Problem] = ()) -> list[Given]:
     """The parts in these folders by number; raises BadInput with everything for which they cannot be merged, what was
     found `wrong` before included."""
@@ -103,8 +88,10 @@ def read_parts(folders: Sequence[Path], wrong: Sequence[Problem] = ()) -> list[G
     return sorted(found, key=lambda one: one.number)
 
 
-def merge(parts: Sequence[Given], folder: Path) -> Merged:
-    """Judges every history again, each in a folder of its own below this one."""
+def merge(parts: Sequence[Given], folder: Path, old: Earlier | None = None, require: float | None = None) -> Ended:
+    """All parts together, as a gate that has ended; every history is judged again, in a folder of its own below this
+    one.
+    """
     (folder / COPIES).write_bytes(b"".join(os.fsencode(f"{one.part.shard}: {one.folder}\n") for one in parts))
     first, by_number = parts[0].part, {one.number: one for one in parts}
     outcomes: list[Outcome] = []
@@ -123,13 +110,16 @@ def merge(parts: Sequence[Given], folder: Path) -> Merged:
     told = {row.about for row in hours}
     left_out += [Missing(about, _lost(player, HOURS_PART, first)) for about in first.hours if about not in told]
     names = {kind: frozenset(listed) for kind, listed in first.names.items()}
-    return Merged(
+    return Ended(
+        folder,
         outcomes,
-        sorted(left_out, key=lambda one: one.name),
-        hours,
         Coverage(names, together(proofs_of(outcomes))),
+        sorted(left_out, key=lambda one: one.name),
         max((one.summary.took_s for one in parts if one.summary), default=0.0),
-        any(not one.wrong for one in left_out[len(no_part_plays) :]),
+        old,
+        hours=hours,
+        broken_off=any(not one.wrong for one in left_out[len(no_part_plays) :]),
+        require=require,
     )
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.errors import ExitCode
+from chaoskit.gate.answer import Ended
 from chaoskit.gate.candidate import LeftOut, candidate
 from chaoskit.gate.coverage import covered
 from chaoskit.gate.earlier import Earlier
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.index import Ended, write_index
+from chaoskit.gate.index import write_index
 from chaoskit.hop import Hop, Lane
 from chaoskit.report.html import page
 from chaoskit.verify.verdict import Result, Row
@@ -66,7 +66,7 @@ def gate(folder: Path) -> str:
     coverage = covered(plan.config, [], ())
     for old in (None, Earlier(folder, {}, {})):
         left_out = (LeftOut("d", "not selected", "X"),)
-        file = write_index(Ended(folder, outcomes, coverage, left_out, ExitCode.FAIL, 61.0, old, hours=HOURS))
+        file = write_index(Ended(folder, outcomes, coverage, left_out, 61.0, old, hours=HOURS))
     return file.as_uri()
 
 

@@ -25,12 +25,12 @@ from chaoskit import __version__
 from chaoskit.cli import run
 from chaoskit.errors import BadInput, ExitCode
 from chaoskit.events import Header, encode
-from chaoskit.gate.answer import cases_of, ending_of, proofs_of
+from chaoskit.gate.answer import Ended, proofs_of
 from chaoskit.gate.candidate import Candidate, LeftOut, candidate
 from chaoskit.gate.coverage import KINDS, Coverage, covered, everything, together
 from chaoskit.gate.earlier import SUMMARY
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.index import INDEX, Ended, write_index
+from chaoskit.gate.index import INDEX, write_index
 from chaoskit.gate.merge import read_parts
 from chaoskit.gate.part import FILE, Part, Planned, Shard, choose_part, write_part
 from chaoskit.gate.record import load_record
@@ -192,9 +192,9 @@ def answered(
     """What a gate leaves when it has ended, JUnit included."""
     plan = next(one.candidate.plan for one in outcomes if one.candidate.plan)
     coverage = covered(plan.config, proofs_of(outcomes), plan.profile.standing)
-    ending = ending_of(outcomes, hours, left_out, broken_off=False, gap="")
-    write_index(Ended(folder, outcomes, coverage, left_out, ending, took_s, None, part, hours))
-    (folder / "junit.xml").write_bytes(junit("chaoskit gate", cases_of(outcomes, hours, left_out)))
+    ended = Ended(folder, outcomes, coverage, left_out, took_s, None, part, hours)
+    write_index(ended)
+    (folder / "junit.xml").write_bytes(junit("chaoskit gate", ended.cases))
 
 
 @pytest.fixture(scope="module")
@@ -234,9 +234,7 @@ def gates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         others = [LeftOut(name, "part x of 3 plays it") for name in WHOLE if PARTS[name] != number]
         moved = [replace(one, folder=folder / one.folder.name) for one in mine]
         if number == 3:  # of its one scenario there is no plan, so its page has none either
-            write_index(
-                Ended(folder, moved, Coverage(everything(plan.config), together([])), others, ExitCode.BUG, TOOK_S[3])
-            )
+            write_index(Ended(folder, moved, Coverage(everything(plan.config), together([])), others, TOOK_S[3]))
         else:
             answered(folder, moved, [*common, *others], HOURS if number == 1 else [], TOOK_S[number], str(part.shard))
     return there

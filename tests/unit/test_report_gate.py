@@ -19,12 +19,13 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli import commands, run
 from chaoskit.errors import BadInput, EquipmentError, ExitCode
+from chaoskit.gate.answer import Ended
 from chaoskit.gate.candidate import LeftOut, candidate
 from chaoskit.gate.coverage import could_prove, covered
 from chaoskit.gate.earlier import SUMMARY, Earlier, differences, read_gate
 from chaoskit.gate.figures import by_hop, by_receiver, smallest
 from chaoskit.gate.gate import Gate, Outcome
-from chaoskit.gate.index import INDEX, Ended, write_index
+from chaoskit.gate.index import INDEX, write_index
 from chaoskit.gate.part import FILE as PART
 from chaoskit.gate.schedule import Schedule
 from chaoskit.hop import Hop
@@ -54,12 +55,11 @@ def outcome(folder: Path, name: str, verdict: Verdict | None, attempt: int = 1, 
 def index(
     folder: Path,
     outcomes: list[Outcome],
-    ending: ExitCode,
     left_out: tuple[LeftOut, ...] = (),
     old: Earlier | None = None,
 ) -> Page:
     coverage = covered(PLAN.config, [could_prove(PLAN)], ())
-    file = write_index(Ended(folder, outcomes, coverage, left_out, ending, 146.0, old))
+    file = write_index(Ended(folder, outcomes, coverage, left_out, 146.0, old))
     assert file == folder / INDEX
     return read_page(file.read_bytes())
 
@@ -73,7 +73,7 @@ def links(found: Page) -> list[str]:
 def test_a_gates_page_links_every_report_and_says_why_what_failed_did(tmp_path: Path) -> None:
     kept, late, died = (verify(recorded(name)) for name in ("kept", "notified-late", "prometheus-died"))
     outcomes = [outcome(tmp_path, "a", kept), outcome(tmp_path, "b", died), outcome(tmp_path, "c d", late, 2)]
-    found = index(tmp_path, outcomes, ExitCode.FAIL)
+    found = index(tmp_path, outcomes)
     assert links(found) == ["c%20d/report.html", "b/report.html", "a/report.html"]
     said = " ".join(found.text.split())
     assert "do not release" in said
@@ -99,7 +99,7 @@ def test_a_gates_page_has_the_smallest_margins_by_alert_and_hop_and_by_receiver(
     both = by_hop(tmp_path, [kept, late]).rows["WorkerUnhealthy"]["notify"]
     assert (both.result, both.text, both.href.partition("#")[0]) == (Result.FAIL, "-74.5 s", "b/report.html")
     assert smallest(tmp_path, late) == both
-    found = index(tmp_path, [kept, late], ExitCode.FAIL)
+    found = index(tmp_path, [kept, late])
     said = " ".join(found.text.split())
     assert "notices 12, the all-clears included, for 2 alerts that fired" in said
     assert "smallest margin -74.5 s (b: WorkerUnhealthy worker-1, notify at critical-alerts (webhook))" in said
@@ -113,7 +113,7 @@ def test_a_gates_page_is_filtered_without_a_script_and_shows_retries_apart(tmp_p
     (first.folder / VERDICT).write_bytes(to_json(first.verdict))
     again = outcome(tmp_path, "b-again", verify(recorded("kept")), 2)
     again = replace(again, candidate=candidate("b", "x.yml", PLAN, None))
-    found = index(tmp_path, [outcome(tmp_path, "a", verify(recorded("notified-late"))), again], ExitCode.FAIL)
+    found = index(tmp_path, [outcome(tmp_path, "a", verify(recorded("notified-late"))), again])
     radios = [given["id"] for tag, given in found.tags if tag == "input" and given["type"] == "radio"]
     assert radios == ["show-all", "show-FAIL", "show-PASS", "show-again"]
     assert [given["class"] for tag, given in found.tags if tag == "tbody" and "class" in given] == [
@@ -131,7 +131,7 @@ def test_a_gates_page_is_filtered_without_a_script_and_shows_retries_apart(tmp_p
 
 
 def test_a_gate_that_left_something_broken_says_so_first(tmp_path: Path) -> None:
-    found = index(tmp_path, [outcome(tmp_path, "a", verify(recorded("run-killed")))], ExitCode.NOT_HEALED)
+    found = index(tmp_path, [outcome(tmp_path, "a", verify(recorded("run-killed")))])
     said = " ".join(found.text.split())
     assert said.startswith("NOT HEALED")
     assert said.index("chaoskit heal --all") < said.rindex("do not release")
@@ -149,7 +149,7 @@ def test_a_gate_is_compared_with_an_earlier_one(tmp_path: Path) -> None:
         for one in outcomes:
             assert one.verdict is not None
             (one.folder / "verdict.json").write_bytes(to_json(one.verdict))
-        found = index(folder, outcomes, ExitCode.FAIL, old=read_gate(old) if folder == new else None)
+        found = index(folder, outcomes, old=read_gate(old) if folder == new else None)
     said = " ".join(found.text.split())
     assert "Changes since old" in said
     assert "played: d no yes" in said
@@ -167,7 +167,7 @@ def test_a_gate_is_compared_with_an_earlier_one(tmp_path: Path) -> None:
 
 def test_a_gate_as_markdown_says_what_did_not_pass_and_folds_the_rest(tmp_path: Path) -> None:
     kept, late = verify(recorded("kept")), verify(recorded("notified-late"))
-    index(tmp_path, [outcome(tmp_path, "a", kept), outcome(tmp_path, "b", late)], ExitCode.FAIL)
+    index(tmp_path, [outcome(tmp_path, "a", kept), outcome(tmp_path, "b", late)])
     said = (tmp_path / MARKDOWN).read_text()
     before, _, folded = said.partition("<details>")
     assert before.startswith("## chaoskit gate: do not release\n\n1 of 2 scenarios passed, ")
@@ -187,7 +187,6 @@ def test_a_gate_that_passed_says_release(tmp_path: Path) -> None:
     found = index(
         tmp_path,
         [outcome(tmp_path, "a", verify(recorded("kept")))],
-        ExitCode.PASS,
         (LeftOut("later", "it does not fit --budget 3m", "LaterAlert"),),
     )
     said = " ".join(found.text.split())
@@ -203,7 +202,7 @@ def test_a_gate_that_passed_says_release(tmp_path: Path) -> None:
 
 
 def test_a_scenario_without_a_verdict_has_its_trouble_in_place_of_a_link(tmp_path: Path) -> None:
-    found = index(tmp_path, [outcome(tmp_path, "a", None, trouble=EVIL)], ExitCode.BUG, (LeftOut(EVIL, EVIL, EVIL),))
+    found = index(tmp_path, [outcome(tmp_path, "a", None, trouble=EVIL)], (LeftOut(EVIL, EVIL, EVIL),))
     assert not links(found)
     assert "ERROR" in found.text
     assert found.text.count("<b>\"'\\x1b\\x202e") == 4
@@ -406,7 +405,7 @@ def test_a_time_interval_that_ends_otherwise_than_in_an_earlier_gate_is_a_change
     )
     other = msgspec.structs.replace(kept, about="days, inside")
     nothing = covered(PLAN.config, [], ())
-    write_index(Ended(tmp_path, [], nothing, (), ExitCode.PASS, hours=[kept, other]))
+    write_index(Ended(tmp_path, [], nothing, (), hours=[kept, other]))
     old = read_gate(tmp_path)
     assert [one for _, one in differences(old, [], nothing, [told, other])] == [
         Changed("nights, inside", "PASS", "FAIL", True)
