@@ -408,9 +408,16 @@ class Node:
                 return value
         return None
 
-    def listed(self, key: str) -> tuple[Node, ...]:
-        """The elements of the sequence under this key; empty when it is absent or none."""
-        found = self.get(key)
+    def at(self, *keys: str) -> Node | None:
+        """The value to which these keys lead, from mapping to mapping; None where one is absent."""
+        found: Node | None = self
+        for key in keys:
+            found = found.get(key) if found is not None else None
+        return found
+
+    def listed(self, *keys: str) -> tuple[Node, ...]:
+        """The elements of the sequence to which these keys lead; empty when it is absent or none."""
+        found = self.at(*keys)
         return found.items if found is not None else ()
 
     def walk(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node, Node]]:

@@ -11,10 +11,10 @@ from functools import cached_property
 
 from chaoskit.alerting.config_fields import Reading
 from chaoskit.alerting.config_secrets import unmarked
-from chaoskit.alerting.model import AlertConfig, Relabel, of_role
+from chaoskit.alerting.model import AlertConfig, Relabel, root_of
 from chaoskit.alerting.relabel import read_steps
 from chaoskit.errors import Place
-from chaoskit.yaml_source import Node, read
+from chaoskit.yaml_source import Node
 
 STATIC = "static_configs"
 # Compared as the jobs', the rules' and the alerts' own, once the defaults are filled in.
@@ -27,11 +27,10 @@ class Shown:
     """One side's Prometheus configuration as it is written; `given` is False where none was shown."""
 
     def __init__(self, config: AlertConfig) -> None:
-        texts = of_role(config.told_apart, "prometheus")
-        self.given = bool(texts)
+        self.given = config.shows("prometheus")
         self.config = config
-        self._root = read(texts[0][1], texts[0][0]) if texts else None
-        self.place = Place(texts[0][0]) if texts else Place("")
+        self._root = root_of(config.told_apart, "prometheus")
+        self.place = Place(self._root.place.file)
 
     @cached_property
     def top(self) -> Settings:
@@ -48,8 +47,7 @@ class Shown:
     @cached_property
     def managers(self) -> tuple[Settings, ...]:
         """The sections of prometheus.yml that name Alertmanagers."""
-        found = self.alerting.get("alertmanagers")
-        return tuple(settings(node) for node in found.items) if found else ()
+        return tuple(map(settings, self._root.listed("alerting", "alertmanagers")))
 
     @cached_property
     def targets(self) -> tuple[Node, ...]:
@@ -69,11 +67,9 @@ class Shown:
     @cached_property
     def jobs(self) -> Mapping[str, Settings]:
         """By name: what each scrape job says, apart from its intervals."""
-        found = self.top.get("scrape_configs")
-        jobs = [settings(node) for node in found.items] if found else []
         return {
             job["job_name"].raw: {key: node for key, node in job.items() if key not in FILLED_IN}
-            for job in jobs
+            for job in map(settings, self._root.listed("scrape_configs"))
             if "job_name" in job
         }
 

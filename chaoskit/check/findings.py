@@ -64,6 +64,11 @@ class Finding:
     why: str
     todo: str
 
+    @property
+    def broken(self) -> bool:
+        """Whether it is a fault; of a departure from the promise, whether the promise cannot be kept like this."""
+        return self.severity >= Severity.ERROR
+
 
 @dataclass(frozen=True, slots=True)
 class Lint:
@@ -78,6 +83,12 @@ class Lint:
     """Why that matters, as a sentence."""
     needs: tuple[str, ...]
     find: Callable[[LintContext], Iterator[Violation]]
+
+    def findings(self, context: LintContext) -> Iterator[Finding]:
+        """Everything that it noticed, complete."""
+        for said in self.find(context):
+            severity = self.severity if said.severity is None else said.severity
+            yield Finding(self.id, severity, said.place, said.message, self.why, said.todo)
 
 
 LINTS: dict[str, Lint] = {}

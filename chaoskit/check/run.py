@@ -92,21 +92,20 @@ def check(context: LintContext, ignore: Collection[str] = (), least: Severity = 
         if missing is not None:
             skipped.setdefault(_MISSING[missing], []).append(lint.id)
             continue
-        for said in lint.find(context):
-            if lint.id in ignore:
-                ignored += 1
-                continue
-            severity = lint.severity if said.severity is None else said.severity
-            findings.append(Finding(lint.id, severity, said.place, said.message, lint.why, said.todo))
+        found = list(lint.findings(context))
+        if lint.id in ignore:
+            ignored += len(found)
+        else:
+            findings += found
     # What the planner refuses as well is told once, by the lint that knows more of it.
     knows = {id_ for id_, lint in LINTS.items() if lint.topic == "scenarios"} - {"scenario-plan"}
     told = {each.place for each in findings if each.id in knows and each.severity is Severity.ERROR}
     findings = [each for each in findings if each.id != "scenario-plan" or each.place not in told]
-    found = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
+    findings = sorted(dict.fromkeys(findings), key=lambda each: (each.place, -each.severity, each.id, each.message))
     reasons = tuple(Skipped(reason, tuple(ids)) for reason, ids in skipped.items())
     if least > Severity.INFO:
-        return Outcome(tuple(found), reasons, (), ignored)
-    return Outcome(tuple(found), reasons, tuple(_coverage(context)), ignored, dict(_thresholds(context)))
+        return Outcome(tuple(findings), reasons, (), ignored)
+    return Outcome(tuple(findings), reasons, tuple(_coverage(context)), ignored, dict(_thresholds(context)))
 
 
 def _thresholds(context: LintContext) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.prometheus_shown import Shown
+from chaoskit.check.findings import Finding
 from chaoskit.check.lint_context import LintContext
 from chaoskit.diff.alerts import Alerts
 from chaoskit.diff.expressions import meaning
@@ -19,7 +20,7 @@ from chaoskit.diff.model import KINDS, Broken, Change, Difference, Doubt
 from chaoskit.diff.prometheus import prometheus_changes, prometheus_doubts, silenced
 from chaoskit.diff.written import Written, receiver_changes
 from chaoskit.errors import Place
-from chaoskit.explain.alert import Departure, departures, without_places
+from chaoskit.explain.alert import departures, without_places
 from chaoskit.explain.recipients import Recipients
 from chaoskit.explain.subject import Subject
 
@@ -147,8 +148,8 @@ def _promised(context: LintContext, other: LintContext) -> LintContext:
     return LintContext(replace(context.config, promise=other.config.promise, sources=sources))
 
 
-def _said(found: tuple[Departure, ...], files: frozenset[str]) -> dict[str, Departure]:
-    return {f"{each.lint} {without_places(each.message, files)}": each for each in found}
+def _said(found: tuple[Finding, ...], files: frozenset[str]) -> dict[str, Finding]:
+    return {f"{each.id} {without_places(each.message, files)}": each for each in found}
 
 
 def _meant(value: object) -> object:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from chaoskit.alerting.config_secrets import becoming
-from chaoskit.alerting.model import AlertConfig, Integration, Receiver, Rule, of_role
+from chaoskit.alerting.model import AlertConfig, Integration, Receiver, Rule, of_role, root_of
 from chaoskit.alerting.rules import rule_document
 from chaoskit.diff.model import Change
 from chaoskit.errors import Place
-from chaoskit.yaml_source import Node, read
+from chaoskit.yaml_source import Node
 
 Settings = Mapping[str, str]
 _INTERVALS = ("time_intervals", "mute_time_intervals")
@@ -25,21 +25,20 @@ class Written:
     """The Alertmanager configuration and its templates, as far as only their texts tell."""
 
     def __init__(self, config: AlertConfig) -> None:
-        texts = of_role(config.told_apart, "alertmanager")
-        self._root = read(texts[0][1], texts[0][0], first=True) if texts else None
-        self.file = texts[0][0] if texts else ""
+        self._root = root_of(config.told_apart, "alertmanager")
+        self.file = self._root.place.file
         self._sources = config.sources
 
     @cached_property
     def general(self) -> Settings:
         """The global section: what integrations use where they say nothing of their own."""
-        return _settings(self._root.get("global") if self._root else None)
+        return _settings(self._root.get("global"))
 
     @cached_property
     def integrations(self) -> Mapping[tuple[str, str], tuple[Settings, ...]]:
         """By receiver and kind: the settings of each integration, without recipients and send_resolved."""
         found: dict[tuple[str, str], tuple[Settings, ...]] = {}
-        for receiver in self._items("receivers"):
+        for receiver in self._root.listed("receivers"):
             name = receiver.get("name")
             for key, value in receiver.pairs:
                 if name is not None and value.kind == "sequence":
@@ -52,7 +51,7 @@ class Written:
         """Time intervals by name, each as one text."""
         found: dict[str, str] = {}
         for key in _INTERVALS:
-            for each in self._items(key):
+            for each in self._root.listed(key):
                 name = each.get("name")
                 if name is not None:
                     found[name.raw] = text_of(each.get(_INTERVALS[0]))
@@ -77,9 +76,6 @@ class Written:
     def limit(self, rule: Rule) -> str:
         """How many alerts the rule may have before its group takes that for a mistake; `none` where any number."""
         return self._limits.get((rule.place.file, rule.group), "none")
-
-    def _items(self, key: str) -> tuple[Node, ...]:
-        return self._root.listed(key) if self._root else ()
 
 
 def _settings(node: Node | None, kind: str = "") -> Settings:

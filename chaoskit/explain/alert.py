@@ -7,7 +7,7 @@ inhibitions, lints, scenarios); it decides nothing of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,40 +15,23 @@ import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.alerting.model import AlertConfig, PromisedAlert, PromisedNotice, Route, Rule
 from chaoskit.alerting.windows import Span
 from chaoskit.alerting.windows_expression import feeding_jobs
-from chaoskit.check.findings import LINTS, Severity
+from chaoskit.check.findings import LINTS, Finding
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.mutes import Mute
-from chaoskit.errors import Place
 from chaoskit.explain.recipients import Delivery, Reach, Recipients, down
 from chaoskit.explain.subject import Subject, find_subjects
 from chaoskit.explain.when import Told, told_at
-from chaoskit.scenario.model import Scenario
-
-TOPIC = "promise"
+from chaoskit.scenario.model import Expectation, Scenario
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """One thing in which settings and promise differ; `broken` where the promise cannot be kept like this."""
-
-    lint: str
-    place: Place
-    message: str
-    broken: bool
-
-
-def departures(context: LintContext) -> tuple[Departure, ...]:
+def departures(context: LintContext) -> tuple[Finding, ...]:
     """Everything in which this configuration departs from its promise, by place; nothing where none is given."""
-    found = [
-        Departure(lint.id, said.place, said.message, (said.severity or lint.severity) >= Severity.ERROR)
-        for lint in LINTS.values()
-        if lint.topic == TOPIC and all(context.has(part) for part in lint.needs)
-        for said in lint.find(context)
-    ]
-    return tuple(sorted(dict.fromkeys(found), key=lambda each: (each.place, each.lint, each.message)))
+    lints = (each for each in LINTS.values() if each.topic == "promise" and all(map(context.has, each.needs)))
+    found = {(each.place, each.id, each.message): each for lint in lints for each in lint.findings(context)}
+    return tuple(found[key] for key in sorted(found))
 
 
-def departures_of(config: AlertConfig, rule: Rule, receivers: set[str], muting: set[str]) -> tuple[Departure, ...]:
+def departures_of(config: AlertConfig, rule: Rule, receivers: set[str], muting: set[str]) -> tuple[Finding, ...]:
     """The departures from the promise that concern this rule's alert, these receivers and those that it is promised to,
     and what may mute it.
     """
@@ -71,7 +54,7 @@ def departures_of(config: AlertConfig, rule: Rule, receivers: set[str], muting: 
     others = muting.union(*(each.muted_by or () for each in alerts.values())) - {rule.alert}
     rules = tuple(each for each in config.rules if each is rule or each.record or each.alert in others)
     found = departures(LintContext(replace(config, rules=rules, promise=own)))
-    return tuple(each for each in found if each.lint != "not-promised" or each.place == rule.place)
+    return tuple(each for each in found if each.id != "not-promised" or each.place == rule.place)
 
 
 def _only(delays: Mapping[str, float], alert: str) -> dict[str, float]:
@@ -100,16 +83,6 @@ class MutedBy:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """A scenario that proves something about the alert: that it is told, or that it is suppressed."""
-
-    scenario: str
-    title: str
-    place: Place
-    suppressed_by: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Explanation:
     reach: Reach
     passed: Mapping[tuple[int, ...], tuple[Route, ...]]
@@ -119,8 +92,9 @@ class Explanation:
     """Everything promised for the alert, also to receivers that no route leads to."""
     beside: PromisedAlert
     """The promise for the alert itself, beside its notices."""
-    departures: tuple[Departure, ...]
-    proofs: tuple[Proof, ...]
+    departures: tuple[Finding, ...]
+    proofs: tuple[tuple[Scenario, Expectation], ...]
+    """The scenarios that prove something about the alert: that it is told, or that it is suppressed."""
     missing: tuple[str, ...]
     """Parts that were not shown: prometheus, alertmanager, promise."""
     others: int
@@ -174,7 +148,7 @@ def _explained(
         departures_of(
             config, subject.rule, {each.receiver for each in reach.heard}, {each.mute.source.name for each in muted}
         ),
-        tuple(_proofs(scenarios, subject)),
+        tuple((one, each) for one in scenarios for each in one.expect if subject.alert.fits(each.alert, each.labels)),
         tuple(part for part in ("prometheus", "alertmanager", "promise") if not config.shows(part)),
         others,
         at,
@@ -186,13 +160,6 @@ def _muted_by(recipients: Recipients, reach: Reach, mute: Mute) -> MutedBy:
     source = recipients.reach(Subject(mute.source, {}, {}))
     last = max((heard.phone_s[1] for heard in reach.heard), default=0.0)
     return MutedBy(mute, source.firing_s, source.resolved_s, bool(reach.heard) and source.firing_s[0] > last)
-
-
-def _proofs(scenarios: Iterable[Scenario], subject: Subject) -> Iterator[Proof]:
-    for scenario in scenarios:
-        for expectation in scenario.expect:
-            if subject.alert.fits(expectation.alert, expectation.labels):
-                yield Proof(scenario.name, scenario.title, expectation.place, expectation.suppressed_by)
 
 
 def first_to_hear(heard: Iterable[Delivery]) -> Span | None:

@@ -73,12 +73,12 @@ def _alert(explanation: Explanation) -> dict[str, Any]:
             "hours": beside.hours or None,
         },
         "departures": [
-            {"id": each.lint, "place": asdict(each.place), "message": each.message, "broken": each.broken}
+            {"id": each.id, "place": asdict(each.place), "message": each.message, "broken": each.broken}
             for each in explanation.departures
         ],
         "proved_by": [
-            {"scenario": each.scenario, "place": asdict(each.place), "suppressed_by": each.suppressed_by}
-            for each in explanation.proofs
+            {"scenario": one.name, "place": asdict(each.place), "suppressed_by": each.suppressed_by}
+            for one, each in explanation.proofs
         ],
         "not_given": list(explanation.missing),
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob, of_role
+from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob, root_of
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
 from chaoskit.alerting.rules import rule_texts, rules_in
 from chaoskit.errors import BadInput, Place, Problem
@@ -68,11 +68,8 @@ def sorted_inputs(inputs: tuple[str, ...]) -> tuple[list[str], list[Given]]:
 
 def scrape_interval(config: AlertConfig) -> float:
     """The global scrape interval of the Prometheus configuration, in seconds."""
-    name, text = next(iter(of_role(config.sources, "prometheus")))
-    document = read(text, name, first=True).plain()
-    general = document.get("global") if isinstance(document, dict) else None
-    written = general.get("scrape_interval") if isinstance(general, dict) else None
-    return parse_duration(str(written)) if written else 60.0
+    written = root_of(config.sources, "prometheus").at("global", "scrape_interval")
+    return parse_duration(written.raw) if written is not None and written.value else 60.0
 
 
 def with_a_job(config: AlertConfig) -> AlertConfig:

@@ -239,9 +239,9 @@ def _beside(promised: PromisedAlert) -> Iterator[tuple[str, Place]]:
 
 
 def _proofs(explanation: Explanation) -> Iterator[RenderableType]:
-    for each in explanation.proofs:
-        how = f"suppressed by {each.suppressed_by}" if each.suppressed_by else each.title
-        yield Text(f"{clean(each.scenario)}: {clean(how)}  {each.place}")
+    for scenario, each in explanation.proofs:
+        how = f"suppressed by {each.suppressed_by}" if each.suppressed_by else scenario.title
+        yield Text(f"{clean(scenario.name)}: {clean(how)}  {each.place}")
     if not explanation.proofs:
         yield Text("no scenario: nothing proves that it works", style="yellow")
 

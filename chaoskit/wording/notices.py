@@ -15,11 +15,11 @@ from chaoskit.alerting.config_fields import is_false
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.integrations import KINDS
 from chaoskit.alerting.labels import labels_of, through_records
-from chaoskit.alerting.model import AlertConfig, Integration, Route, Rule, of_role
+from chaoskit.alerting.model import AlertConfig, Integration, Route, Rule, root_of
 from chaoskit.alerting.routing import alert_labels, group_labels, match_routes
 from chaoskit.wording.annotations import LABEL, expanded
 from chaoskit.wording.form import mail, named, shown, webhook
-from chaoskit.yaml_source import Node, read
+from chaoskit.yaml_source import Node
 
 STARTS, ENDS, OPEN_END = "2001-02-03T14:25:36Z", "2001-02-03T14:38:10Z", "0001-01-01T00:00:00Z"
 _DATE = (
@@ -115,7 +115,7 @@ def series_labels(config: AlertConfig, rule: Rule) -> tuple[str, ...]:
 def notices(config: AlertConfig, brought: Mapping[str, Sequence[str]], alerts: Sequence[str] = ()) -> Iterator[Notice]:
     """Every notice of these alerts, of all unless told; `brought` names the series' labels of an alert by its name."""
     settings = _settings(config)
-    from_ = _general(config, "smtp_from")
+    from_ = root_of(config.sources, "alertmanager").at("global", "smtp_from")
     sender = from_.raw if from_ is not None else ""
     for rule in config.rules:
         if not rule.alert or (alerts and rule.alert not in alerts):
@@ -131,7 +131,7 @@ def notices(config: AlertConfig, brought: Mapping[str, Sequence[str]], alerts: S
 
 def receivers_text(config: AlertConfig) -> str:
     """Where each receiver's notices go, in which way, and whether they tell of the end."""
-    unless_own = _general(config, "smtp_require_tls")
+    unless_own = root_of(config.sources, "alertmanager").at("global", "smtp_require_tls")
     settings = _settings(config)
     lines = []
     for name, receiver in config.receivers.items():
@@ -206,18 +206,8 @@ def _contents(kind: str) -> frozenset[str]:
 def _settings(config: AlertConfig) -> dict[tuple[str, str], dict[int, Node]]:
     """By receiver and kind: the settings of each integration by its number."""
     found = {}
-    for file, text in of_role(config.sources, "alertmanager"):
-        for receiver in read(text, file, first=True).listed("receivers"):
-            name = receiver.get("name")
-            for key, listed in receiver.pairs:
-                found[name.raw if name else "", key.raw.removesuffix("_configs")] = dict(enumerate(listed.items))
+    for receiver in root_of(config.sources, "alertmanager").listed("receivers"):
+        name = receiver.get("name")
+        for key, listed in receiver.pairs:
+            found[name.raw if name else "", key.raw.removesuffix("_configs")] = dict(enumerate(listed.items))
     return found
-
-
-def _general(config: AlertConfig, key: str) -> Node | None:
-    for file, text in of_role(config.sources, "alertmanager"):
-        general = read(text, file, first=True).get("global")
-        found = general.get(key) if general is not None else None
-        if found is not None:
-            return found
-    return None

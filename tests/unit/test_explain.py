@@ -169,7 +169,7 @@ def test_what_else_is_promised_stands_beside_what_the_configuration_comes_to() -
     for line in ("component=worker", "quiet at 1, fires at 0", "muted by no other alert", "told always"):
         assert line in text
     assert workers.phone_s[1] > 60
-    broken = {each.lint for each in found.departures if each.broken}
+    broken = {each.id for each in found.departures if each.broken}
     assert broken == {"promise-phone"}
     read = json.loads(to_json([found]))["alerts"][0]
     assert [each["promised_phone_s"] for each in read["receivers"]] == [120, 60]
@@ -179,7 +179,7 @@ def test_what_else_is_promised_stands_beside_what_the_configuration_comes_to() -
 def test_the_scenario_that_proves_it_is_named() -> None:
     scenario = load_scenario(SCENARIO, "kill.yml", ())
     (found,) = explain(config(), "WorkerDown", {}, [scenario])
-    assert [(each.scenario, each.place.line) for each in found.proofs] == [("kill", 9)]
+    assert [(one.name, each.place.line) for one, each in found.proofs] == [("kill", 9)]
     (other,) = explain(config(), "DiskLow", {}, [scenario])
     assert "no scenario: nothing proves that it works" in shown(other)
 

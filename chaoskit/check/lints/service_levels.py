@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator
 
 from chaoskit.alerting.expression import Expr, expression, metric_names, walk
-from chaoskit.alerting.model import of_role
+from chaoskit.alerting.model import root_of
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.ranges import constant
 from chaoskit.check.service_levels import heard, spelled_out
-from chaoskit.errors import BadInput, Place
+from chaoskit.errors import Place
 from chaoskit.units import format_duration, parse_duration
-from chaoskit.yaml_source import read
 
 DAY_S = 86400.0
 _USUAL = (0.02, 0.05, 0.10)
@@ -113,33 +112,19 @@ def retention(context: LintContext) -> Iterator[Violation]:
 
     Samples that it dropped before `chaoskit sla record` ran are lost, and the month stays unknown.
     """
-    for file, text in of_role(context.config.sources, "prometheus"):
-        written = _retention(text, file)
-        kept_s, place = written or (_DEFAULT_RETENTION_S, Place(file))
-        if kept_s < 31 * DAY_S:
-            within = format_duration(max(kept_s - DAY_S, kept_s / 2))
-            flag = "" if written else " (unless the flag --storage.tsdb.retention.time says otherwise)"
-            message = f"Prometheus keeps samples for {format_duration(kept_s)}{flag}, and a month has up to 31 days"
-            yield Violation(
-                place,
-                message,
-                f"run chaoskit sla record at least every {within}, or keep 32d",
-                None if written else Severity.INFO,
-            )
-
-
-def _retention(text: str, file: str) -> tuple[float, Place] | None:
-    """Seconds and place of storage.tsdb.retention.time (Prometheus 3.8 and later read it); None if unset or invalid."""
+    root = root_of(context.config.sources, "prometheus")
+    written = root.at("storage", "tsdb", "retention", "time")  # Prometheus 3.8 and later read it
     try:
-        node = read(text, file)
-        for key in ("storage", "tsdb", "retention", "time"):
-            found = node.get(key)
-            if found is None:
-                return None
-            node = found
-        return parse_duration(str(node.raw)), node.place
-    except (BadInput, ValueError):
-        return None
+        kept_s = parse_duration(written.raw) if written else _DEFAULT_RETENTION_S
+    except ValueError:
+        written, kept_s = None, _DEFAULT_RETENTION_S
+    if kept_s < 31 * DAY_S:
+        within = format_duration(max(kept_s - DAY_S, kept_s / 2))
+        flag = "" if written else " (unless the flag --storage.tsdb.retention.time says otherwise)"
+        message = f"Prometheus keeps samples for {format_duration(kept_s)}{flag}, and a month has up to 31 days"
+        todo = f"run chaoskit sla record at least every {within}, or keep 32d"
+        place = written.place if written else Place(root.place.file)
+        yield Violation(place, message, todo, None if written else Severity.INFO)
 
 
 @lint("sla-average-of-averages", Severity.WARNING, "levels", ("targets", "rules"))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.alerting.config_fields import is_false
-from chaoskit.alerting.model import of_role
-from chaoskit.alerting.prometheus_shown import host_and_port, settings
+from chaoskit.alerting.model import root_of
+from chaoskit.alerting.prometheus_shown import host_and_port
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
-from chaoskit.yaml_source import Node, read
 
 
 @lint("mail-without-tls", Severity.WARNING, "delivery", ("alertmanager",))
@@ -18,15 +17,13 @@ def mail_without_tls(context: LintContext) -> Iterator[Violation]:
 
     Every machine on the way can read the notices and the relay's password, and change or drop them.
     """
-    for root in _roots(context):
-        general = settings(root.get("global"))
-        for receiver in root.listed("receivers"):
-            for mail in receiver.listed("email_configs"):
-                required = mail.get("require_tls") or general.get("smtp_require_tls")
-                relay = mail.get("smarthost") or general.get("smtp_smarthost")
-                if required is not None and is_false(required) and relay is not None and not _here(relay.raw):
-                    message = f"mails go to {relay.raw} without TLS"
-                    yield Violation(required.place, message, "leave TLS required, the default")
+    root = root_of(context.config.sources, "alertmanager")
+    for mail in (each for receiver in root.listed("receivers") for each in receiver.listed("email_configs")):
+        required = mail.get("require_tls") or root.at("global", "smtp_require_tls")
+        relay = mail.get("smarthost") or root.at("global", "smtp_smarthost")
+        if required is not None and is_false(required) and relay is not None and not _here(relay.raw):
+            message = f"mails go to {relay.raw} without TLS"
+            yield Violation(required.place, message, "leave TLS required, the default")
 
 
 @lint("certificate-unchecked", Severity.WARNING, "delivery", ())
@@ -35,17 +32,11 @@ def certificate_unchecked(context: LintContext) -> Iterator[Violation]:
 
     A machine that answers in place of the right one gets the notices and credentials, or gives the metrics.
     """
-    for root in _roots(context):
-        for path, _, node in root.walk():
+    for role in ("alertmanager", "prometheus"):
+        for path, _, node in root_of(context.config.sources, role).walk():
             if path[-1:] == ("insecure_skip_verify",) and node.value is True:
                 message = f"{'.'.join(path)} is on"
                 yield Violation(node.place, message, "give ca_file in place of insecure_skip_verify")
-
-
-def _roots(context: LintContext) -> Iterator[Node]:
-    for role in ("alertmanager", "prometheus"):
-        for name, text in of_role(context.config.sources, role):
-            yield read(text, name, first=True)
 
 
 def _here(relay: str) -> bool:
