@@ -11,12 +11,12 @@ import click
 from chaoskit.access import read_token, readable_by_others
 from chaoskit.cli.console import Commands
 from chaoskit.errors import BadInput, ExitCode, Problem
-from chaoskit.observe.payload import Contents
+from chaoskit.events import Notice
 from chaoskit.report.text import clean
 from chaoskit.run.signals import signals_end
 from chaoskit.witness.config import RECEIVER, additions, patched
 from chaoskit.witness.server import PORT, Settings, WitnessServer, is_loopback
-from chaoskit.witness.store import KEEP, Heard
+from chaoskit.witness.store import KEEP
 from chaoskit.yaml_source import read_text
 
 _FILE = click.Path(path_type=Path)
@@ -103,10 +103,10 @@ def _next(url: str, token_file: Path | None) -> list[str]:
     ]
 
 
-def _tell(heard: Heard, contents: Contents) -> None:
+def _tell(notice: Notice) -> None:
     """One line for each notice."""
-    clock = time.strftime("%H:%M:%S", time.localtime(heard.arrived[1]))
-    names = list(dict.fromkeys(alert.labels.get("alertname", "no name") for alert in contents.alerts))
+    clock = time.strftime("%H:%M:%S", time.localtime(notice.sent[1]))
+    names = list(dict.fromkeys(alert.labels.get("alertname", "no name") for alert in notice.alerts))
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-    receiver = "canary" if heard.receiver == RECEIVER else heard.receiver
-    click.echo(clean(f"{clock} {receiver}: {contents.status} {shown}"))
+    receiver = "canary" if notice.receiver == RECEIVER else notice.receiver
+    click.echo(clean(f"{clock} {receiver}: {notice.status} {shown}"))

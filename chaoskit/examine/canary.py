@@ -16,7 +16,6 @@ from chaoskit.alerting.routing import match_routes
 from chaoskit.errors import BadInput, EquipmentError
 from chaoskit.examine.alertmanager import loaded_routes, send_alerts
 from chaoskit.examine.endpoint import Checked, Endpoint
-from chaoskit.observe.payload import read_payload
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.client import WitnessClient
 from chaoskit.witness.config import CANARY, RECEIVER
@@ -79,7 +78,6 @@ def _heard(witness: WitnessClient, identity: str, status: str, since: float) -> 
         for heard in witness.next(min(_ASK_S, left_s)):
             if heard.receiver != RECEIVER:
                 continue
-            alerts = read_payload("webhook", "", bytes(heard.payload)).alerts
-            if any(one.labels.get(_ID) == identity and one.status == status for one in alerts):
+            if any(one.labels.get(_ID) == identity and one.status == status for one in heard.notice().alerts):
                 return time.monotonic() - since
     return None

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chaoskit.errors import EquipmentError
+from chaoskit.events import SinkKey
 from chaoskit.host.ports import LOOPBACK, reserve
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SinkAddress:
     """Where one integration of one receiver delivers.
 
@@ -32,17 +33,22 @@ class SinkAddress:
     `send_resolved` is the value in force, the kind's default included.
     """
 
-    number: int
+    number: int = 0
     receiver: str
     integration: str
-    index: int
-    kind: Literal["smtp", "http"]
-    port: int
-    path: str
-    send_resolved: bool
+    index: int = 0
+    kind: Literal["smtp", "http"] = "http"
+    port: int = 0
+    path: str = ""
+    send_resolved: bool = True
     speaks: str
     word: str = field(default="", repr=False)
     """The secret that messages to this address must carry; empty where this kind of integration can carry none."""
+
+    @property
+    def sink_key(self) -> SinkKey:
+        """The key under which the history has what arrives at this address."""
+        return (self.receiver, self.integration, self.index)
 
     @property
     def address(self) -> str:
@@ -146,6 +152,9 @@ class SinkAddresses:
             if port in taken:
                 raise EquipmentError("mail sink", f"port {port} was given out twice", "start again")
         word = secrets.token_urlsafe(24) if worded else ""
-        found = SinkAddress(number, receiver, integration, index, kind, port, path, send_resolved, speaks, word)
+        found = SinkAddress(
+            number=number, receiver=receiver, integration=integration, index=index, kind=kind, port=port, path=path,
+            send_resolved=send_resolved, speaks=speaks, word=word,
+        )  # fmt: skip
         self._given.append(found)
         return found

@@ -1,11 +1,10 @@
 """The mailbox: an SMTP server for each mail door, in a process of its own (`python -m chaoskit.observe.mail_sink`).
 
-Configuration: {"doors": [{"receiver", "integration", "index", "port", "word"}, ...], "extra_port": P}; port 0 takes a
-free one. A door with a word takes mails from those only that give it as their password (AUTH PLAIN); others are
-strangers, refused and counted. A mail was sent when its sender knocked: between the instant at which its connection
-was certainly not yet open and the one at which we found it; a later mail on the same connection between our answer to
-the one before and the end of its DATA. It is reported before it is accepted. A mail that is refused (too big) is
-reported too, with what was wrong and nothing else.
+Configuration: {"doors": [sink addresses], "extra_port": P}; port 0 takes a free one. A door with a word takes mails
+from those only that give it as their password (AUTH PLAIN); others are strangers, refused and counted. A mail was sent
+when its sender knocked: between the instant at which its connection was certainly not yet open and the one at which we
+found it; a later mail on the same connection between our answer to the one before and the end of its DATA. It is
+reported before it is accepted. A mail that is refused (too big) is reported too, with what was wrong and nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from chaoskit import json_text
 from chaoskit.events import Interval, Notice, NoticedAlert
 from chaoskit.localize.mail_header import GROUP_NAME, HEADER_NAME, parse_group, parse_header
-from chaoskit.observe.payload import Status, of_alerts
+from chaoskit.localize.sink_addresses import SinkAddress
+from chaoskit.observe.payload import Status, of_alerts, unread
 from chaoskit.observe.sink_process import Emit, run_sink, sink_response
 from chaoskit.observe.strangers import Places, Strangers
 from chaoskit.observe.timed_loop import TimedLoop
@@ -39,19 +39,8 @@ PART_LIMIT = 1_000_000
 """Characters of a part, or of a subject, that are kept."""
 
 
-class MailAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """The sink address that mails to one port belong to; the catch-all port's receiver is empty."""
-
-    receiver: str
-    integration: str = "email"
-    index: int = 0
-    port: int
-    word: str = ""
-    """The password that senders to this port give; empty where every sender's mails are taken."""
-
-
 def mail_notice(
-    door: MailAddress, *, sent: Interval, sender: str, recipients: Sequence[str], content: bytes, lists: bool = True
+    door: SinkAddress, *, sent: Interval, sender: str, recipients: Sequence[str], content: bytes, lists: bool = True
 ) -> Notice:
     """The notice that a mail is; `sender` and `recipients` are the envelope's.
 
@@ -157,7 +146,7 @@ SESSIONS_AT_ONCE = 200
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sink's configuration, one JSON line on standard input."""
 
-    doors: list[MailAddress]
+    doors: list[SinkAddress]
     extra_port: int | None = None
     response_file: str = ""
     """The file that may tell this sink to answer badly."""
@@ -185,7 +174,7 @@ class _Server(SMTP):
 
     def __init__(
         self,
-        door: MailAddress,
+        door: SinkAddress,
         timed_loop: TimedLoop,
         emit: Emit,
         places: Places,
@@ -261,23 +250,15 @@ class _Server(SMTP):
         said = status if isinstance(status, str) else ""
         if said.startswith(("530 ", "535 ")):
             reason = "the sender lacks this door's password"
-            self._strangers.turned_away((self._door.receiver, self._door.integration, self._door.index), reason)
+            self._strangers.turned_away(self._door.sink_key, reason)
             await super().push(status)
             if self.transport is not None:
                 self.transport.close()
             return
         if said.startswith(("552 ", "500 Line too long")):
             arrived = time.time()
-            refused = Notice(
-                receiver=self._door.receiver,
-                integration=self._door.integration,
-                index=self._door.index,
-                sent=(min(self._since, arrived), arrived),
-                status="unknown",
-                alerts=[],
-                problems=[f"a mail was refused: {status}"],
-            )
-            self._report(refused, arrived)
+            sent = (min(self._since, arrived), arrived)
+            self._report(unread(self._door.sink_key, sent, f"a mail was refused: {status}"), arrived)
         await super().push(status)
 
     def _report(self, notice: Notice, arrived: float) -> None:
@@ -291,7 +272,7 @@ async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:
     config = json_text.decode(line, type=Config)
     doors = list(config.doors)
     if config.extra_port is not None:
-        doors.append(MailAddress(receiver="", port=config.extra_port))
+        doors.append(SinkAddress(receiver="", integration="email", speaks="email", port=config.extra_port))
     places = Places(timed_loop, SESSIONS_AT_ONCE)
     strangers = Strangers("mail-sink", emit)
     timed_loop.before_watch = strangers.tell

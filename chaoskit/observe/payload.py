@@ -12,12 +12,15 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from chaoskit import json_text
-from chaoskit.events import Interval, Notice, NoticedAlert
+from chaoskit.events import Interval, Notice, NoticedAlert, SinkKey
 
 TEXT_LIMIT = 1_000_000
 """Characters of another service's payload that are kept."""
+NO_JSON = "not JSON"
+"""How the problem begins with a payload that is no JSON although its kind demands that."""
 
 
 class _Alert(msgspec.Struct, rename="camel"):
@@ -39,63 +42,43 @@ class _Webhook(msgspec.Struct, rename="camel"):
     truncated_alerts: int = 0
 
 
-class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """A payload's contents; `malformed` where it is no JSON although its kind demands that."""
-
-    status: Status = "unknown"
-    alerts: list[NoticedAlert] = []
-    group_key: str = ""
-    group_labels: dict[str, str] | None = None
-    text: str = ""
-    problems: list[str] = []
-    malformed: bool = False
-
-    def notice(self, receiver: str, integration: str, index: int, sent: Interval, refused: int = 0) -> Notice:
-        """The notice that brought this payload."""
-        return Notice(
-            receiver=receiver,
-            integration=integration,
-            index=index,
-            sent=sent,
-            status=self.status,
-            alerts=self.alerts,
-            group_key=self.group_key,
-            group_labels=self.group_labels,
-            text=self.text,
-            problems=self.problems,
-            refused=refused,
-        )
+def unread(key: SinkKey, sent: Interval, *problems: str) -> Notice:
+    """A notice of which nothing is known but where and when it came, and why it was not read."""
+    receiver, integration, index = key
+    return Notice(
+        receiver=receiver, integration=integration, index=index, sent=sent, status="unknown", alerts=[],
+        problems=[*problems],
+    )  # fmt: skip
 
 
-def read_payload(speaks: str, path: str, body: bytes) -> Contents:
-    """The contents of a message to an address where that kind of integration is spoken."""
+def read_payload(speaks: str, path: str, body: bytes, notice: Notice) -> Notice:
+    """The `unread` notice with the contents of a message to an address where that kind of integration is spoken."""
     if speaks == "webhook":
-        return _webhook(body)
+        return _webhook(body, notice)
     problems: list[str] = []
     text = _text(body, problems)
-    return Contents(status=_service_status(speaks, path, body), text=text, problems=problems)
+    return replace(notice, status=_service_status(speaks, path, body), text=text, problems=problems)
 
 
-def _webhook(body: bytes) -> Contents:
+def _webhook(body: bytes, notice: Notice) -> Notice:
     problems: list[str] = []
     try:
         message = json_text.decode(body, type=_Webhook)
         alerts = [_noticed(alert) for alert in message.alerts]
-    except msgspec.ValidationError as error:
-        problems.append(f"not Alertmanager's webhook message: {error}")
-        return Contents(text=_text(body, problems), problems=problems)
-    except msgspec.DecodeError as error:
-        problems.append(f"not JSON: {error}")
-        return Contents(text=_text(body, problems), problems=problems, malformed=True)
     except ValueError as error:
-        problems.append(f"an alert's time cannot be read: {error}")
-        return Contents(text=_text(body, problems), problems=problems)
+        kind = "an alert's time cannot be read"
+        if isinstance(error, msgspec.DecodeError):
+            schema = isinstance(error, msgspec.ValidationError)
+            kind = "not Alertmanager's webhook message" if schema else NO_JSON
+        problems.append(f"{kind}: {error}")
+        return replace(notice, text=_text(body, problems), problems=problems)
     if message.version != "4":
         problems.append(f"webhook message of version '{message.version}', read as version 4")
     if message.truncated_alerts:
         problems.append(f"{message.truncated_alerts} alerts were left out of the message (max_alerts)")
     status = "unknown" if message.truncated_alerts else of_alerts(alerts)
-    return Contents(
+    return replace(
+        notice,
         status=status,
         alerts=alerts,
         group_key=message.group_key,

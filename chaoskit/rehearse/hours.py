@@ -33,6 +33,7 @@ from chaoskit.errors import EquipmentError
 from chaoskit.events import Event, Notice
 from chaoskit.hop import Hop
 from chaoskit.host.ports import reserve
+from chaoskit.localize.sink_addresses import SinkAddress
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.monitoring import start_alertmanager
@@ -139,7 +140,7 @@ def _told(moved: Mapping[Play, Shifted], binaries: Binaries, folder: Path) -> di
     doors = {name: f"/door/{number}" for number, name in enumerate(name for pair in names for name in pair)}
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as cleanup:
-        wanted = [{"receiver": name, "integration": "webhook", "path": path} for name, path in doors.items()]
+        wanted = [SinkAddress(receiver=n, integration="webhook", speaks="webhook", path=p) for n, p in doors.items()]
         sink = SinkChild.start(
             "chaoskit.observe.webhook_sink", {"port": 0, "doors": wanted, "alertmanager": port},
             name="hours-sink", log=folder / "sink.log", on_event=hear,

@@ -14,7 +14,6 @@ from chaoskit.access import trouble
 from chaoskit.alerting.config_matchers import regex
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import EquipmentError
-from chaoskit.observe.payload import read_payload
 from chaoskit.scenario.model import Scenario
 from chaoskit.sla.incidents import Known, Notice
 from chaoskit.sla.model import Episode
@@ -60,9 +59,9 @@ def words(url: str, session: requests.Session) -> list[Word]:
     found: list[Word] = []
     while notices := client.next(0.0):
         for one in notices:
-            contents = read_payload("webhook", "", bytes(one.payload))
-            if contents.status == "firing":
-                found += [Word(one.arrived[1], alert.labels) for alert in contents.alerts if alert.status == "firing"]
+            notice = one.notice()
+            if notice.status == "firing":
+                found += [Word(one.arrived[1], alert.labels) for alert in notice.alerts if alert.status == "firing"]
     return found
 
 

@@ -29,7 +29,6 @@ from chaoskit.handles.role import WORKERS
 from chaoskit.host.ports import LOOPBACK
 from chaoskit.host.process import spawn
 from chaoskit.localize.configuration import Localized, Ports
-from chaoskit.localize.sink_addresses import SinkAddress
 from chaoskit.observe.sinks import SinkChild
 from chaoskit.scenario.model import Handles
 from chaoskit.stack.binaries import Binaries
@@ -216,14 +215,14 @@ class LocalStack(Stack):
         config: dict[str, Any]
         if name == "mail-sink":
             module = "chaoskit.observe.mail_sink"
-            config = {"doors": [mail_address(door) for door in doors if door.kind == "smtp"]}
+            config = {"doors": [door for door in doors if door.kind == "smtp"]}
             if self._smtp_port is not None:
                 config["extra_port"] = self._smtp_port
         else:
             module = "chaoskit.observe.webhook_sink"
             config = {
                 "port": self.ports.webhook,
-                "doors": [web_address(door) for door in doors if door.kind == "http"],
+                "doors": [door for door in doors if door.kind == "http"],
                 "alertmanager": self.ports.alertmanager,
                 "catch_all": self._catch_all,
             }
@@ -238,17 +237,3 @@ class LocalStack(Stack):
             self.addresses = json.loads(said)
         except ValueError:
             raise EquipmentError("target", f"said {said[:200]!r} instead of its addresses", child.tail()) from None
-
-
-def mail_address(door: SinkAddress) -> dict[str, Any]:
-    """A mail door as the mail sink is told of it."""
-    return _told(door, "port")
-
-
-def web_address(door: SinkAddress) -> dict[str, Any]:
-    """An HTTP door as the webhook sink is told of it."""
-    return _told(door, "path", "speaks")
-
-
-def _told(door: SinkAddress, *more: str) -> dict[str, Any]:
-    return {name: getattr(door, name) for name in ("receiver", "integration", "index", "word", *more)}

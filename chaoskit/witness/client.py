@@ -27,7 +27,6 @@ from chaoskit import json_text
 from chaoskit.access import plain_session, trouble
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event, Interval, Notice, Watch
-from chaoskit.observe.payload import read_payload
 from chaoskit.plan.witnesses import WITNESS
 from chaoskit.witness.recorder import SAME, read_event
 from chaoskit.witness.store import Heard, Told
@@ -214,7 +213,7 @@ def _notice(heard: Heard, skew: Interval, alertmanager: Interval) -> Notice:
     """The event of a notice heard, with an interval on our clock that certainly holds the instant of its sending."""
     arrived = (heard.arrived[0] - skew[1], heard.arrived[1] - skew[0])
     if not heard.recorded:
-        return read_payload("webhook", "", bytes(heard.payload)).notice(heard.receiver, WITNESS, 0, arrived)
+        return msgspec.structs.replace(heard.notice(), sent=arrived)
     notice = read_event(bytes(heard.payload), alertmanager)
     assert notice is not None  # or the witness would not have kept it
     # It was delivered before its event came; clocks that are known badly may say more.

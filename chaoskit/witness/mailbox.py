@@ -31,7 +31,8 @@ from chaoskit.access import file_of, secret_in
 from chaoskit.errors import BadInput, Problem
 from chaoskit.events import Event, Interval
 from chaoskit.host.ports import LOOPBACKS
-from chaoskit.observe.mail_sink import MailAddress, mail_notice
+from chaoskit.localize.sink_addresses import SinkAddress
+from chaoskit.observe.mail_sink import mail_notice
 from chaoskit.plan.witnesses import sink_key_of
 from chaoskit.scenario.model import Mailbox
 from chaoskit.witness.follower import Follower, Unseen
@@ -225,7 +226,7 @@ class MailboxFollower(Follower):
         minus ours."""
         super().__init__(by, 0.0, on_event)
         receiver, _, index = sink_key_of(by)
-        self._door = MailAddress(receiver=receiver, index=index, port=0)
+        self._door = SinkAddress(receiver=receiver, integration="email", index=index, speaks="email")
         self._box = box
         self._senders = senders
         self._alertmanager = alertmanager

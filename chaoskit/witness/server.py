@@ -30,17 +30,18 @@ import msgspec
 from chaoskit import __version__, json_text
 from chaoskit.alerting.config_alertmanager import path_for
 from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
-from chaoskit.events import Event, Watch
+from chaoskit.events import Event, Notice, Watch
 from chaoskit.files import read_regular
 from chaoskit.observe import http_server
 from chaoskit.observe.http_server import Answer, Answered, Connection, Request
-from chaoskit.observe.payload import Contents, read_payload
+from chaoskit.observe.payload import NO_JSON, read_payload, unread
 from chaoskit.observe.strangers import Places
 from chaoskit.observe.timed_loop import TICK_S, TimedLoop
 from chaoskit.observe.web_pages import carries_token, oddity
+from chaoskit.plan.witnesses import WITNESS
 from chaoskit.witness.config import RECORDER_PATH
 from chaoskit.witness.recorder import read_event
-from chaoskit.witness.store import KEEP, Heard, Store
+from chaoskit.witness.store import KEEP, Store
 
 PORT = 9765
 LONGEST_WAIT_S = 30.0
@@ -94,7 +95,7 @@ class Desk:
     """Answers requests; every notice is kept and told before its sender is answered."""
 
     def __init__(
-        self, store: Store, timed_loop: TimedLoop, settings: Settings, on_notice: Callable[[Heard, Contents], None]
+        self, store: Store, timed_loop: TimedLoop, settings: Settings, on_notice: Callable[[Notice], None]
     ) -> None:
         self._store = store
         self._timed_loop = timed_loop
@@ -150,33 +151,34 @@ class Desk:
         self._give_all()
 
     def _take(self, receiver: str, request: Request) -> Answer:
+        notice = read_payload("webhook", request.path, request.body, unread((receiver, WITNESS, 0), request.sent))
+        if notice.text or not request.body:  # it was not read
+            return self._malformed("; ".join(notice.problems))
         try:
-            contents = read_payload("webhook", request.path, request.body)
-            problems = contents.problems if contents.text or contents.malformed else []
-            payload = json_text.decode(request.body) if not problems else None
+            return self._keep(notice, json_text.decode(request.body))
         except msgspec.DecodeError as error:
-            problems, payload = [f"not JSON: {error}"], None
-        if payload is None:
-            self._store.refuse("malformed")
-            reason = "; ".join(problems) or "not Alertmanager's webhook message"
-            return Answer(HTTPStatus.BAD_REQUEST, body=reason.encode("utf-8", "replace") + b"\n")
-        self._on_notice(self._store.add(request.sent, receiver, payload), contents)
-        self._give_all()
-        return Answer(HTTPStatus.OK)
+            return self._malformed(f"{NO_JSON}: {error}")
 
     def _record(self, request: Request) -> Answer:
         """An event of Alertmanager's recorder; only deliveries are kept."""
         try:
             notice = read_event(request.body)
         except ValueError as error:
-            self._store.refuse("malformed")
-            return Answer(HTTPStatus.BAD_REQUEST, body=f"{error}\n".encode("utf-8", "replace"))
-        if notice is not None:
-            event = json_text.decode(request.body)
-            heard = self._store.add(request.sent, notice.receiver, event, notice.integration)
-            self._on_notice(heard, Contents(status=notice.status, alerts=notice.alerts))
-            self._give_all()
+            return self._malformed(str(error))
+        if notice is None:
+            return Answer(HTTPStatus.OK)
+        heard = msgspec.structs.replace(notice, sent=request.sent)
+        return self._keep(heard, json_text.decode(request.body), notice.integration)
+
+    def _keep(self, notice: Notice, payload: object, recorded: str = "") -> Answer:
+        self._store.add(notice.sent, notice.receiver, payload, recorded)
+        self._on_notice(notice)
+        self._give_all()
         return Answer(HTTPStatus.OK)
+
+    def _malformed(self, reason: str) -> Answer:
+        self._store.refuse("malformed")
+        return Answer(HTTPStatus.BAD_REQUEST, body=f"{reason}\n".encode("utf-8", "replace"))
 
     def _notices(self, query: str) -> Answered:
         try:
@@ -219,9 +221,7 @@ class WitnessServer:
     Raises Refused for an address beyond loopback without a token, BadInput for TLS files that cannot be used.
     """
 
-    def __init__(
-        self, settings: Settings, on_notice: Callable[[Heard, Contents], None] = lambda _heard, _contents: None
-    ) -> None:
+    def __init__(self, settings: Settings, on_notice: Callable[[Notice], None] = lambda _: None) -> None:
         if not settings.token and not is_loopback(settings.host):
             hint = "give --token-file FILE, or leave --host at 127.0.0.1"
             raise Refused(Problem(None, f"{settings.host} can be reached by others, so a token is needed", hint))

@@ -15,7 +15,9 @@ from typing import Any
 
 import msgspec
 
-from chaoskit.events import Interval, Watch
+from chaoskit.events import Interval, Notice, Watch
+from chaoskit.observe.payload import read_payload, unread
+from chaoskit.plan.witnesses import WITNESS
 
 KEEP = 10_000
 """Notices that are kept unless told otherwise."""
@@ -34,6 +36,10 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     payload: msgspec.Raw
     recorded: str = ""
     """The integration that delivered the notice, where Alertmanager's recorder told it; else empty."""
+
+    def notice(self) -> Notice:
+        """The notice of a webhook message, by the witness's clock; of what was `recorded` there is no such message."""
+        return read_payload("webhook", "", bytes(self.payload), unread((self.receiver, WITNESS, 0), self.arrived))
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,6 @@ from chaoskit.host.ports import reserve
 from chaoskit.host.process import wait_until
 from chaoskit.localize.sink_addresses import SinkAddress
 from chaoskit.observe.sinks import SinkChild
-from chaoskit.stack.local import mail_address, web_address
 from chaoskit.stack.monitoring import start_alertmanager
 
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
@@ -44,8 +43,8 @@ class Ears:
         self.logs = [folder / "mail.log", folder / "web.log"]
         self._heard: dict[tuple[str, str, int], list[Notice]] = defaultdict(list)
         http = next(door.port for door in doors if door.kind == "http")
-        mail = {"doors": [mail_address(door) for door in doors if door.kind == "smtp"]}
-        web = {"port": http, "doors": [web_address(door) for door in doors if door.kind == "http"]}
+        mail = {"doors": [door for door in doors if door.kind == "smtp"]}
+        web = {"port": http, "doors": [door for door in doors if door.kind == "http"]}
         web["alertmanager"] = alertmanager
         self._sinks = [
             SinkChild.start(f"chaoskit.observe.{name}", config, name=name, log=log, on_event=self._take)

@@ -108,7 +108,7 @@ def stack(binaries, target: Server, tmp_path_factory: pytest.TempPathFactory) ->
     am_port, prom_port = reserve(2)
     mail = SinkChild.start(
         "chaoskit.observe.mail_sink",
-        {"doors": [{"receiver": "team", "integration": "email", "index": 0, "port": 0}], "extra_port": 0},
+        {"doors": [{"receiver": "team", "integration": "email", "speaks": "email"}], "extra_port": 0},
         name="mail-sink",
         log=folder / "mail.log",
         on_event=seen.add,
@@ -117,7 +117,7 @@ def stack(binaries, target: Server, tmp_path_factory: pytest.TempPathFactory) ->
         "chaoskit.observe.webhook_sink",
         {
             "port": 0,
-            "doors": [{"receiver": "team", "integration": "webhook", "index": 0, "path": "/door/0/x"}],
+            "doors": [{"receiver": "team", "integration": "webhook", "speaks": "webhook", "path": "/door/0/x"}],
             "alertmanager": am_port,
         },
         name="webhook-sink",

@@ -30,14 +30,14 @@ pytestmark = pytest.mark.stack
 
 WORD = "the-word-of-the-door"
 MAIL_CONFIG = {
-    "doors": [{"receiver": "ops", "integration": "email", "index": 3, "port": 0, "word": WORD}],
+    "doors": [{"receiver": "ops", "integration": "email", "index": 3, "speaks": "email", "word": WORD}],
     "extra_port": 0,
 }
 WEB_CONFIG = {
     "port": 0,
     "doors": [
-        {"receiver": "ops", "integration": "webhook", "index": 0, "path": "/door/0", "word": WORD},
-        {"receiver": "ops", "integration": "sns", "index": 0, "path": "/door/1"},
+        {"receiver": "ops", "integration": "webhook", "speaks": "webhook", "path": "/door/0", "word": WORD},
+        {"receiver": "ops", "integration": "sns", "speaks": "sns", "path": "/door/1"},
     ],
 }
 CONFIGS = {"mail": MAIL_CONFIG, "webhook": WEB_CONFIG}

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from chaoskit.events import NoticedAlert
 from chaoskit.localize.mail_header import GROUP_NAME, HEADER_NAME, parse_header
-from chaoskit.observe.mail_sink import PART_LIMIT, MailAddress, mail_notice
+from chaoskit.localize.sink_addresses import SinkAddress
+from chaoskit.observe.mail_sink import PART_LIMIT, mail_notice
 
-DOOR = MailAddress(receiver="ops", integration="email", index=1, port=2525)
+DOOR = SinkAddress(receiver="ops", integration="email", index=1, speaks="email", port=2525)
 FIRING = "firing;1795477500250000000;;alertname=A&worker+name=b%26c%3D%C3%BC&"
 RESOLVED = "resolved;1795477500250000000;1795477600500000001;alertname=B&"
 

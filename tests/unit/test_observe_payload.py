@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.events import Notice, NoticedAlert
+from chaoskit.localize.sink_addresses import SinkAddress
 from chaoskit.observe.http_server import Answer, Request
-from chaoskit.observe.payload import instant, read_payload
-from chaoskit.observe.webhook_sink import Config, Desk, WebAddress
+from chaoskit.observe.payload import NO_JSON, instant, read_payload, unread
+from chaoskit.observe.webhook_sink import Config, Desk
 
 ALERT = {
     "status": "firing",
@@ -31,14 +32,18 @@ def message(*alerts: dict[str, object], **more: object) -> bytes:
     return json.dumps(whole).encode()
 
 
+def read(speaks: str, path: str, body: bytes) -> Notice:
+    return read_payload(speaks, path, body, unread(("r", speaks, 0), (0.0, 0.0)))
+
+
 def test_a_webhook_tells_the_labels_of_its_group_or_they_are_not_known() -> None:
     body = message(ALERT, groupLabels={"alertname": "A"})
-    assert read_payload("webhook", "/", body).notice("r", "webhook", 0, (0.0, 0.0)).group_labels == {"alertname": "A"}
-    assert read_payload("webhook", "/", message(ALERT)).group_labels is None
+    assert read("webhook", "/", body).group_labels == {"alertname": "A"}
+    assert read("webhook", "/", message(ALERT)).group_labels is None
 
 
 def test_a_webhook_message_is_read_whole() -> None:
-    contents = read_payload("webhook", "/door/0", message(ALERT, ENDED))
+    contents = read("webhook", "/door/0", message(ALERT, ENDED))
     start = 1795478700.25
     assert contents.alerts == [
         NoticedAlert(status="firing", labels={"alertname": "A"}, annotations={"summary": "s"}, starts_at=start),
@@ -55,21 +60,20 @@ def test_a_webhook_message_is_read_whole() -> None:
 
 
 def test_what_is_no_json_is_malformed_and_what_is_no_message_is_a_problem() -> None:
-    malformed = read_payload("webhook", "/", b"{")
-    assert malformed.malformed
+    malformed = read("webhook", "/", b"{")
+    assert malformed.problems[0].startswith(NO_JSON)
     assert malformed.text == "{"
     for body in (b"[]", b'{"status": 1}', message({**ALERT, "status": "late"}), message({**ALERT, "startsAt": "x"})):
-        contents = read_payload("webhook", "/", body)
-        assert not contents.malformed
+        contents = read("webhook", "/", body)
+        assert not contents.problems[0].startswith(NO_JSON)
         assert (contents.status, contents.alerts) == ("unknown", [])
-        assert contents.problems
 
 
 def test_left_out_alerts_and_another_version_are_said() -> None:
-    contents = read_payload("webhook", "/", message(ALERT, truncatedAlerts=3))
+    contents = read("webhook", "/", message(ALERT, truncatedAlerts=3))
     assert contents.status == "unknown"
     assert "3 alerts" in contents.problems[0]
-    assert "version '5'" in read_payload("webhook", "/", message(ALERT, version="5")).problems[0]
+    assert "version '5'" in read("webhook", "/", message(ALERT, version="5")).problems[0]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,7 @@ def test_left_out_alerts_and_another_version_are_said() -> None:
     ],
 )
 def test_another_service_is_believed_only_in_its_own_protocol(speaks: str, path: str, body: bytes, status: str) -> None:
-    contents = read_payload(speaks, path, body)
+    contents = read(speaks, path, body)
     assert (contents.status, contents.alerts, contents.text) == (status, [], body.decode())
 
 
@@ -103,9 +107,9 @@ def test_times_are_read_to_the_nearest_float(nanos: int) -> None:
 def desk() -> tuple[Desk, list[Notice]]:
     found: list[Notice] = []
     doors = [
-        WebAddress(receiver="one", integration="webhook", path="/door/1/alerts/critical"),
-        WebAddress(receiver="ten", integration="pushover", index=2, path="/door/10", speaks="webhook"),
-        WebAddress(receiver="chat", integration="wechat", path="/door/3"),
+        SinkAddress(receiver="one", integration="webhook", path="/door/1/alerts/critical", speaks="webhook"),
+        SinkAddress(receiver="ten", integration="pushover", index=2, path="/door/10", speaks="webhook"),
+        SinkAddress(receiver="chat", integration="wechat", path="/door/3", speaks="wechat"),
     ]
     return Desk(Config(port=1, doors=doors), found.append), found  # type: ignore[arg-type]
 
