@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -32,23 +32,17 @@ from chaoskit.verify.verdict import Result
 
 _UNFIRED = "the alert was not seen firing"
 _UNHEARD = "no notice that lists the alert was seen at the receiver"
-PlannedNotices = Iterator[tuple[PlannedNotice, PromisedAlert]]
 
 
 def _promised(one: Instance) -> PromisedAlert | None:
     return one.case.plan.config.promise.alerts.get(one.alert.rule.alert)
 
 
-def _ends(one: Instance) -> bool:
-    """Whether the scenario brings its end about, in order."""
-    return one.alert.expectation.until_step != "never" and one.alert.expectation.resolves is True
-
-
-def _promised_notices(one: Instance) -> PlannedNotices:
-    """Where it must be told, with what is promised of it; nowhere for one that is to be muted."""
-    promised = _promised(one)
-    if promised is not None and one.alert.expectation.suppressed_by is None:
-        yield from ((notice, promised) for notice in one.alert.notices if notice.ask.mode != "never")
+def _promised_notices(one: Instance) -> list[PlannedNotice]:
+    """Where it must be told, if anything else is promised of it; nowhere for one that is to be muted."""
+    if _promised(one) is None or one.alert.expectation.suppressed_by is not None:
+        return []
+    return [notice for notice in one.alert.notices if notice.ask.mode != "never"]
 
 
 def _notice_of(one: Instance, planned: PlannedNotice) -> PromisedNotice | None:
@@ -133,13 +127,15 @@ def _muted_by(one: Instance) -> Iterator[Strict]:
         yield key.kept(said, Need((episode.firing[0], end), says, episode.firing[1], "firing", ("alertmanager",)))
 
 
-def _ways(one: Instance, hop: Hop) -> Iterator[tuple[PlannedNotice, Window]]:
-    """The doors to which a whole way is promised, each with its window; of an end that the scenario brings about."""
-    if hop is Hop.FAULT_TO_PHONE or _ends(one):
-        for planned, _ in _promised_notices(one):
-            window = planned.phone if hop is Hop.FAULT_TO_PHONE else planned.over
-            if window is not None:
-                yield planned, window
+def _phones(one: Instance) -> Iterator[tuple[PlannedNotice, Window]]:
+    """The doors to which the whole way from the fault is promised, each with its window."""
+    return ((each, each.phone) for each in _promised_notices(one) if each.phone is not None)
+
+
+def _ends_told(one: Instance) -> Iterator[tuple[PlannedNotice, Window]]:
+    """The same of the way from the undo to the all-clear, where the scenario brings the end about, in order."""
+    if one.alert.expectation.until_step != "never" and one.alert.expectation.resolves is True:
+        yield from ((each, each.over) for each in _promised_notices(one) if each.over is not None)
 
 
 def _way(one: Instance, planned: PlannedNotice, window: Window) -> TimedHop:
@@ -154,14 +150,14 @@ def _way(one: Instance, planned: PlannedNotice, window: Window) -> TimedHop:
 
 def _phone(one: Instance) -> Iterator[Strict]:
     """From the fault's effect to the first notice at each door."""
-    for planned, window in _ways(one, Hop.FAULT_TO_PHONE):
+    for planned, window in _phones(one):
         whole = _way(one, planned, window).timed(one.anchors.fault, told_at(planned, one.heard(planned, "firing")))
         yield _made_of(whole, *detect(one), *hold(one), notified(one, planned))
 
 
 def _all_clear(one: Instance) -> Iterator[Strict]:
     """From the undo to the notice of the end at each door."""
-    for planned, window in _ways(one, Hop.UNDO_TO_ALL_CLEAR):
+    for planned, window in _ends_told(one):
         way, heard = _way(one, planned, window), one.heard(planned, "resolved")
         if planned.all_clear is None:
             key = _Key(one, way.hop, window.place or one.alert.expectation.place, planned.to)
@@ -234,14 +230,15 @@ def _grouped(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
             yield planned, notice
 
 
-def _mailed(one: Instance) -> Iterator[PlannedNotice]:
-    return (planned for planned, _ in _promised_notices(one) if planned.recipients)
+def _mailed(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
+    """The doors whose mails have promised addresses."""
+    receivers = one.case.plan.config.promise.receivers
+    return ((each, receivers[each.receiver].place) for each in _promised_notices(one) if each.recipients)
 
 
 def _recipients(one: Instance) -> Iterator[Strict]:
     """The addresses that the mails went to."""
-    for planned in _mailed(one):
-        place = one.case.plan.config.promise.receivers[planned.receiver].place
+    for planned, place in _mailed(one):
         key, promised = _Key(one, Hop.RECIPIENTS, place, planned.to), ", ".join(planned.recipients)
         mails = [mail for status in ("firing", "resolved") if (mail := one.heard(planned, status))]
         went_to = {tuple(sorted(mail.recipients)) for mail in mails} - {tuple(sorted(planned.recipients))}
@@ -257,7 +254,7 @@ def _recipients(one: Instance) -> Iterator[Strict]:
 def _resolves(one: Instance) -> Iterator[tuple[PlannedNotice, Place]]:
     """The doors at which it is promised whether the end is told, where the scenario brings that about."""
     receivers = one.case.plan.config.promise.receivers
-    for planned, _ in _promised_notices(one):
+    for planned in _promised_notices(one):
         told = planned.all_clear is not None or planned.no_all_clear is not None
         if planned.receiver in receivers and told and one.alert.expectation.until_step != "never":
             yield planned, receivers[planned.receiver].place
@@ -280,7 +277,7 @@ def _resolved(one: Instance) -> Iterator[Strict]:
 
 
 def _repeats(one: Instance) -> Iterator[tuple[PlannedNotice, PromisedNotice]]:
-    for planned, _ in _promised_notices(one):
+    for planned in _promised_notices(one):
         if (notice := _notice_of(one, planned)) is not None:
             yield planned, notice
 
@@ -359,41 +356,25 @@ def _listed(notice: Notice) -> tuple[object, ...]:
     return (notice.group_key, sorted((notice.group_labels or {}).items()), alerts)
 
 
-def _own(hop: Hop, key: Callable[[PromisedAlert], object]) -> Callable[[Instance], Iterator[Owed]]:
+def _own(hop: Hop, key: Callable[[PromisedAlert], object]) -> Callable[[Instance], Iterable[Owed]]:
     """One row where the key is promised of the alert."""
+    return lambda one: [(one.about, hop, "")] if (promised := _promised(one)) and key(promised) else []
 
-    def owes(one: Instance) -> Iterator[Owed]:
-        promised = _promised(one)
-        if promised is not None and key(promised):
-            yield one.about, hop, ""
 
-    return owes
+def _at(
+    hop: Hop, doors: Callable[[Instance], Iterable[tuple[PlannedNotice, object]]]
+) -> Callable[[Instance], Iterable[Owed]]:
+    """One row for each of these doors."""
+    return lambda one: [(one.about, hop, door.to) for door, _ in doors(one)]
 
 
 PROMISED = (
     Check("labels", Instance, _labels, _own(Hop.LABELS, lambda promised: promised.labels)),
     Check("what muted it", Instance, _muted_by, _own(Hop.MUTED_BY, lambda promised: promised.muted_by is not None)),
-    Check(
-        "the way from the fault", Instance, _phone,
-        lambda one: [(one.about, Hop.FAULT_TO_PHONE, door.to) for door, _ in _ways(one, Hop.FAULT_TO_PHONE)],
-    ),
-    Check(
-        "the way to the all-clear", Instance, _all_clear,
-        lambda one: [(one.about, Hop.UNDO_TO_ALL_CLEAR, door.to) for door, _ in _ways(one, Hop.UNDO_TO_ALL_CLEAR)],
-    ),
-    Check(
-        "groups", Instance, _grouped_by,
-        lambda one: [(one.about, Hop.GROUPED_BY, door.to) for door, _ in _grouped(one)],
-    ),
-    Check(
-        "recipients", Instance, _recipients,
-        lambda one: [(one.about, Hop.RECIPIENTS, door.to) for door in _mailed(one)],
-    ),
-    Check(
-        "resolved notices", Instance, _resolved,
-        lambda one: [(one.about, Hop.RESOLVED, door.to) for door, _ in _resolves(one)],
-    ),
-    Check(
-        "repeats", Instance, _repeat, lambda one: [(one.about, Hop.REPEAT, door.to) for door, _ in _repeats(one)]
-    ),
-)  # fmt: skip
+    Check("the way from the fault", Instance, _phone, _at(Hop.FAULT_TO_PHONE, _phones)),
+    Check("the way to the all-clear", Instance, _all_clear, _at(Hop.UNDO_TO_ALL_CLEAR, _ends_told)),
+    Check("groups", Instance, _grouped_by, _at(Hop.GROUPED_BY, _grouped)),
+    Check("recipients", Instance, _recipients, _at(Hop.RECIPIENTS, _mailed)),
+    Check("resolved notices", Instance, _resolved, _at(Hop.RESOLVED, _resolves)),
+    Check("repeats", Instance, _repeat, _at(Hop.REPEAT, _repeats)),
+)
