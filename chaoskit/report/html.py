@@ -194,7 +194,7 @@ def _read(history: History, verdict: Verdict | None, case: Case | None = None) -
         case = case or case_of(history, plan_of(history.header))
     except (BadInput, *DAMAGED):
         case = None
-    evidence = case.evidence if case else Evidence(history, {}, sent=dict)
+    evidence = case.evidence if case else Evidence(history)
     return Read(history, case, verdict, evidence, axis_of(history, evidence, _due(case) if case else None))
 
 

@@ -114,5 +114,5 @@ class Live:
             case = case_of(history, self.plan)
         except (BadInput, *DAMAGED):
             case = None
-        evidence = case.evidence if case else Evidence(history, {}, sent=dict)
+        evidence = case.evidence if case else Evidence(history)
         return Read(history, case, None, evidence, self.axis(max(now, history.last_t)))

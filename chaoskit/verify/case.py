@@ -6,15 +6,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
-from chaoskit.alerting.routing import told_by
 from chaoskit.alerting.windows import delivery_of
 from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, Rehearsal, Steady, Suppression
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
-from chaoskit.plan.witnesses import is_judged
 from chaoskit.verify.anchors import Anchors, Silenced, anchors_of, assign, own_silences, silence_of
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.live_groups import GroupHistory
@@ -172,14 +169,7 @@ class Instance:
 
 def case_of(history: History, plan: Plan) -> Case:
     """A history put in order; total and pure."""
-    evidence = Evidence(
-        history,
-        plan.every_s,
-        plan.witnesses,
-        partial(told_by, plan.config),
-        partial(is_judged, plan.profile, plan.config),
-        {rule.alert for rule in plan.config.rules if rule.alert},
-    )
+    evidence = Evidence(history, plan)
     until = evidence.phases.get("stopping", history.last_t)
     evidence.complete = _complete(plan, evidence, history, until)
     steady = next(history.of(Steady), None)

@@ -8,14 +8,17 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
 
-from chaoskit.events import Interval, Invoke, Notice, Poll
+from chaoskit.alerting.routing import told_by
+from chaoskit.events import Interval, Invoke, Poll
 from chaoskit.fold import Episode as Episode
-from chaoskit.fold import Fold, Sent
+from chaoskit.fold import Fold
 from chaoskit.fold import Outage as Outage
 from chaoskit.history import History
+from chaoskit.plan.model import Plan
+from chaoskit.plan.witnesses import is_judged
 from chaoskit.plan.words import read_words
 from chaoskit.verify.clock_skew import compare
 
@@ -31,23 +34,15 @@ _LAST_LOOK_S = 1.2
 class Evidence(Fold):
     """Everything that hops and findings are judged on: the account of a whole history, put in order; total and pure.
 
-    `every_s`: by alert, the real seconds between two evaluations. `witnesses`: the equipment without which no notice
-    is seen. `sent` tells under which labels an alert goes to Alertmanager, `judged` which notices rows rest on: the
-    others are `controls`. `alerts` are the names by which mails and messages of people's own are told apart.
+    Without a plan it is to look at, never to judge.
     """
 
-    def __init__(
-        self,
-        history: History,
-        every_s: Mapping[str, float],
-        witnesses: tuple[str, ...] = ("mail-sink", "webhook-sink"),
-        sent: Sent = lambda labels: labels,
-        judged: Callable[[Notice], bool] = lambda _: True,
-        alerts: Collection[str] = (),
-    ) -> None:
+    def __init__(self, history: History, plan: Plan | None = None) -> None:
         self.clock = compare(history.of(Poll))
-        super().__init__(every_s, sent, self.clock.ours)
-        self.every_s, self.witnesses = every_s, witnesses
+        self.every_s = plan.every_s if plan else {}
+        super().__init__(self.every_s, partial(told_by, plan.config) if plan else dict, self.clock.ours)
+        self.witnesses = plan.witnesses if plan else ()
+        """The equipment without which no notice is seen."""
         self.complete = True
         """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
         self.set_back_s = 0.0
@@ -60,11 +55,12 @@ class Evidence(Fold):
             self.take(event)
         for source in list(self._ahead):
             self._catch_up(source)
-        self.notices = [one for notice in self.notices for one in read_words(notice, self.episodes, alerts)]
-        self.notices.sort(key=lambda notice: notice.sent[1])
-        self.controls = [notice for notice in self.notices if not judged(notice)]
+        notices = [one for notice in self.notices for one in read_words(notice, self.episodes, self.every_s)]
+        notices.sort(key=lambda notice: notice.sent[1])
+        judged = [plan is None or is_judged(plan.profile, plan.config, one) for one in notices]
+        self.notices = list(itertools.compress(notices, judged))
+        self.controls = [one for one, counts in zip(notices, judged, strict=True) if not counts]
         """The same notices as nearer witnesses saw them."""
-        self.notices = [notice for notice in self.notices if judged(notice)]
         self.seen = {name: _merged(spans) for name, spans in self.seen.items()}
 
     @cached_property

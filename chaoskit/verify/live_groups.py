@@ -43,15 +43,11 @@ class GroupHistory:
         self._delivery_vs = delivery_vs
         self._mutes = mutes
         self._first: dict[_Group, list[tuple[float, int]]] = {}
-        for labels in lingering:
+        had = [(labels, (0.0, 0)) for labels in lingering]
+        had += [(one.labels, (one.firing[0], id(one))) for one in episodes if one.firing is not None]
+        for labels, first in had:
             for route in self._routes(labels):
-                self._first.setdefault(self._group(route, labels), []).append((0.0, 0))
-        for episode in episodes:
-            if episode.firing is not None:
-                for route in self._routes(episode.labels):
-                    self._first.setdefault(self._group(route, episode.labels), []).append(
-                        (episode.firing[0], id(episode))
-                    )
+                self._first.setdefault(self._group(route, labels), []).append(first)
 
     def window(self, notice: PlannedNotice, episode: Episode | None) -> Window:
         """The notify window of this instance: the promised one, unless its group existed before it fired."""

@@ -68,7 +68,7 @@ def test_what_a_run_waits_for_and_what_is_judged_are_the_same_episodes() -> None
     progress = Progress(plan)
     for event in KEPT.events:
         progress.feed(event)
-    judged = Evidence(KEPT, plan.every_s)
+    judged = Evidence(KEPT, plan)
     assert [(e.labels, e.own) for e in progress.fold.episodes] == [(e.labels, e.own) for e in judged.episodes]
     assert progress.fold.faults.effects == judged.faults.effects
     assert progress.fold.outages == judged.outages

@@ -177,7 +177,7 @@ def test_a_sink_knows_nothing_beyond_its_last_look() -> None:
     history = told(Truth())
     last = [e for e in history.of(Watch) if e.sink == "mail-sink"][8]
     after = mapped(history, lambda e: None if isinstance(e, Watch) and e.n > last.n else e)
-    evidence = Evidence(after, {})
+    evidence = Evidence(after)
     assert evidence.blind_from("mail-sink", last.seen[0], last.seen[1]) is None
     assert evidence.blind_from("mail-sink", last.seen[0], last.seen[1] + 0.01) == last.seen[1]
 
