@@ -8,7 +8,7 @@ never), and a failure can say which setting makes it so.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from chaoskit.alerting import routing, windows
 from chaoskit.alerting.expression import expression
@@ -17,7 +17,7 @@ from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Re
 from chaoskit.alerting.windows import Window, from_fault, from_undo
 from chaoskit.errors import Problem
 from chaoskit.hop import Hop
-from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice, Unproved
+from chaoskit.plan.model import PlannedAlert, PlannedFault, PlannedNotice
 from chaoskit.plan.targets import undefined
 from chaoskit.plan.witnesses import WITNESS, delay_of, seen_by, seen_integrations, through, unproved, unwitnessed
 from chaoskit.scenario.model import Expectation, Notify, Profile
@@ -45,19 +45,20 @@ class AlertPlanner:
         if rule is None:
             return None
         label, names = _binding(rule, faults)
-        labels = routing.alert_labels(
-            self._config, rule, {**expectation.labels, **({label: names[0]} if names else {})}
-        )
+        known = {**expectation.labels, **({label: names[0]} if names else {})}
+        labels = routing.alert_labels(self._config, rule, known)
+        routes = {route.receiver: route for route in reversed(routing.match_routes(self._config.route, labels))}
         promises = self._promises(expectation)
         count = expectation.instances or len(names) or 1
         asked = self._asked(expectation, promises)
+        joined = {name for name, route in routes.items() if self._may_join(route, rule.alert, label, count)}
         notices = tuple(
             notice
-            for receiver, ask in asked.items()
-            for notice in self._notices(
-                expectation, rule, labels, receiver, ask, promises.get(receiver), label if names else "", count
-            )
+            for name, ask in asked.items()
+            for notice in self._notices(expectation, rule, name, ask, routes.get(name), name in joined)
         )
+        receivers = {name: self._config.receivers[name] for name in asked if name in self._config.receivers}
+        target = self._profile.target
         detect = from_fault(self._config, rule)
         configured_hold = windows.hold(rule)
         hold = windows.hold(rule, next(iter(promises.values()), None))
@@ -66,7 +67,7 @@ class AlertPlanner:
             id=f"{rule.alert} from {expectation.from_step}",
             expectation=expectation,
             rule=rule,
-            label=label if names else "",
+            label=label,
             names=names,
             labels=labels,
             count=count,
@@ -75,9 +76,21 @@ class AlertPlanner:
             clear=clear,
             configured_hold=configured_hold,
             notices=notices,
-            receivers=tuple(name for name in asked if name in self._config.receivers),
-            unwitnessed=self._unwitnessed(asked),
-            unproved=self._unproved(expectation, asked),
+            receivers=tuple(receivers),
+            unwitnessed=tuple(
+                one for receiver in receivers.values() if target != "local" for one in unwitnessed(target, receiver)
+            ),
+            unproved=tuple(
+                each
+                for name, receiver in receivers.items()
+                for each in unproved(
+                    self._profile,
+                    receiver,
+                    asked[name],
+                    self._hears_all_clear(expectation, receiver, asked[name]),
+                    self._config.promise.receivers.get(name),
+                )
+            ),
             latest_notice_vs=detect.hi_vs
             + max(hold.hi_vs, configured_hold.hi_vs)
             + max((n.latest_vs for n in notices), default=0.0),
@@ -123,37 +136,11 @@ class AlertPlanner:
             )
         return dict.fromkeys(promises, _PROMISED)
 
-    def _unwitnessed(self, receivers: Iterable[str]) -> tuple[str, ...]:
-        target = self._profile.target
-        known = [self._config.receivers[name] for name in receivers if name in self._config.receivers]
-        return tuple(one for receiver in known for one in unwitnessed(target, receiver)) if target != "local" else ()
-
-    def _unproved(self, expectation: Expectation, asked: Mapping[str, Notify]) -> tuple[Unproved, ...]:
-        receivers = self._config.receivers
-        return tuple(
-            each
-            for name, ask in asked.items()
-            if name in receivers
-            for each in unproved(
-                self._profile,
-                receivers[name],
-                ask,
-                self._hears_all_clear(expectation, receivers[name], ask),
-                self._config.promise.receivers.get(name),
-            )
-        )
-
     def _notices(
-        self,
-        expectation: Expectation,
-        rule: Rule,
-        labels: Mapping[str, str],
-        name: str,
-        ask: Notify,
-        promised: PromisedNotice | None,
-        label: str,
-        count: int,
+        self, expectation: Expectation, rule: Rule, name: str, ask: Notify, route: Route | None, joins: bool
     ) -> list[PlannedNotice]:
+        """Those to a receiver, by the route that leads there; `joins`: its group may have notified before."""
+        promised = self._config.promise.notices.get((expectation.alert, name))
         receiver = self._config.receivers.get(name)
         if receiver is None:
             self.problems.append(undefined("receiver", name, self._config.receivers, expectation.place))
@@ -165,16 +152,19 @@ class AlertPlanner:
                 "add the row to the promise file, or give the receiver a within: of its own",
             )
             return []
-        route = next((r for r in routing.match_routes(self._config.route, labels) if r.receiver == name), None)
-        bounds = self._bounds(rule, route, ask, promised)
+        usual = windows.notify(promised or route or self._config.route, self._delivery_vs)
+        bounds = self._bounds(rule, ask, usual)
         muted = expectation.silenced_by is not None and ask.mode != "never"
         if muted:
             bounds = windows.after_silence(route or self._config.route, self._delivery_vs)
-        target, waited_vs, wait = self._profile.target, 0.0, ""
+        live = windows.live_notify(route, self._delivery_vs) if route and joins else None
+        all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
+        target = self._profile.target
         if target != "local" and len(target.peers) > 1:
             wait = f"{len(target.peers) - 1} x {format_duration(target.peer_timeout_s)} peer_timeout"
             waited_vs = (len(target.peers) - 1) * target.peer_timeout_s
-            bounds = windows.later(bounds, waited_vs, wait)
+            bounds, all_clear = (windows.later(window, waited_vs, wait) for window in (bounds, all_clear))
+            live = windows.later(live, waited_vs, wait) if live else None
         if bounds.lo_vs > bounds.hi_vs:
             what = (
                 f"the notice of {expectation.alert} to {name} is due after {bounds.hi_vs:g} s, and must not come before"
@@ -185,15 +175,8 @@ class AlertPlanner:
                 f"{what} {bounds.lo_vs:g} s after firing (not_before: {bounds.lo_vs + held:g}s)",
                 "make not_before smaller, or say how late it may come with within:",
             )
-        joins = route is not None and self._may_join(route, rule.alert, label, count)
-        live = windows.live_notify(route, self._delivery_vs) if route and joins else None
-        all_clear = windows.all_clear(route or self._config.route, self._delivery_vs)
-        if waited_vs:
-            all_clear = windows.later(all_clear, waited_vs, wait)
-            live = windows.later(live, waited_vs, wait) if live else None
         said = self._config.promise.receivers.get(name)
         phone, over = self._whole(rule, name, route)
-        usual = windows.notify(promised or route or self._config.route, self._delivery_vs)
         if phone is not None and bounds.hi_vs > usual.hi_vs:
             # The scenario disturbs the way itself, and says how late the notice may come for it.
             phone = windows.later(phone, bounds.hi_vs - usual.hi_vs, bounds.setting)
@@ -211,7 +194,7 @@ class AlertPlanner:
                 notify=bounds,
                 configured=windows.notify(route, self._delivery_vs) if route else None,
                 all_clear=all_clear if self._hears_all_clear(expectation, receiver, ask, integration) else None,
-                recipients=self._recipients(name) if integration.kind == "email" else (),
+                recipients=said.recipients if said is not None and integration.kind == "email" else (),
                 sends_resolved=integration.send_resolved,
                 ask=ask,
                 live=live,
@@ -229,11 +212,11 @@ class AlertPlanner:
         """The whole ways to a receiver and to its all-clear as promised: bounds of real time, so a compressed run adds
         its tolerance; each None where nothing is promised."""
         promised = self._config.promise.alerts.get(rule.alert)
-        phone = promised.phone.get(receiver) if promised else None
-        over = promised.all_clear.get(receiver) if promised else None
+        if promised is None:
+            return None, None
         ways = (
-            (Hop.FAULT_TO_PHONE, phone, windows.to_phone),
-            (Hop.UNDO_TO_ALL_CLEAR, over, windows.to_all_clear),
+            (Hop.FAULT_TO_PHONE, promised.phone.get(receiver), windows.to_phone),
+            (Hop.UNDO_TO_ALL_CLEAR, promised.all_clear.get(receiver), windows.to_all_clear),
         )
         found = [
             windows.whole(hop, bound, self._tolerance_vs, way(self._config, rule, route, 0.0) if route else None)
@@ -251,8 +234,8 @@ class AlertPlanner:
         apart = groups is None or label in groups
         return self._expected.count(alert) > 1 or (count > 1 and not apart)
 
-    def _bounds(self, rule: Rule, route: Route | None, ask: Notify, promised: PromisedNotice | None) -> Window:
-        window = windows.notify(promised or route or self._config.route, self._delivery_vs)
+    def _bounds(self, rule: Rule, ask: Notify, window: Window) -> Window:
+        """The window of the first notice, where the scenario has bounds of its own."""
         if ask.mode != "bounded":
             return window
         # A scenario's own bounds count from pending, as promises do; windows count from FiredAt.
@@ -277,10 +260,6 @@ class AlertPlanner:
         if promised is not None:
             return promised.resolved
         return any(i.send_resolved for i in receiver.integrations if door not in receiver.integrations or i == door)
-
-    def _recipients(self, receiver: str) -> tuple[str, ...]:
-        promised = self._config.promise.receivers.get(receiver)
-        return promised.recipients if promised else ()
 
 
 def _fits(rule: Rule, labels: Mapping[str, str]) -> bool:
