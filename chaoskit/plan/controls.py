@@ -5,13 +5,15 @@ The level must last for as long as a fault beyond the threshold would need until
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.quantity import quantity_of
 from chaoskit.alerting.windows import from_fault, from_undo, hold
 from chaoskit.errors import Problem
 from chaoskit.plan.model import PlannedControl
 from chaoskit.plan.targets import undefined
-from chaoskit.scenario.model import Change, Control, Do, Inject, Scenario, Step, Undo, Wait
+from chaoskit.scenario.model import Change, Do, Inject, Scenario, Step, Undo, Wait
 from chaoskit.units import format_duration
 
 
@@ -33,7 +35,9 @@ def plan_controls(scenario: Scenario, config: AlertConfig) -> tuple[tuple[Planne
         promised = config.promise.alerts.get(control.alert)
         levels = promised.levels if promised else None
         below = levels.fires > levels.quiet if levels else quantity.op in (">", ">=")
-        last, begun = _ends(scenario, control), _step(scenario, control.during)
+        names = [step.name for step in scenario.steps]
+        begun, *after = scenario.steps[names.index(control.during) :]
+        last = _ends(begun, after)
         # What passes sooner than `for` raises nothing; an alert without one may be raised by any instant.
         rises_vs = from_fault(config, rule).hi_vs
         settle_vs = (rises_vs if rule.for_s else 0.0) if isinstance(begun, Inject) else from_undo(config, rule).hi_vs
@@ -51,17 +55,15 @@ def plan_controls(scenario: Scenario, config: AlertConfig) -> tuple[tuple[Planne
                 ends_before=last.name if last else "",
             )
         )
-        problems += _too_short(scenario, found[-1])
+        problems += _too_short(after[: after.index(last) if last else None], found[-1])
     return tuple(found), problems
 
 
-def _ends(scenario: Scenario, control: Control) -> Step | None:
-    """The step that ends the level; None where it lasts to the end."""
-    begun = _step(scenario, control.during)
-    after = [] if begun is None else scenario.steps[scenario.steps.index(begun) + 1 :]
+def _ends(begun: Step, after: Sequence[Step]) -> Step | None:
+    """The step that ends the level of the one that began it; None where it lasts to the end."""
     if isinstance(begun, Do):
         return next((step for step in after if not isinstance(step, Wait)), None)
-    of = begun.of if isinstance(begun, Change) else control.during
+    of = begun.of if isinstance(begun, Change) else begun.name
     for step in after:
         ends = not step.targets or of in step.targets if isinstance(step, Undo) else False
         if ends or (isinstance(step, Change) and step.of == of):
@@ -69,16 +71,9 @@ def _ends(scenario: Scenario, control: Control) -> Step | None:
     return None
 
 
-def _step(scenario: Scenario, name: str) -> Step | None:
-    return next((step for step in scenario.steps if step.name == name), None)
-
-
-def _too_short(scenario: Scenario, planned: PlannedControl) -> list[Problem]:
+def _too_short(during: Sequence[Step], planned: PlannedControl) -> list[Problem]:
     """Where nothing but durations is waited for, and they are not enough."""
-    names = [step.name for step in scenario.steps]
-    first = names.index(planned.control.during) + 1 if planned.control.during in names else len(names)
-    last = names.index(planned.ends_before) if planned.ends_before else len(names)
-    waits = [step for step in scenario.steps[first:last] if isinstance(step, Wait)]
+    waits = [step for step in during if isinstance(step, Wait)]
     lasts_vs = sum(wait.duration_vs or 0.0 for wait in waits)
     if all(wait.duration_vs is not None for wait in waits) and lasts_vs < planned.needs_vs:
         needs, lasts = format_duration(planned.needs_vs), format_duration(lasts_vs)

@@ -11,7 +11,6 @@ from chaoskit.handles import handle_kinds
 from chaoskit.plan.model import Inventory, PlannedFault
 from chaoskit.scenario.model import FaultSpec, Handles, Limits
 from chaoskit.scenario.profile import plural
-from chaoskit.scenario.steps import CHOICES
 from chaoskit.units import parse_ratio
 from chaoskit.yaml_source import nearest
 
@@ -52,8 +51,6 @@ class TargetPlanner:
         if name not in known:
             self.problems.append(undefined(f"{kind.kind} handle", name, known, spec.place))
             return None
-        for one in sorted(set(spec.target) - {kind.kind, *CHOICES}):
-            self.problems.append(undefined("target key", one, (kind.kind, *CHOICES), spec.place))
         there = self._inventory.names.get(key, ())
         chosen = self._pick(fault_id, spec, key, there)
         if chosen is None:
@@ -80,17 +77,17 @@ class TargetPlanner:
     def _pick(self, fault_id: str, spec: FaultSpec, key: str, there: tuple[str, ...]) -> tuple[str, ...] | None:
         target, free = spec.target, [n for n in there if n not in self._taken.get(key, set())]
         if "name" in target:
-            wanted = target["name"] if isinstance(target["name"], list) else [target["name"]]
-            missing = [str(name) for name in wanted if name not in there]
-            for name in missing:
+            name = str(target["name"])
+            if name in free:
+                return (name,)
+            if name in there:
+                self._problem(spec, f"already under a fault of this run: {name}", "undo that one first")
+            else:
                 self.problems.append(undefined(key.replace(":", " "), name, there, spec.place))
-            busy = [str(name) for name in wanted if name in there and name not in free]
-            if busy:
-                self._problem(spec, f"already under a fault of this run: {', '.join(busy)}", "undo that one first")
-            return None if missing or busy else tuple(str(name) for name in wanted)
-        count = self._count(spec, len(there), len(free))
-        if count is None:
             return None
+        count: int = len(free) if "all" in target else target.get("count", 1)
+        if "share" in target:
+            count = max(1, math.ceil(parse_ratio(target["share"]) * len(there) - 1e-9))
         if count > len(free) or not free:
             self._problem(
                 spec,
@@ -100,22 +97,6 @@ class TargetPlanner:
             return None
         # One generator a fault, so that another step more or less does not change who is hit here.
         return tuple(sorted(Random(f"{self._seed}/{fault_id}").sample(sorted(free), count)))
-
-    def _count(self, spec: FaultSpec, there: int, free: int) -> int | None:
-        target = spec.target
-        if target.get("all") is True:
-            return free
-        if "share" in target:
-            try:
-                return max(1, math.ceil(parse_ratio(target["share"]) * there - 1e-9))
-            except ValueError as error:
-                self._problem(spec, f"target.share: {error}")
-                return None
-        count = target.get("count", 1)
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            self._problem(spec, f"target.count: {count!r} is not a whole number from 1")
-            return None
-        return count
 
     def _problem(self, spec: FaultSpec, message: str, hint: str = "") -> None:
         self.problems.append(Problem(spec.place, message, hint))

@@ -21,7 +21,6 @@ from chaoskit.units import parse_duration
 from chaoskit.yaml_source import Node, nearest
 
 AMOUNTS = ("count", "share", "all")
-CHOICES = ("name", *AMOUNTS)
 RESERVED = ("end", "never", "all", "load")
 """Words with a meaning of their own where a step's name is expected."""
 MAX_STEPS = 250
