@@ -7,6 +7,7 @@ an average of percentiles.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
@@ -29,11 +30,10 @@ def value_ms(index: int) -> float:
 
 def merge(counts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
     """All counts together, by key: buckets, or kinds of failure."""
-    total: dict[Key, int] = {}
+    total: Counter[Key] = Counter()
     for one in counts:
-        for index, count in one.items():
-            total[index] = total.get(index, 0) + count
-    return total
+        total.update(one)
+    return dict(total)
 
 
 def percentile_ms(counts: Mapping[int, int], share: float) -> float | None:

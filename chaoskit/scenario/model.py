@@ -68,6 +68,9 @@ class Do:
         return (FaultSpec(self.action, self.target, self.settings, self.place),)
 
 
+AwaitedState = Literal["pending", "firing", "notified", "suppressed", "resolved"]
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Exactly one of the conditions is set: a duration, an alert's state, a query, or settled."""
@@ -76,7 +79,7 @@ class Wait:
     place: Place
     duration_vs: float | None = None
     alert: str | None = None
-    state: Literal["pending", "firing", "notified", "suppressed", "resolved"] | None = None
+    state: AwaitedState | None = None
     query: str | None = None
     at_most_vs: float | None = None
     settled: bool = False

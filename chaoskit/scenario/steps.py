@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from chaoskit.errors import Place
 from chaoskit.handles import handle_kinds
 from chaoskit.scenario import fields as form
 from chaoskit.scenario.fields import Fields, Form, Problems, Record
-from chaoskit.scenario.model import Change, Do, FaultSpec, Inject, Step, Undo, Wait
+from chaoskit.scenario.model import AwaitedState, Change, Do, FaultSpec, Inject, Step, Undo, Wait
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import Node, nearest
 
@@ -24,8 +24,7 @@ AMOUNTS = ("count", "share", "all")
 RESERVED = ("end", "never", "all", "load")
 """Words with a meaning of their own where a step's name is expected."""
 MAX_STEPS = 250
-State = Literal["pending", "firing", "notified", "suppressed", "resolved"]
-STATES: tuple[str, ...] = get_args(State)
+STATES: tuple[str, ...] = get_args(AwaitedState)
 
 _TARGET = "write for example {role: worker, count: 1} or {link: upstream}"
 _FAULTS = "write inject: [{kind: KIND, target: {...}, with: {...}}, ...]"

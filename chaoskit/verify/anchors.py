@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from chaoskit.events import FaultFail, Interval
 from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.plan.silences import SILENCE, id_of
-from chaoskit.scenario.model import Change, Do, Inject, Undo
+from chaoskit.scenario.model import Inject, Undo
 from chaoskit.verify.evidence import Episode, Evidence
 
 
@@ -104,18 +104,13 @@ def assign(plan: Plan, evidence: Evidence) -> dict[int, PlannedAlert]:
 
 def anchor(plan: Plan, evidence: Evidence, step_name: str, episode: Episode | None) -> Interval | None:
     """When a step took effect; for an alert bound to a target, when it took effect on that target."""
-    planned = next((p for p in plan.steps if p.step.name == step_name), None)
-    if planned is None:
-        return None
-    step = planned.step
+    step = next(p.step for p in plan.steps if p.step.name == step_name)
     if isinstance(step, Inject):
         return _span([evidence.faults.effects.get(fault) for fault in _faults(plan, step_name, episode)])
     if isinstance(step, Undo):
         undone = {f.id for p in plan.steps for f in p.faults if not step.targets or p.step.name in step.targets}
         return _span([gone for fault, gone in evidence.faults.gone.items() if fault in undone])
-    if isinstance(step, Change | Do):
-        return evidence.actions.get(step.name)
-    return None
+    return evidence.actions.get(step_name)
 
 
 def undo_anchor(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Interval | None:

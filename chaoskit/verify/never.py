@@ -27,45 +27,39 @@ def _judge(case: Case) -> Iterator[Strict]:
 
 def _control(case: Case, planned: PlannedControl) -> Strict:
     about, control = planned.control.about, planned.control
+
+    def unjudged(why: str) -> Strict:
+        return unknown(Hop.NEVER, about, f"{about}: {why}")
+
     level = next((e for e in case.history.of(Level) if (e.alert, e.step) == (control.alert, control.during)), None)
     if level is None or level.low is None or level.high is None:
         why = level.detail if level else "the run ended before the step did"
-        return unknown(Hop.NEVER, about, f"{about}: the level was not measured: {why or 'no result'}")
+        return unjudged(f"the level was not measured: {why or 'no result'}")
     begin, end = level.during
     lasted_vs = round((end - begin) * case.scale, 3)
     measured = f"{level.low:.4g} to {level.high:.4g}"
     words = ("at most", "at least") if planned.reached else ("below", "above")
     side = f"{words[not planned.below]} {planned.quiet:.6g}"
     if level.samples < _SEEN * level.expected:
-        what = f"the level was seen {level.samples} of {level.expected} times"
-        return unknown(Hop.NEVER, about, f"{about}: {what}")
+        return unjudged(f"the level was seen {level.samples} of {level.expected} times")
     if not planned.quiet_at(level.low, level.high):
-        what = f"the level was {measured}, not {side} all the time"
-        return unknown(Hop.NEVER, about, f"{about}: {what}")
+        return unjudged(f"the level was {measured}, not {side} all the time")
     if not planned.is_near(level.low, level.high):
-        what = f"the level was {measured}, which is more than a fifth from {planned.quiet:.6g}"
-        return unknown(Hop.NEVER, about, f"{about}: {what}")
+        return unjudged(f"the level was {measured}, which is more than a fifth from {planned.quiet:.6g}")
     fired = [e for e in case.evidence.episodes if e.name == control.alert and _fired_in(e, begin, end, planned)]
     if fired:
         what = f"the alert fired although the level was {measured}, {side}"
         need = Need((begin, end), but(f"{about}: {what}"), begin, "the level", equipment=("target",), busy=("target",))
         return broken(Hop.NEVER, about, f"{about}: {what}", need)
     if lasted_vs < planned.least_vs:
-        what = f"the level lasted {lasted_vs:.0f} s, and the alert needs {planned.least_vs:.0f} s"
-        return unknown(Hop.NEVER, about, f"{about}: {what}")
+        return unjudged(f"the level lasted {lasted_vs:.0f} s, and the alert needs {planned.least_vs:.0f} s")
     near, for_s = "", planned.rule.for_s
     if level.near_s is not None and for_s:
         near_vs = round(level.near_s * case.scale, 3)
         enough = "at least" if near_vs >= for_s else "less than"
         near = f"; within a fifth for {near_vs:.0f} s on end, {enough} its `for` ({for_s:.0f} s)"
-    silent = Need(
-        (begin, end),
-        but(f"{about}: the alert was not seen firing"),
-        begin,
-        "the level",
-        ("prometheus",),
-        ("prometheus",),
-    )
+    seen, says = ("prometheus",), but(f"{about}: the alert was not seen firing")
+    silent = Need((begin, end), says, begin, "the level", seen, seen)
     return kept(Hop.NEVER, about, f"measured {measured}, {side}, for {lasted_vs:.0f} s{near}", silent)
 
 

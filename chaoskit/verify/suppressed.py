@@ -9,10 +9,12 @@ Alertmanager shows the id; that the alert is told once the silence has ended is 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
-from chaoskit.events import Interval, Notice
+from chaoskit.events import Interval, Notice, Suppression
 from chaoskit.hop import Hop
+from chaoskit.verify.anchors import Silenced
 from chaoskit.verify.case import Instance
 from chaoskit.verify.check import Check, Need, Owed, Strict, broken, but, kept, unknown
 from chaoskit.verify.evidence import Episode
@@ -25,14 +27,15 @@ _CHAIN = ("prometheus", "alertmanager", "target")
 
 def _judge(one: Instance) -> Iterator[Strict]:
     """A suppressed alert fires and is not heard of, for its source or a silence mutes it."""
-    yield from _silenced(one)
-    source, firing = one.alert.expectation.suppressed_by, one.episode.firing if one.episode else None
-    if source is None:
+    source, silence, episode = one.alert.expectation.suppressed_by, one.silenced, one.episode
+    if source is None and silence is None:
         return
-    if one.episode is None or firing is None:
+    if episode is None or episode.firing is None:
         yield unknown(Hop.SUPPRESSED, one.about, f"{one.about}: not judged: the alert was not seen firing")
-    else:
-        yield _suppressed(one, source, one.episode, firing)
+    elif silence is not None:
+        yield _silenced(one, silence, episode, episode.firing)
+    elif source is not None:
+        yield _suppressed(one, source, episode, episode.firing)
 
 
 def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) -> Strict:
@@ -41,65 +44,63 @@ def _suppressed(one: Instance, source: str, episode: Episode, firing: Interval) 
     ends = episode.resolved[1] if episode.resolved else until
     sources = [e for e in evidence.episodes if e.name == source and e.firing and e.firing[0] <= ends]
     source_end = max((e.resolved[0] if e.resolved else until for e in sources), default=until)
-    told = [n for n in evidence.notices if not n.refused and _tells_of(n, episode, evidence.episodes)]
+    told = _told(one, episode, firing)
     later = [n for n in told if n.sent[1] >= source_end]
     if early := [n for n in told if n.sent[1] < source_end]:
-        receivers = ", ".join(sorted({notice.receiver for notice in early}))
-        reason = f"{about}: {receivers} heard of the alert although {source} should mute it"
+        reason = _heard(one, early, source)
         return broken(Hop.SUPPRESSED, about, reason, *_lapsed(one, source, early, reason))
     if later and one.alert.expectation.then == "silent":
         reason = f"{about}: {later[0].receiver} heard of the alert after {source} ended"
         return broken(Hop.SUPPRESSED, about, reason, *_lapsed(one, source, later, reason))
     known_to = evidence.known_to(until)
     needs = () if later else (_silent(one, firing, known_to),)
-
-    def missing(what: str, observers: tuple[str, ...], end: float) -> Strict:
-        reason = f"{about}: {what}"
-        looked = Need((firing[1], end), but(reason), firing[1], "firing", observers, observers)
-        return broken(Hop.SUPPRESSED, about, reason, *needs, looked, _running(firing[0], until, f"{reason}, but"))
-
     if not later and one.alert.expectation.then == "delivered":
-        return missing(f"the alert was not delivered after {source} ended", (), until)
-    mutes = (event for event in evidence.suppressions if event.state == "suppressed" and episode.is_in(event.labels))
-    by = case.muting(mutes)
+        return _missing(one, firing, f"the alert was not delivered after {source} ended", (), until, until, *needs)
+    by = case.muting(_mutes(one, episode))
     if source not in by:
         if "" in by.values():
             who = ", ".join(words for words, name in by.items() if not name)
             return unknown(Hop.SUPPRESSED, about, f"{about}: not judged: {who} muted the alert, which may be {source}")
-        what = f"Alertmanager never showed the alert suppressed by {source}"
-        return missing(what, ("alertmanager",), min(source_end, known_to))
+        what, end = f"Alertmanager never showed the alert suppressed by {source}", min(source_end, known_to)
+        return _missing(one, firing, what, ("alertmanager",), end, until, *needs)
     return kept(Hop.SUPPRESSED, about, "shown suppressed", *needs)
 
 
-def _silenced(one: Instance) -> Iterator[Strict]:
+def _silenced(one: Instance, silence: Silenced, episode: Episode, firing: Interval) -> Strict:
     """A silenced alert fires, Alertmanager shows the silence's id with it, and no notice comes before its end."""
-    silence, episode = one.silenced, one.episode
-    if silence is None:
-        return
-    about, evidence, until = one.about, one.case.evidence, one.case.until
     named = f"silence {', '.join(sorted(silence.ids))}"
-    if episode is None or episode.firing is None:
-        yield unknown(Hop.SUPPRESSED, about, f"{about}: not judged: the alert was not seen firing")
-        return
     if silence.lapsed or silence.begun is None:
         why = silence.lapsed or "the silence was not seen to be active"
-        yield unknown(Hop.SUPPRESSED, about, f"{about}: not judged: its silence did not hold: {why}")
-        return
-    firing, known_to = episode.firing, evidence.known_to(until)
+        return unknown(Hop.SUPPRESSED, one.about, f"{one.about}: not judged: its silence did not hold: {why}")
+    known_to = one.case.evidence.known_to(one.case.until)
     end = min(silence.ending if silence.ending is not None else known_to, known_to)
-    told = [n for n in evidence.notices if not n.refused and _tells_of(n, episode, evidence.episodes)]
-    if early := [n for n in told if n.sent[1] < end]:
-        receivers = ", ".join(sorted({notice.receiver for notice in early}))
-        yield broken(Hop.SUPPRESSED, about, f"{about}: {receivers} heard of the alert although {named} should mute it")
-        return
+    if early := [n for n in _told(one, episode, firing) if n.sent[1] < end]:
+        return broken(Hop.SUPPRESSED, one.about, _heard(one, early, named))
     silent = _silent(one, firing, end)
-    shown = (event for event in evidence.suppressions if event.state == "suppressed" and episode.is_in(event.labels))
-    if any(silence.ids & {*event.silenced_by} for event in shown):
-        yield kept(Hop.SUPPRESSED, about, f"shown suppressed by {named}", silent)
-        return
-    reason = f"{about}: Alertmanager never showed the alert suppressed by {named}"
-    looked = Need((firing[1], end), but(reason), firing[1], "firing", ("alertmanager",), ("alertmanager",))
-    yield broken(Hop.SUPPRESSED, about, reason, silent, looked, _running(firing[0], end, f"{reason}, but"))
+    if any(silence.ids & {*event.silenced_by} for event in _mutes(one, episode)):
+        return kept(Hop.SUPPRESSED, one.about, f"shown suppressed by {named}", silent)
+    what = f"Alertmanager never showed the alert suppressed by {named}"
+    return _missing(one, firing, what, ("alertmanager",), end, end, silent)
+
+
+def _mutes(one: Instance, episode: Episode) -> list[Suppression]:
+    """Alertmanager's words that this life of the alert is suppressed."""
+    return [e for e in one.case.evidence.suppressions if e.state == "suppressed" and episode.is_in(e.labels)]
+
+
+def _heard(one: Instance, told: Sequence[Notice], by: str) -> str:
+    """That these notices came, in words, although something should have muted the alert."""
+    receivers = ", ".join(sorted({notice.receiver for notice in told}))
+    return f"{one.about}: {receivers} heard of the alert although {by} should mute it"
+
+
+def _missing(
+    one: Instance, firing: Interval, what: str, observers: tuple[str, ...], end: float, ran_to: float, *needs: Need
+) -> Strict:
+    """FAIL of what these observers should have seen until `end`, of a chain that ran until `ran_to`."""
+    reason = f"{one.about}: {what}"
+    looked = Need((firing[1], end), but(reason), firing[1], "firing", observers, observers)
+    return broken(Hop.SUPPRESSED, one.about, reason, *needs, looked, _running(firing[0], ran_to, f"{reason}, but"))
 
 
 def _silent(one: Instance, firing: Interval, end: float) -> Need:
@@ -137,13 +138,13 @@ def _lapsed(one: Instance, source: str, told: Sequence[Notice], reason: str) -> 
         yield _running(min(begun), max(n.sent[1] for n in told), f"{reason}, but the source had ended for a while, and")
 
 
-def _tells_of(notice: Notice, episode: Episode, episodes: Sequence[Episode]) -> bool:
-    """Whether a notice lists this life of the alert as firing, and not an earlier or a later one of the same labels."""
-    assert episode.firing is not None
-    if not episode.is_told(notice, "firing") or notice.sent[1] < episode.firing[0]:
-        return False
-    later = [e.firing[0] for e in episodes if e.firing and e.labels == episode.labels and e.firing > episode.firing]
-    return all(notice.sent[1] < begun for begun in later)
+def _told(one: Instance, episode: Episode, firing: Interval) -> list[Notice]:
+    """The notices that list this life of the alert as firing, and not an earlier or a later one of the same labels."""
+    evidence = one.case.evidence
+    later = (e.firing[0] for e in evidence.episodes if e.labels == episode.labels and e.firing and e.firing > firing)
+    end = min(later, default=math.inf)
+    came = (n for n in evidence.notices if not n.refused and firing[0] <= n.sent[1] < end)
+    return [notice for notice in came if episode.is_told(notice, "firing")]
 
 
 def _owes(one: Instance) -> Iterator[Owed]:
