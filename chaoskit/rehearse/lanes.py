@@ -1,27 +1,25 @@
 """Several stacks side by side: drills are dealt out so that all lanes end at about the same time.
 
-Each stack lives in a process of its own (`python -m chaoskit.rehearse.lanes`: a pickled job in, what came of it out),
-for two reasons: its children end with the thread that started them, and what one stack's witnesses have to say must not
-wait for another's. Like every child of ours it ends with us, and its stack with it.
+Each stack lives in a forked process of its own, for two reasons: its children end with the thread that started them,
+and what one stack's witnesses have to say must not wait for another's. What came of it is left in a file, pickled. Like
+every child of ours it ends with us, and its stack with it.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-import sys
-import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Interrupted, Refused
-from chaoskit.host.process import Child, ended, spawn
+from chaoskit.host.process import Child, ended, fork
 from chaoskit.rehearse.drill import Drill
 from chaoskit.rehearse.outcome import RuleOutcome
 from chaoskit.rehearse.perform import Performed, perform
@@ -29,7 +27,7 @@ from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result
 
-_LANE = (sys.executable, "-m", "chaoskit.rehearse.lanes")
+_RESULT = "lane.result"
 _LOOK_S = 0.1
 _START_REAL_S = 9.0
 """The time that a stack takes to start: discovery alone is 5 s."""
@@ -104,7 +102,7 @@ def play(
     A signal ends every lane in order, and then Interrupted is raised. To be used in the main thread, with which the
     lanes' processes end."""
     reasons: list[str] = []
-    running: dict[Child, tuple[Lane, IO[bytes]]] = {}
+    running: dict[Child, Lane] = {}
     lock = threading.Lock()
 
     def interrupt(reason: str) -> None:
@@ -116,14 +114,11 @@ def play(
 
     def begin(lane: Lane) -> None:
         where = folder / lane.name
-        with lock, tempfile.TemporaryFile() as job:
-            if reasons:
-                return
-            job.write(pickle.dumps((lane.config or config, lane.drills, where, binaries, interval_s)))
-            job.seek(0)
-            said = tempfile.TemporaryFile()  # noqa: SIM115  # closed once it is read
-            child = spawn(_LANE, name=lane.name, log=where / "lane.log", stdin=job.fileno(), stdout=said.fileno())
-            running[child] = lane, said
+        job = partial(_played, lane, lane.config or config, where, binaries, interval_s)
+        with lock:
+            if not reasons:
+                child = fork(job, name=lane.name, log=where / "lane.log", title=f"chaoskit rehearse: {lane.name}")
+                running[child] = lane
 
     waiting = list(lanes)
     with signals_end(interrupt):
@@ -136,11 +131,11 @@ def play(
                 time.sleep(_LOOK_S)  # children end in any order, and a signal may give another reason meanwhile
                 for child in ended(running):
                     with lock:
-                        lane, said = running.pop(child)
+                        lane = running.pop(child)
                         child.stop()
-                    with said:
-                        said.seek(0)
-                        result = said.read()
+                    left = folder / lane.name / _RESULT
+                    result = left.read_bytes() if left.exists() else b""
+                    left.unlink(missing_ok=True)
                     if result or not reasons:
                         yield _came_of(lane, child, result)
         finally:
@@ -151,9 +146,23 @@ def play(
         raise Interrupted(reasons[0])
 
 
+def _played(lane: Lane, config: AlertConfig, where: Path, binaries: Binaries, interval_s: float) -> int:
+    """Plays the lane as the forked process that it has for itself; 0 also where it leaves an error for a result.
+    Whatever else the process says goes to the log."""
+    os.dup2(2, 1)
+    try:
+        found: object = perform(config, lane.drills, where, binaries, interval_s)
+    except Exception as error:
+        if not isinstance(error, ChaoskitError):
+            error.add_note(traceback.format_exc())
+        found = error
+    (where / _RESULT).write_bytes(pickle.dumps(found))
+    return 0
+
+
 def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
-    """The result that a lane's process sent at its end; raises the error that it met, unless it is of this stack
-    alone. A process that was killed or stood still sends none: its rules are UNKNOWN, and the other lanes go on."""
+    """The result that a lane's process left at its end; raises the error that it met, unless it is of this stack
+    alone. A process that was killed or stood still leaves none: its rules are UNKNOWN, and the other lanes go on."""
     try:
         found = pickle.loads(result) if result else None
     except (EOFError, pickle.UnpicklingError):
@@ -169,23 +178,3 @@ def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
 
 
 _OF_ONE_STACK = (BadInput, EquipmentError)
-
-
-def main() -> int:
-    """Plays the lane that standard input describes; 0 also where it sent an error instead of a result. Any other
-    output of the process goes to the log."""
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    try:
-        found: object = perform(*pickle.loads(sys.stdin.buffer.read()))
-    except Exception as error:
-        if not isinstance(error, ChaoskitError):
-            error.add_note(traceback.format_exc())
-        found = error
-    with out:
-        out.write(pickle.dumps(found))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

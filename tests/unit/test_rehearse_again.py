@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 import signal
 import subprocess
@@ -229,14 +228,17 @@ def test_a_busy_machine_and_a_promise_get_more_real_time(
     assert any("at most 40 alerts at once" in line for line in said) == (percent > 50)
 
 
-SAYS = "import sys; sys.stdin.buffer.read(); sys.stdout.buffer.write(bytes.fromhex(sys.argv[1]))"
-
-
 def lanes_that_say(
     found: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: AlertConfig, say: Callable[[str], None]
 ) -> Iterator[Performed]:
     """Two lanes, one after the other, whose processes say that right away."""
-    monkeypatch.setattr(lanes, "_LANE", (sys.executable, "-c", SAYS, pickle.dumps(found).hex()))
+
+    def performed(*_: object) -> object:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(lanes, "perform", performed)
     plan = SimpleNamespace(alerts=[SimpleNamespace(rule=config.rules[1])])
     two: Any = [Lane((SimpleNamespace(name=name, plan=plan),)) for name in ("one", "two")]  # type: ignore[arg-type]
     return lanes.play(two, 1, config, tmp_path, Binaries(NONE, NONE, NONE, NONE, {}), 15.0, say)
@@ -282,23 +284,25 @@ def test_of_a_stack_s_process_that_is_killed_or_stands_still_nobody_knows_and_th
     monkeypatch.setattr(process.Child.stands_still, "__defaults__", (0.2,))
     monkeypatch.setattr(lanes, "_LOOK_S", 0.05)
     playing = lanes_that_say(Performed(codes=[1]), monkeypatch, tmp_path, config, print)
-    well = lanes._LANE
-    monkeypatch.setattr(lanes, "_LANE", (sys.executable, "-c", f"import os; os.kill(os.getpid(), {int(number)})"))
+    well = lanes.perform
+    monkeypatch.setattr(lanes, "perform", lambda *_: os.kill(os.getpid(), number))
     found = next(playing)
     (outcome,) = found.outcomes.values()
     assert (outcome.result, outcome.wave) == (Result.UNKNOWN, "one")
     assert outcome.reasons[0].startswith("its stack's process ")
-    monkeypatch.setattr(lanes, "_LANE", well)
+    monkeypatch.setattr(lanes, "perform", well)
     assert next(playing).codes == [1]
 
 
 PARENT = """
-import sys
+import os, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 from chaoskit.rehearse import lanes
-says = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
-lanes._LANE = (sys.executable, "-c", says, sys.argv[1])
+def perform(*_):
+    Path(sys.argv[1]).write_text(str(os.getpid()))
+    time.sleep(600)
+lanes.perform = perform
 list(lanes.play([lanes.Lane((SimpleNamespace(name="one"),))], 1, None, Path(sys.argv[2]), None, 15.0, print))
 """
 
