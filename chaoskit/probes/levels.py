@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -82,57 +82,50 @@ class Levels:
         self, subjects: Sequence[Subject], promised_only: bool = False
     ) -> list[tuple[Answered, tuple[str, ...]]]:
         """The probes of each rule as they are derived now, with their answers, and what could not be probed."""
+
+        def derive_again(asking: Asking, numbers: Sequence[int]) -> Sequence[Derived]:
+            some = [(subjects[n], self.promised(subjects[n])) for n in numbers]
+            return derive(some, self._records, asking, promised_only)
+
         keys = [self._key(each, _own_code(), str(self.promised(each)), str(promised_only)) for each in subjects]
-        known = [recall(_KIND, key) for key in keys]
-        missing = [each for each, text in zip(subjects, known, strict=True) if text is None]
-        fresh = iter(self._derive(missing, promised_only))
-        found = []
-        for subject, key, text in zip(subjects, keys, known, strict=True):
-            if text is None:
-                answered, lacking = next(fresh)
-                keep(_KIND, key, json.dumps([text_of(answered), lacking]))
-            else:
-                kept, lacking = json.loads(text)
-                answered = read_levels(kept, f"{subject.rule.alert}/{LEVELS}")
-            found.append((answered, tuple(lacking)))
-        return found
-
-    def _derive(self, subjects: Sequence[Subject], promised_only: bool) -> Iterator[tuple[Answered, tuple[str, ...]]]:
-        if not subjects or self.tool.path is None:
-            return
-        with tempfile.TemporaryDirectory(prefix="chaoskit-levels-") as folder:
-            asking = Asking(self.tool.path, Path(folder))
-            asked = [(each, self.promised(each)) for each in subjects]
-            made = derive(asked, self._records, asking, promised_only)
-            answers = asking.answers([(each.subject, each.probes) for each in made])
-        for one, answer in zip(made, answers, strict=True):
-            yield self._answered(one, answer)
-
-    def _answered(self, one: Derived, answer: dict[str, Answer] | str) -> tuple[Answered, tuple[str, ...]]:
-        alert, version = one.subject.rule.alert, self.tool.version or ""
-        if isinstance(answer, str):
-            return Answered(alert, version, (), {}), (*one.lacking, f"promtool refuses its probes: {answer}")
-        return Answered(alert, version, one.probes, answer), one.lacking
+        return [
+            (Answered(one.alert, one.promtool, (), {}), (*lacking, f"promtool refuses its probes: {refused}"))
+            if refused
+            else (one, lacking)
+            for one, lacking, refused in self._remembered(keys, derive_again)
+        ]
 
     def answers(self, asked: Sequence[tuple[Subject, Sequence[Probe]]]) -> list[dict[str, Answer] | str]:
         """The rules' answers to probes that are given, or why there are none; remembered ones where nothing changed."""
         keys = [self._key(subject, _own_code(), json.dumps([asdict(p) for p in probes])) for subject, probes in asked]
+        found = self._remembered(keys, lambda _, numbers: [Derived(asked[n][0], tuple(asked[n][1])) for n in numbers])
+        return [refused or dict(one.answers) for one, _, refused in found]
+
+    def _remembered(
+        self, keys: Sequence[str], make: Callable[[Asking, Sequence[int]], Sequence[Derived]]
+    ) -> list[tuple[Answered, tuple[str, ...], str]]:
+        """By key: answers, what could not be probed, and why promtool gives no answers, which is not remembered. `make`
+        gives the probes of those by number that are to be asked about, as no answer of theirs is remembered."""
         known = [recall(_KIND, key) for key in keys]
-        missing = [pair for pair, text in zip(asked, known, strict=True) if text is None]
-        fresh: Iterator[dict[str, Answer] | str] = iter(())
+        missing = [number for number, text in enumerate(known) if text is None]
+        fresh: Iterator[tuple[Derived, dict[str, Answer] | str]] = iter(())
         if missing and self.tool.path is not None:
             with tempfile.TemporaryDirectory(prefix="chaoskit-levels-") as folder:
-                fresh = iter(Asking(self.tool.path, Path(folder)).answers(missing))
-        found: list[dict[str, Answer] | str] = []
-        for (subject, probes), key, text in zip(asked, keys, known, strict=True):
+                asking = Asking(self.tool.path, Path(folder))
+                made = make(asking, missing)
+                fresh = zip(made, asking.answers([(one.subject, one.probes) for one in made]), strict=True)
+        found: list[tuple[Answered, tuple[str, ...], str]] = []
+        for key, text in zip(keys, known, strict=True):
             if text is not None:
-                found.append(dict(read_levels(text, f"{subject.rule.alert}/{LEVELS}").answers))
+                alert, kept, lacking = json.loads(text)
+                found.append((read_levels(kept, f"{alert}/{LEVELS}"), tuple(lacking), ""))
                 continue
-            answer = next(fresh)
-            found.append(answer)
-            if not isinstance(answer, str):
-                whole = Answered(subject.rule.alert, self.tool.version or "", tuple(probes), answer)
-                keep(_KIND, key, text_of(whole))
+            one, answer = next(fresh)
+            refused, answers = (answer, {}) if isinstance(answer, str) else ("", answer)
+            whole = Answered(one.subject.rule.alert, self.tool.version or "", one.probes, answers)
+            found.append((whole, one.lacking, refused))
+            if not refused:
+                keep(_KIND, key, json.dumps([whole.alert, text_of(whole), one.lacking]))
         return found
 
     def _key(self, subject: Subject, *more: str) -> str:

@@ -16,6 +16,7 @@ from chaoskit.alerting.config import load_config
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
 from chaoskit.cli import run
+from chaoskit.probes.ask import Asking
 from chaoskit.probes.derive import compact, samples, sides, subject_of
 from chaoskit.probes.levels import CHANGED, UNPROVED, WRONG, Levels, Said
 from chaoskit.probes.model import Answered, Instance, Probe
@@ -254,6 +255,17 @@ def test_what_promtool_refuses_is_unproved(tool: Tool) -> None:
     said = asked(Tool("promtool", Path("/bin/false"), "0.0"))
     assert said.proved == {}
     assert len(lines(said, UNPROVED)) == 3
+
+
+def test_that_promtool_did_not_answer_is_said_and_not_remembered(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
+    with monkeypatch.context() as busy:
+        busy.setattr(Asking, "answers", lambda self, subjects: ["it did not end"] * len(subjects))
+        told = lines(asked(tool), UNPROVED)
+        assert [line.endswith("promtool refuses its probes: it did not end") for line in told] == [True] * 3
+    assert len(asked(tool).proved) == 3
 
 
 def test_answers_are_remembered_until_rule_levels_or_version_change(
