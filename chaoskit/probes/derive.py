@@ -16,9 +16,9 @@ from functools import partial
 
 from chaoskit.alerting.expression import Expr, expression, metric_names, walk
 from chaoskit.alerting.model import PromisedLevels, Rule
-from chaoskit.alerting.promql_syntax import MIRRORED
 from chaoskit.alerting.quantity import deciding
 from chaoskit.alerting.windows_expression import selectors
+from chaoskit.check.ranges import comparison
 from chaoskit.faults.series import Course, Scripted, Segment, Values, constant, notation, parse_values
 from chaoskit.probes.ask import Asking, Sheet
 from chaoskit.probes.model import FIRES, QUIET, Probe, Subject
@@ -132,13 +132,12 @@ def _meant(all_sides: Sequence[Side], levels: PromisedLevels | None) -> frozense
 
 
 def _side(node: Expr, records: Mapping[str, Expr]) -> Side | None:
-    numbers = Solver({}, {}, "", 1.0, Choices())
-    op, left, right = node.name, node.left, node.right
-    for quantity, bound, sign in ((left, right, op), (right, left, MIRRORED.get(op, op))):
-        if is_constant(bound) and not is_constant(quantity) and (known := numbers.known(bound)) is not None:
-            exact = not any(_is_continuous(one) for one in _spelled_out(quantity, records))
-            return Side(node.written(), quantity.written(parentheses=True), sign, float(known[0]), exact)
-    return None
+    compared = comparison(node)
+    if compared is None or is_constant(compared[0]):
+        return None
+    quantity, op, threshold = compared
+    exact = not any(one.name in _CONTINUOUS.get(one.kind, ()) for one in _spelled_out(quantity, records))
+    return Side(node.written(), quantity.written(parentheses=True), op, threshold, exact)
 
 
 def _spelled_out(node: Expr, records: Mapping[str, Expr], depth: int = 0) -> Iterator[Expr]:
@@ -149,15 +148,12 @@ def _spelled_out(node: Expr, records: Mapping[str, Expr], depth: int = 0) -> Ite
             yield from _spelled_out(records[one.name], records, depth + 1)
 
 
-def _is_continuous(node: Expr) -> bool:
-    return node.name in _CONTINUOUS.get(node.kind, ())
-
-
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """One way to make series for (rest, level); raises CannotDerive where it leads nowhere."""
+    """One way to make series that bring a side to a level; raises CannotDerive where it leads nowhere."""
 
-    make: Callable[[float, float], tuple[Scripted, ...]]
+    side: Side
+    make: Callable[[float], tuple[Scripted, ...]]
     counted: bool
     """Whether the way leads to whole numbers exactly."""
     steps: bool = False
@@ -187,9 +183,9 @@ class _Work:
         counter = any(calls(expression(expr), _COUNTING) for expr in self.exprs)
         counting = counter or any(calls(expression(expr), {"max_over_time"}) for expr in self.exprs)
         if side.whole and counting and not others:
-            yield from (_Way(partial(self._steps, make, n), True, True) for n in range(3))
+            yield from (_Way(side, partial(self._steps, make, n), True, True) for n in range(3))
         for choices in _WAYS:
-            yield _Way(partial(self._backwards, make, choices, side, others), side.whole and not counter)
+            yield _Way(side, partial(self._backwards, make, choices, side, others), side.whole and not counter)
 
     def _backwards(
         self,
@@ -197,14 +193,13 @@ class _Work:
         choices: Choices,
         side: Side,
         others: Mapping[str, tuple[float, float]],
-        rest: float,
         to: float,
     ) -> tuple[Scripted, ...]:
-        solver = make(choices, pinned={side.text: (rest, to), **others})
+        solver = make(choices, pinned={side.text: (_rest(side), to), **others})
         solver.truth(expression(self.expr), False, True)
         return tuple(leaf.scripted(self.every_s) for leaf in solver.script)
 
-    def _steps(self, make: Callable[..., Solver], way: int, rest: float, to: float) -> tuple[Scripted, ...]:
+    def _steps(self, make: Callable[..., Solver], way: int, to: float) -> tuple[Scripted, ...]:
         """Counters that count one by one, each an interval after the other: in turns, the first alone, or the last."""
         solver = make(Choices(shared=False))
         found = list(reads(expression(self.expr), solver, frozenset()).values())
@@ -299,22 +294,12 @@ def _reach_s(expr: str, records: Mapping[str, Rule], depth: int = 0) -> float:
     return own + max((_reach_s(records[name].expr, records, depth + 1) for name in names), default=0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """A way to the levels of one side, and the levels that it must reach."""
-
-    side: Side
-    way: _Way
-    rest: float
-    levels: tuple[float, ...]
-
-
-def _tried(work: _Work, promised: PromisedLevels | None) -> Iterator[_Tried]:
+def _tried(work: _Work, promised: PromisedLevels | None) -> Iterator[tuple[_Way, tuple[float, ...]]]:
+    """The ways to the levels of each side, each with the levels that it must reach."""
     seen: set[tuple[Scripted, ...]] = set()
     every = sides(work.subject)
     meant = _meant(every, promised)
     for side in every:
-        rest = _rest(side)
         for way in work.ways(side):
             levels = dict.fromkeys(side.levels(way.counted))
             if promised is not None and side.text in meant:
@@ -322,12 +307,12 @@ def _tried(work: _Work, promised: PromisedLevels | None) -> Iterator[_Tried]:
             made = []
             for one in levels:
                 try:
-                    made.append(way.make(rest, one))
+                    made.append(way.make(one))
                 except _NO_WAY:
                     break
             if made and len(made) == len(levels) and made[0] not in seen:
                 seen.add(made[0])
-                yield _Tried(side, way, rest, tuple(levels))
+                yield way, tuple(levels)
 
 
 def _rest(side: Side) -> float:
@@ -341,27 +326,26 @@ def _rest(side: Side) -> float:
 
 
 def _measured(
-    works: Sequence[_Work | str], tried: Sequence[Sequence[_Tried]], asking: Asking
-) -> list[dict[str, _Tried]]:
+    works: Sequence[_Work | str], tried: Sequence[Sequence[tuple[_Way, tuple[float, ...]]]], asking: Asking
+) -> list[dict[str, _Way]]:
     """For each rule, by side, the first way whose series come to all its levels."""
     sheets: list[Sheet] = []
     for work, mine in zip(works, tried, strict=True):
         if isinstance(work, _Work) and mine:
-            probes = [work.probe("", one.way.make(one.rest, to), one.way.steps) for one in mine for to in one.levels]
-            texts = [one.side.quantity for one in mine for _ in one.levels]
-            asked = [(p, {"level": (text, p.looks_s)}) for p, text in zip(probes, texts, strict=True)]
+            made = [(work.probe("", way.make(to), way.steps), way.side) for way, levels in mine for to in levels]
+            asked = [(probe, {"level": (side.quantity, probe.looks_s)}) for probe, side in made]
             sheets.append(Sheet(work.subject, asked, work.every_s))
     answers = iter(asking.ask(sheets))
-    found: list[dict[str, _Tried]] = []
+    found: list[dict[str, _Way]] = []
     for work, mine in zip(works, tried, strict=True):
-        best: dict[str, _Tried] = {}
+        best: dict[str, _Way] = {}
         if isinstance(work, _Work) and mine:
             said = next(answers)
             got = iter(said if isinstance(said, list) else ())
-            for one in mine:
-                reached = [_reaches(next(got, {}).get("level", ""), to) for to in one.levels]
+            for way, levels in mine:
+                reached = [_reaches(next(got, {}).get("level", ""), to) for to in levels]
                 if all(reached):
-                    best.setdefault(one.side.text, one)
+                    best.setdefault(way.side.text, way)
         found.append(best)
     return found
 
@@ -373,7 +357,7 @@ def _reaches(got: str, wanted: float) -> bool:
     return any(math.isclose(value, wanted, rel_tol=_MEASURED, abs_tol=1e-9) for value in values)
 
 
-def _probes(work: _Work, found: Mapping[str, _Tried], promised: PromisedLevels | None, only: bool) -> Derived:
+def _probes(work: _Work, found: Mapping[str, _Way], promised: PromisedLevels | None, only: bool) -> Derived:
     probes: list[Probe] = []
     lacking: list[str] = []
     every = sides(work.subject)
@@ -385,26 +369,26 @@ def _probes(work: _Work, found: Mapping[str, _Tried], promised: PromisedLevels |
             continue
         named = promised if side.text in meant else None
         if named is not None:
-            probes.append(work.probe(QUIET.format(named.quiet), way.way.make(way.rest, named.quiet), way.way.steps))
-            probes.append(work.probe(FIRES.format(named.fires), way.way.make(way.rest, named.fires), way.way.steps))
+            probes.append(work.probe(QUIET.format(named.quiet), way.make(named.quiet), way.steps))
+            probes.append(work.probe(FIRES.format(named.fires), way.make(named.fires), way.steps))
         if only:
             continue
         beside = f" of {_short(side.quantity)}" if len(every) > 1 else ""
-        levels = side.levels(way.way.counted)
+        levels = side.levels(way.counted)
         for to in levels:
             if named is None or to not in (named.quiet, named.fires):
-                probes.append(work.probe(f"at {to:.12g}{beside}", way.way.make(way.rest, to), way.way.steps))
-        up = named.fires if named is not None else next((to for to in levels if side.holds(to)), way.rest)
-        quiet = named.quiet if named is not None else next((to for to in levels if not side.holds(to)), way.rest)
-        probes += _beside(work, side, way, up, quiet, beside)
+                probes.append(work.probe(f"at {to:.12g}{beside}", way.make(to), way.steps))
+        up = named.fires if named is not None else next((to for to in levels if side.holds(to)), _rest(side))
+        quiet = named.quiet if named is not None else next((to for to in levels if not side.holds(to)), _rest(side))
+        probes += _beside(work, way, up, quiet, beside)
     unique = {probe.name: probe for probe in reversed(probes)}
     return Derived(work.subject, tuple(reversed(unique.values())), tuple(lacking))
 
 
-def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, beside: str) -> Iterator[Probe]:
+def _beside(work: _Work, way: _Way, up: float, quiet: float, beside: str) -> Iterator[Probe]:
     """Probes of everything but the level itself: others that are well, resets, gaps, no traffic, an end."""
-    series = way.way.make(way.rest, up)
-    at, steps = f"at {up:.12g}{beside}", way.way.steps
+    series = way.make(up)
+    at, steps = f"at {up:.12g}{beside}", way.steps
     for label, these, others in _told_apart(work, series):
         yield work.probe(f"{at}, one of two by {label}", (*these, *map(_at_rest, others)), steps)
         yield work.probe(f"{at}, both of two by {label}", (*these, *others), steps)
@@ -412,11 +396,11 @@ def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, besid
             # Of two with the same traffic the larger bucket and the sum of both lead to the same quantile.
             few = (_at_rest(_tenth(one)) for one in others)
             yield work.probe(f"{at}, beside one with a tenth of the traffic", (*these, *few), steps)
-    for other in (each for each in sides(work.subject) if each.text != side.text):
+    for other in (each for each in sides(work.subject) if each.text != way.side.text):
         away = {other.text: (_rest(other), _rest(other))}
-        for one in itertools.islice(work.ways(side, away), len(_WAYS)):
+        for one in itertools.islice(work.ways(way.side, away), len(_WAYS)):
             try:
-                guarded = one.make(way.rest, up)
+                guarded = one.make(up)
             except _NO_WAY:
                 continue
             yield work.probe(f"{at}, without {_short(other.text)}", guarded, steps)
@@ -428,7 +412,7 @@ def _beside(work: _Work, side: Side, way: _Tried, up: float, quiet: float, besid
         many = work.probe(f"at {_MANY}{beside}, in one burst, then stale", [*map(_many, series)], steps, ended)
         yield replace(many, looks_s=work.begins_s + work._whole(0.75 * work.span_s))
     if any(one.counter for one in series):
-        low = way.way.make(way.rest, quiet)
+        low = way.make(quiet)
         middle = round((work.begins_s + work.ends_s) / 2 / work.every_s)
         for to, counted in ((quiet, low), (up, series)):
             yield work.probe(f"at {to:.12g}{beside}, counters reset", counted, steps, partial(_reset, at=middle))
