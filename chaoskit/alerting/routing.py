@@ -139,10 +139,11 @@ def route_key(root: Route, route: Route) -> str:
 
 
 def _printed(matchers: tuple[Matcher, ...]) -> str:
-    return "{" + ",".join(map(_printed_one, matchers)) + "}"
+    return "{" + ",".join(map(printed, matchers)) + "}"
 
 
-def _printed_one(matcher: Matcher) -> str:
+def printed(matcher: Matcher) -> str:
+    """A matcher as Alertmanager writes it, and reads it."""
     if any(char in _RESERVED or char.isspace() for char in matcher.label):
         return f"{_go_quoted(matcher.label)}{matcher.op}{_go_quoted(matcher.value)}"
     value = matcher.value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from chaoskit.alerting.model import AlertConfig, Labels, Matcher, Route
-from chaoskit.alerting.routing import group_labels, match_routes, matches_all
+from chaoskit.alerting.routing import group_labels, match_routes, matches_all, printed
 from chaoskit.yaml_source import read
 
 MARK = "chaoskit_apart"
@@ -125,11 +125,6 @@ def _with_children(text: str, file: str, own: Mapping[tuple[int, ...], Sequence[
         for index in path:
             node = node["routes"][index]
         kept = {key: node[key] for key in _KEPT if key in node}
-        more = [{"matchers": [_written(m) for m in matchers], **kept} for matchers in own[path]]
+        more = [{"matchers": [printed(m) for m in matchers], **kept} for matchers in own[path]]
         node["routes"] = [*(node.get("routes") or []), *more]
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
-
-
-def _written(matcher: Matcher) -> str:
-    value = matcher.value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-    return f'{matcher.label}{matcher.op}"{value}"'

@@ -64,11 +64,7 @@ class Guess:
 
 def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:
     """Recording rules by name; of several with one name the first."""
-    found: dict[str, Rule] = {}
-    for rule in rules:
-        if rule.record:
-            found.setdefault(rule.record, rule)
-    return found
+    return {rule.record: rule for rule in reversed(rules) if rule.record}
 
 
 def guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float, why: list[str]) -> Iterator[Guess]:

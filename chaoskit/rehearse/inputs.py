@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob, root_of
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
@@ -89,30 +87,19 @@ def changed_alerts(config: AlertConfig, revision: str) -> frozenset[str]:
     files = dict.fromkeys(
         key.partition(":")[2].partition(" (document")[0] for key in config.sources if key.startswith("rules:")
     )
-    before: dict[str, set[str]] = {file: _rules_at(file, revision) for file in files}
+    before = {file: _rules_at(file, revision) for file in files}
     return frozenset(
-        rule.alert
-        for rule in config.rules
-        if rule.alert and _told(_written(rule)) not in before.get(rule.place.file, set())
+        rule.alert for rule in config.rules if rule.alert and _said(rule) not in before.get(rule.place.file, ())
     )
 
 
-def _written(rule: Rule) -> dict[str, Any]:
-    return {
-        "alert": rule.alert,
-        "expr": " ".join(rule.expr.split()),
-        "for": rule.for_s,
-        "keep": rule.keep_firing_for_s,
-        "labels": dict(rule.labels),
-        "annotations": dict(rule.annotations),
-    }
+def _said(rule: Rule) -> tuple[object, ...]:
+    """What a rule says, wherever it stands and however it is laid out."""
+    texts = frozenset(rule.labels.items()), frozenset(rule.annotations.items())
+    return (rule.alert, " ".join(rule.expr.split()), rule.for_s, rule.keep_firing_for_s, *texts)
 
 
-def _told(rule: dict[str, Any]) -> str:
-    return json.dumps(rule, sort_keys=True)
-
-
-def _rules_at(file: str, revision: str) -> set[str]:
+def _rules_at(file: str, revision: str) -> set[tuple[object, ...]]:
     path = Path(file)
     shown = _git(path, "show", f"{revision}:./{path.name}")
     if shown.returncode:
@@ -127,7 +114,7 @@ def _rules_at(file: str, revision: str) -> set[str]:
         texts = rule_texts(shown.stdout, file)
     except BadInput:
         return set()
-    return {_told(_written(rule)) for text in texts for rule in rules_in(text, file) if rule.alert}
+    return {_said(rule) for text in texts for rule in rules_in(text, file) if rule.alert}
 
 
 def _git(beside: Path, *words: str) -> subprocess.CompletedProcess[str]:

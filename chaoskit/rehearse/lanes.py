@@ -24,6 +24,7 @@ from chaoskit.rehearse.drill import Drill
 from chaoskit.rehearse.outcome import RuleOutcome
 from chaoskit.rehearse.perform import Performed, perform
 from chaoskit.run.signals import signals_end
+from chaoskit.safety.run_registry import write_whole
 from chaoskit.stack.binaries import Binaries
 from chaoskit.verify.verdict import Result
 
@@ -156,18 +157,14 @@ def _played(lane: Lane, config: AlertConfig, where: Path, binaries: Binaries, in
         if not isinstance(error, ChaoskitError):
             error.add_note(traceback.format_exc())
         found = error
-    (where / _RESULT).write_bytes(pickle.dumps(found))
+    write_whole(where / _RESULT, pickle.dumps(found))
     return 0
 
 
 def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
     """The result that a lane's process left at its end; raises the error that it met, unless it is of this stack
     alone. A process that was killed or stood still leaves none: its rules are UNKNOWN, and the other lanes go on."""
-    try:
-        found = pickle.loads(result) if result else None
-    except (EOFError, pickle.UnpicklingError):
-        why = f"the process of a stack ended in the middle of its result (see {child.log})"
-        raise EquipmentError("rehearsal", why, child.tail()) from None
+    found = pickle.loads(result) if result else None
     if isinstance(found, Performed):
         return found
     if isinstance(found, BaseException) and (isinstance(found, Refused) or not isinstance(found, _OF_ONE_STACK)):

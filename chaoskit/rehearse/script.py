@@ -35,7 +35,6 @@ class Leaf:
     clock: bool = False
     drift: float = 0.0
     """Change per second during the fault, on top of the level."""
-    fixed: bool = True
 
     def scripted(self, interval_s: float) -> Scripted:
         """The series, for samples an interval apart."""

@@ -17,6 +17,7 @@ from typing import Literal
 
 from chaoskit.alerting.expression import Expr, expression, walk
 from chaoskit.alerting.promql_syntax import COMPARISONS
+from chaoskit.check.ranges import constant as number_of
 from chaoskit.faults.series import NEVER, Scripted, Segment, Values, constant, slope
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.solve import Choices, Solver
@@ -91,17 +92,11 @@ def numbers(nodes: Sequence[Expr]) -> list[float]:
     for node in (one for each in nodes for one in walk(each)):
         if node.kind == "number":
             found.add(abs(node.value))
-        elif is_constant(node) and (value := _constant(node)) is not None:
+        elif node.kind == "call" and node.name == "time":
+            found.add(0.0)
+        elif (value := number_of(node)) is not None:
             found.add(abs(value))
     return sorted(n for n in found if math.isfinite(n) and n < 1e15)
-
-
-def _constant(node: Expr) -> float | None:
-    try:
-        known = Solver({}, {}, "", 1.0, Choices()).known(node)
-    except (CannotDerive, ZeroDivisionError, OverflowError):
-        return None
-    return known[0] if known else None
 
 
 def searched(

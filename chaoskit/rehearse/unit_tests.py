@@ -32,7 +32,6 @@ _DEFAULT = "1m"
 class GivenTest:
     """One drill of a unit test; `rules` are those that are loaded, by `Rule.key`."""
 
-    place: Place
     rules: frozenset[str]
     appears_s: Mapping[str, float]
     """By alert, how long the test's series take to make it true: their lead-in."""

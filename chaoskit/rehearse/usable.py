@@ -328,7 +328,6 @@ class _Trial:
         series = [described(one) for one in way.series]
         text = dumped(scenario_of(f"{test.title} ({test.place})", test.interval_s, series, expect))
         made = GivenTest(
-            test.place,
             frozenset(rule.key for rule in loaded),
             {rule.alert: max(0.0, lasts_s - rule.for_s) for rule in rules},
             scale,

@@ -11,7 +11,6 @@ import pytest
 from chaoskit.alerting.config import load_config, load_texts
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promise_text import COMPUTED, promise_text
-from chaoskit.errors import Place
 from chaoskit.explain.promise import computed_promise
 from chaoskit.faults.series import Scripted, constant
 from chaoskit.rehearse.drill import Drill, wave_drill
@@ -131,7 +130,7 @@ def test_the_longest_lane_is_split_so_that_all_end_together(
 
 def test_unit_tests_share_stacks_and_a_given_scenario_has_its_own(config: AlertConfig) -> None:
     one = wave_drill("w", calm(config), [proven(alerts(config)[1], 0, "queue")], False, 60.0, 15.0)
-    test = GivenTest(Place("t.yml"), frozenset(), {}, 60.0, {})
+    test = GivenTest(frozenset(), {}, 60.0, {})
     drills = [replace(one, name=f"t{n}", test=test if n else None) for n in range(5)]
     assert sorted(len(lane.drills) for lane in Session._partitioned(drills, config, 2)) == [1, 2, 2]
 
