@@ -94,7 +94,7 @@ def changed_alerts(config: AlertConfig, revision: str) -> frozenset[str]:
 
 
 def _said(rule: Rule) -> tuple[object, ...]:
-    """What a rule says, wherever it stands and however it is laid out."""
+    """The words of a rule, without its place and its line breaks."""
     texts = frozenset(rule.labels.items()), frozenset(rule.annotations.items())
     return (rule.alert, " ".join(rule.expr.split()), rule.for_s, rule.keep_firing_for_s, *texts)
 

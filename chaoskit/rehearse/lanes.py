@@ -1,7 +1,7 @@
 """Several stacks side by side: drills are dealt out so that all lanes end at about the same time.
 
 Each stack lives in a forked process of its own, for two reasons: its children end with the thread that started them,
-and what one stack's witnesses have to say must not wait for another's. What came of it is left in a file, pickled. Like
+and what one stack's witnesses have to say must not wait for another's. Its result is left in a file, pickled. Like
 every child of ours it ends with us, and its stack with it.
 """
 
@@ -149,7 +149,7 @@ def play(
 
 def _played(lane: Lane, config: AlertConfig, where: Path, binaries: Binaries, interval_s: float) -> int:
     """Plays the lane as the forked process that it has for itself; 0 also where it leaves an error for a result.
-    Whatever else the process says goes to the log."""
+    All other output of the process goes to the log."""
     os.dup2(2, 1)
     try:
         found: object = perform(config, lane.drills, where, binaries, interval_s)
