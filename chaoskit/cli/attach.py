@@ -9,7 +9,6 @@ import click
 from chaoskit.cli.new import write_new
 from chaoskit.draft.attach import written
 from chaoskit.draft.surroundings import surroundings
-from chaoskit.errors import ExitCode
 
 
 @click.command("attach")
@@ -25,7 +24,7 @@ from chaoskit.errors import ExitCode
     show_default=True,
     help="The file to write; an existing one is left alone.",
 )
-def attach_command(prometheus: str, alertmanager: str, environment: str, out: Path) -> ExitCode:
+def attach_command(prometheus: str, alertmanager: str, environment: str, out: Path) -> None:
     """Write a first profile for a running system, each line with its reason; touches nothing of that system.
 
     Exit codes: 0 written, 2 the file is there already, or Prometheus or Alertmanager gives no answer.
@@ -34,4 +33,3 @@ def attach_command(prometheus: str, alertmanager: str, environment: str, out: Pa
     write_new(out, written(prometheus.rstrip("/"), alertmanager.rstrip("/"), environment, found))
     click.echo(f"wrote {out}, with {len(found)} handles for what was found on this host")
     click.echo(f"next: read {out}, then: chaoskit doctor --profile {out} --bundle DIR")
-    return ExitCode.PASS

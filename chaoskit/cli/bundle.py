@@ -10,7 +10,7 @@ import click
 from chaoskit.bundle.render import PARTS, render
 from chaoskit.bundle.render_settings import PROMETHEUS, SETTINGS
 from chaoskit.cli.console import Commands
-from chaoskit.errors import BadInput, ExitCode
+from chaoskit.errors import BadInput
 from chaoskit.stack.binaries import require
 from chaoskit.stack.monitoring import check_alertmanager, check_prometheus
 
@@ -38,7 +38,7 @@ def bundle_group() -> None:
 @click.option("--with", "parts", multiple=True, metavar="PART,…", help=f"Optional parts: {', '.join(PARTS)}.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace an address; see below.")
 @click.option("--force", is_flag=True, help="Replace an earlier rendering; the earlier one is kept if this one fails.")
-def render_command(out: Path, parts: tuple[str, ...], settings: tuple[str, ...], force: bool) -> ExitCode:
+def render_command(out: Path, parts: tuple[str, ...], settings: tuple[str, ...], force: bool) -> None:
     """Write the configuration for your Prometheus and Alertmanager to a folder: all of it, or nothing."""
     wanted = tuple(dict.fromkeys(part.strip() for some in parts for part in some.split(",") if part.strip()))
     unchecked: list[str] = []
@@ -65,4 +65,3 @@ def render_command(out: Path, parts: tuple[str, ...], settings: tuple[str, ...],
         click.echo(f"{out / inside}/ ({count})")
     for note in unchecked:
         click.echo(f"note: {note}", err=True)
-    return ExitCode.PASS

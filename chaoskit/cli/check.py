@@ -21,7 +21,7 @@ from chaoskit.check.metrics import Metrics, read_metrics
 from chaoskit.check.output import to_github, to_json, to_markdown
 from chaoskit.check.run import Outcome, check
 from chaoskit.check.service_levels import Level
-from chaoskit.cli.console import console
+from chaoskit.cli.console import console, print_as
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import (
@@ -118,15 +118,8 @@ def check_command(
     elsewhere |= _texts(config, {} if no_programs else checkers(versions), approved or approved_folder(files))
     now = datetime.now(UTC)
     outcome = check(LintContext(config, found, profiles, known, runbooks, elsewhere, levels, now, proved), ignore)
-    if format_ == "json":
-        click.echo(to_json(outcome))
-    elif format_ == "markdown":
-        click.echo(to_markdown(outcome), nl=False)
-    elif format_ == "github":
-        for line in to_github(outcome):
-            click.echo(line)
-    else:
-        _print(outcome)
+    forms = {"table": _print, "json": to_json, "github": to_github, "markdown": to_markdown}
+    print_as(format_, forms, outcome)
     answer = ask(config, versions, tools)
     unread = any(each.broken for each in config.not_understood) or answer.unsettled(config, rules=True)
     if problems or unread or any(each.id in ("promtool", "amtool") for each in outcome.findings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.console import console as terminal
-from chaoskit.cli.console import say
+from chaoskit.cli.console import print_as, say
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
@@ -45,6 +45,7 @@ from chaoskit.run.traffic import WORKERS_S
 from chaoskit.run.up import Wanted, run_stack
 from chaoskit.scenario.catalog import find_profile, near
 from chaoskit.surroundings import leave
+from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict
 from chaoskit.verify.verdict import to_json as verdict_json
 from chaoskit.verify.verify import verify
@@ -177,14 +178,12 @@ def verify_command(
     verdict, checklists = judge(_kept(run, out), html, before)
     if write is not None:
         leave(write, verdict_json(verdict))
-    if format_ == "json":
-        click.echo(verdict_json(verdict), nl=False)
-    elif format_ == "markdown":
-        click.echo(to_markdown(verdict, before), nl=False)
-    else:
-        print_to(terminal(), checklist_view(checklists))
-        print_to(terminal(), verdict_view(verdict))
-        _print_changes(before, verdict)
+    forms = {
+        "text": lambda: _judged(verdict, checklists, before),
+        "json": lambda: verdict_json(verdict).decode(),
+        "markdown": lambda: to_markdown(verdict, before),
+    }
+    print_as(format_, forms)
     return ExitCode(verdict.exit_code)
 
 
@@ -198,15 +197,16 @@ def _kept(run: str, out: Path) -> Path:
     return folder
 
 
-def _print_changes(before: Verdict | None, verdict: Verdict) -> None:
-    """Print the rows that changed since an earlier run; nothing if none was named."""
+def _judged(verdict: Verdict, checklists: Sequence[Checklist], before: Verdict | None) -> Group:
+    """The checklist, the verdict, and the rows that changed since an earlier run where one was named."""
+    found = Group(checklist_view(checklists), verdict_view(verdict))
     if before is None:
-        return
+        return found
     shown = table("", "what", "before", "now")
     for one in compared(before, verdict):
         shown.add_row(one.direction, clean(one.what), clean(one.old), clean(one.new))
     title = Text(f"\nChanges since {clean(before.run_id)}", style="bold")
-    print_to(terminal(), Group(title, shown if shown.rows else Text("nothing")))
+    return Group(found, title, shown if shown.rows else Text("nothing"))
 
 
 @click.command("up")
@@ -225,7 +225,7 @@ def up_command(
     witness: str,
     witness_token_file: str,
     format_: str,
-) -> ExitCode:
+) -> None:
     """Run the local stack until Ctrl-C; print addresses (with json, as the first line), and notices as they arrive."""
     ended = threading.Event()
     wanted = Wanted(or_shipped(files), time_scale, ports == "free", environment, witness, witness_token_file)
@@ -250,7 +250,6 @@ def up_command(
             )
 
     run_stack(wanted, up, notice, ended)
-    return ExitCode.PASS
 
 
 @click.command("ui")
@@ -281,9 +280,7 @@ def run_one(
             runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     folder = prepared.runs[0].folder
     verdict, checklists = judge_folder(folder, before)
-    print_to(console, checklist_view(checklists))
-    print_to(console, verdict_view(verdict))
-    _print_changes(before, verdict)
+    print_to(console, _judged(verdict, checklists, before))
     for what, file in (("history", "events.jsonl"), ("report", PAGE)):
         if (folder / file).exists():
             console.print(f"{what}: {near(folder)}/{file}", highlight=False, markup=False)

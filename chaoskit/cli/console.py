@@ -7,7 +7,7 @@ no control character but a line's end reaches the terminal, and nothing in it is
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -41,6 +41,20 @@ def console(*, stderr: bool = False) -> Console:
 def say(line: str) -> None:
     """Prints one line to the terminal, never folded."""
     console().print(clean(line), soft_wrap=True)
+
+
+def print_as(format_: str, forms: Mapping[str, Callable[..., Any]], *about: Any) -> None:
+    """Prints what the form of this name makes of `about`: a text, lines, or a view for the terminal; None is printed
+    already.
+    """
+    made = forms[format_](*about)
+    if isinstance(made, str):
+        click.echo(made, nl=not made.endswith("\n"))
+    elif isinstance(made, Iterator):
+        for line in made:
+            click.echo(line)
+    elif made is not None:
+        console().print(made, highlight=False)
 
 
 class Commands(click.Group):

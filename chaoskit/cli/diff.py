@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import click
 
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
-from chaoskit.cli.console import console
+from chaoskit.cli.console import print_as
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import config_options
 from chaoskit.collector import gc_pause
@@ -22,7 +22,6 @@ from chaoskit.diff.output import to_github, to_json, to_markdown
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.host.revisions import at_revision
 from chaoskit.report.difference import NOTHING, difference_view
-from chaoskit.report.terminal import print_to
 from chaoskit.stack.original import understood
 from chaoskit.yaml_source import Node, read, read_text
 
@@ -75,7 +74,8 @@ def diff_command(
             old, shown = Path(paths[0]), str
         stack.enter_context(gc_pause())
         difference = _compared(lambda: load(old), lambda: load(new), shown, rules_given=bool(files.rules))
-    _print(difference, format_)
+    forms = {"text": difference_view, "json": to_json, "github": _to_github, "markdown": to_markdown}
+    print_as(format_, forms, difference)
     if difference.broken:
         return ExitCode.FAIL
     if difference.unread:
@@ -150,13 +150,5 @@ def _role(path: Path) -> str:
     return found[0]
 
 
-def _print(difference: Difference, format_: str) -> None:
-    if format_ == "json":
-        click.echo(to_json(difference))
-    elif format_ == "markdown":
-        click.echo(to_markdown(difference), nl=False)
-    elif format_ == "github":
-        for line in to_github(difference) if not difference.empty else iter((f"::notice ::{NOTHING}",)):
-            click.echo(line)
-    else:
-        print_to(console(), difference_view(difference))
+def _to_github(difference: Difference) -> Iterator[str]:
+    return to_github(difference) if not difference.empty else iter((f"::notice ::{NOTHING}",))

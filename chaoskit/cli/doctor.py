@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 import click
+from rich.table import Table
 from rich.text import Text
 
 from chaoskit.alerting.config import ConfigFiles
-from chaoskit.cli.console import console
+from chaoskit.cli.console import print_as
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import config_options, or_shipped
 from chaoskit.errors import BadInput, ExitCode, Problem
@@ -20,7 +21,6 @@ from chaoskit.examine.attached import examine_attached
 from chaoskit.examine.endpoint import Checked
 from chaoskit.examine.receivers import examine_receivers
 from chaoskit.report.table import table
-from chaoskit.report.terminal import print_to
 from chaoskit.report.text import clean
 from chaoskit.scenario.catalog import find_profile
 from chaoskit.scenario.profile import load_profile_file
@@ -81,6 +81,13 @@ def to_json(lines: Iterable[Checked]) -> str:
     return json.dumps([dataclasses.asdict(one) for one in lines], indent=2, ensure_ascii=False)
 
 
+def _view(lines: Iterable[Checked]) -> Table:
+    shown = table("", "", "", "", header=False)
+    for one in lines:
+        shown.add_row(_SIGNS[one.state], clean(one.what), clean(one.detail), clean(one.mend))
+    return shown
+
+
 def mend(progress: Callable[[str], None]) -> None:
     """Fetches what is missing into the private cache, without root; raises BadInput where that is impossible."""
     if not all(one.state == "ok" for one in _programs()):
@@ -136,11 +143,5 @@ def doctor_command(
     if profile is not None:
         told = tell_receivers(profile, or_shipped(files), confirm) if receivers else []
         lines += [*examine_profile(profile, or_shipped(files), canary=canary), *told]
-    if format_ == "json":
-        click.echo(to_json(lines))
-    else:
-        shown = table("", "", "", "", header=False)
-        for one in lines:
-            shown.add_row(_SIGNS[one.state], clean(one.what), clean(one.detail), clean(one.mend))
-        print_to(console(), shown)
+    print_as(format_, {"text": _view, "json": to_json}, lines)
     return ExitCode.USAGE if any(one.state == "missing" for one in lines) else ExitCode.PASS

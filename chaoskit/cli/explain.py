@@ -11,7 +11,7 @@ import click
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import Matcher
 from chaoskit.alerting.silences import silence_matchers
-from chaoskit.cli.console import console
+from chaoskit.cli.console import console, print_as
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import config_options, or_shipped
@@ -20,7 +20,6 @@ from chaoskit.explain.alert import explain
 from chaoskit.explain.output import to_json
 from chaoskit.explain.when import instant_of, silence
 from chaoskit.report.explanation import explanation_view
-from chaoskit.report.terminal import print_to
 from chaoskit.report.text import paragraph
 from chaoskit.scenario.catalog import scenario_files
 from chaoskit.scenario.loader import load_scenario_file
@@ -72,10 +71,7 @@ def explain_command(
     known = _scenarios(scenario_files(scenarios, bool(files)))
     found = explain(config, alert, given, known, when) if alert is not None else ()
     muted = silence(config, matchers) if matchers is not None else None
-    if format_ == "json":
-        click.echo(to_json(found, muted))
-    else:
-        print_to(console(), explanation_view(found, muted))
+    print_as(format_, {"text": explanation_view, "json": to_json}, found, muted)
     return ExitCode.USAGE if wrong else ExitCode.PASS
 
 

@@ -10,7 +10,7 @@ import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.adapters.docs import way_rows
 from chaoskit.check.findings import LINTS
 from chaoskit.cli.console import console
-from chaoskit.errors import BadInput, ExitCode
+from chaoskit.errors import BadInput
 from chaoskit.faults.docs import fault_rows
 from chaoskit.handles import handle_kinds
 from chaoskit.marked import summary
@@ -26,7 +26,7 @@ from chaoskit.verify.docs import check_rows
 @click.option("--handles", is_flag=True, help="Kinds of handles instead.")
 @click.option("--checks", is_flag=True, help="The checks of a verdict instead, in its order.")
 @click.option("--lints", is_flag=True, help="The lints of `check` instead.")
-def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> ExitCode:
+def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> None:
     """List scenarios, what they break, and which alerts they prove; or faults, handles, checks, lints."""
     if faults:
         _show(("kind", "target", "change", "what it does"), fault_rows())
@@ -40,7 +40,7 @@ def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> Exit
             ("id", "severity", "what it looks for"), ((one.id, str(one.severity), one.what) for one in LINTS.values())
         )
     if faults or handles or checks or lints:
-        return ExitCode.PASS
+        return
     listed = list_scenarios()
     _show(
         ("scenario", "title", "breaks with", "proves"),
@@ -49,7 +49,6 @@ def list_command(faults: bool, handles: bool, checks: bool, lints: bool) -> Exit
     problems = [problem for one in listed for problem in one.problems]
     if problems:
         raise BadInput(problems)
-    return ExitCode.PASS
 
 
 def _handles() -> Iterator[tuple[str, ...]]:

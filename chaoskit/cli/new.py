@@ -13,7 +13,7 @@ from chaoskit.alerting import promise_schema
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.sources import PROFILE, config_options, or_shipped
 from chaoskit.draft.write import draft
-from chaoskit.errors import BadInput, ExitCode, Place, Problem
+from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.plan.model import Inventory
 from chaoskit.scenario import loader
 from chaoskit.scenario import profile as profiles
@@ -34,7 +34,7 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 @config_options
 @PROFILE
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file.  [default: scenarios/NAME.yml]")
-def new_command(alert: str, files: ConfigFiles, profile: str, out: Path | None) -> ExitCode:
+def new_command(alert: str, files: ConfigFiles, profile: str, out: Path | None) -> None:
     """Write a first scenario for an alert; starts nothing, and never overwrites a file.
 
     Exit codes: 0 written, 2 the file is there already, no such alert, or something cannot be read.
@@ -50,15 +50,13 @@ def new_command(alert: str, files: ConfigFiles, profile: str, out: Path | None) 
         click.echo("how to raise this alert is not known: put your programs where it says ./break-it and ./mend-it")
     given = join(words)
     click.echo(f"next: chaoskit plan {given}, then: chaoskit run {given}")
-    return ExitCode.PASS
 
 
 @click.command("schema")
 @click.argument("what", type=click.Choice(tuple(_SCHEMAS)))
-def schema_command(what: str) -> ExitCode:
+def schema_command(what: str) -> None:
     """Print the JSON Schema of scenarios, profiles or promises, for editors."""
     click.echo(json.dumps(_SCHEMAS[what], indent=2, ensure_ascii=False))
-    return ExitCode.PASS
 
 
 def write_new(file: Path, text: str) -> None:

@@ -35,7 +35,7 @@ def promise_group() -> None:
 @config_options
 @click.option("--alert", "alerts", multiple=True, metavar="NAME", help="Only this alert; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The file; default: standard output.")
-def write_command(files: ConfigFiles, alerts: tuple[str, ...], out: Path | None) -> ExitCode:
+def write_command(files: ConfigFiles, alerts: tuple[str, ...], out: Path | None) -> None:
     """Write the promise that the configuration implies, each entry marked as computed and not promised yet.
 
     Review it, and say of each entry why it is promised: `# documented: ...` or `# decided here: ...`. A file that is
@@ -48,7 +48,6 @@ def write_command(files: ConfigFiles, alerts: tuple[str, ...], out: Path | None)
         click.echo(text, nl=False)
     else:
         write_new(out, text)
-    return ExitCode.PASS
 
 
 @promise_group.command("tests")

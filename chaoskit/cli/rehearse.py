@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from chaoskit.alerting.config import ConfigFiles
-from chaoskit.cli.console import console
+from chaoskit.cli.console import console, print_as
 from chaoskit.cli.numbers import TIME_SCALE, seconds_of
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import FILE as _FILE
@@ -23,6 +24,7 @@ from chaoskit.rehearse.inputs import (
     sorted_inputs,
     with_a_job,
 )
+from chaoskit.rehearse.outcome import Rehearsed
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit, to_markdown
 from chaoskit.rehearse.session import Session
 from chaoskit.rehearse.unit_tests import groups_in
@@ -132,14 +134,10 @@ def rehearse_command(
         leave(write_promise, session.promise_text(found.outcomes).encode(), named=True)
     if junitxml is not None:
         leave(junitxml, to_junit(found), named=True)
-    if format_ == "json":
-        click.echo(to_json(found))
-    elif format_ == "markdown":
-        click.echo(to_markdown(found), nl=False)
-    elif format_ == "github":
-        for line in to_github(found):
-            click.echo(line)
-    else:
-        for line in text_lines(found):
-            screen.print(clean_lines(line), markup=False, highlight=False, soft_wrap=True)
+    forms = {"text": _text, "json": to_json, "github": to_github, "markdown": to_markdown}
+    print_as(format_, forms, found)
     return exit_code(found)
+
+
+def _text(found: Rehearsed) -> Iterator[str]:
+    return map(clean_lines, text_lines(found))

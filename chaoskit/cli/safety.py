@@ -97,12 +97,11 @@ def stop_command(grace: float, reason: str, out: Path) -> ExitCode:
 
 
 @click.command("unlock")
-def unlock_command() -> ExitCode:
+def unlock_command() -> None:
     """Let runs begin again after `chaoskit stop`, and on targets that a run left broken."""
     for target in forgive():
         say(f"runs may begin again on {target}; faults that an earlier run left there are not undone by this")
     say("runs may begin again" if unblock() else "runs were not stopped")
-    return ExitCode.PASS
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -193,13 +192,13 @@ def runs_group() -> None:
 @click.option("--keep", type=click.IntRange(min=0), required=True, metavar="N", help="Keep the N newest.")
 @OUT
 @click.option("--dry-run", is_flag=True, help="Show what would be removed.")
-def prune_command(keep: int, out: Path, dry_run: bool) -> ExitCode:
+def prune_command(keep: int, out: Path, dry_run: bool) -> None:
     """Remove the folders of old runs; never one that is not healed, a live one, or another user's."""
     removed = kept = 0
     named = click.get_current_context().get_parameter_source("out") is ParameterSource.COMMANDLINE
     if not named and not out.exists():
         say(f"there are no runs in {out}")
-        return ExitCode.PASS
+        return
     try:
         for one in prune(out, keep, remove=not dry_run):
             removed, kept = removed + (not one.kept), kept + bool(one.kept)
@@ -209,4 +208,3 @@ def prune_command(keep: int, out: Path, dry_run: bool) -> ExitCode:
         why = f"no runs of yours can be removed here: {error.strerror}"
         raise Refused(Problem(Place(str(out)), why, "name another folder with --out")) from None
     say(f"{removed} {'would be removed' if dry_run else 'removed'}, {kept} kept beyond the newest {keep}")
-    return ExitCode.PASS

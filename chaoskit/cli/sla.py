@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import getpass
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -25,12 +25,13 @@ from chaoskit.check.run import check
 from chaoskit.check.service_levels import Level as Watched
 from chaoskit.check.service_levels import watches
 from chaoskit.cli.check import known_metrics, print_findings
-from chaoskit.cli.console import Commands, console, say
+from chaoskit.cli.console import Commands, console, print_as, say
 from chaoskit.cli.numbers import Share, seconds_of
 from chaoskit.cli.outputs import OUT, ResultFile, form
-from chaoskit.cli.sources import config_options, versions_of, yours_option
+from chaoskit.cli.sources import FILE, config_options, together, versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
 from chaoskit.files import write_named
+from chaoskit.inputs import attempt
 from chaoskit.report.judge_run import VERDICT
 from chaoskit.report.terminal import print_to
 from chaoskit.scenario.catalog import find_profile, scenario_names
@@ -38,20 +39,25 @@ from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Access, Scenario, Secret
 from chaoskit.sla.model import SLICE_S, Window
 from chaoskit.sla.targets import TARGETS as TARGETS_FILE
-from chaoskit.sla.targets import Level, load_targets
+from chaoskit.sla.targets import Level, Targets, load_targets
 from chaoskit.sla.windows import between, instant, month, month_of, months_of, quarter, rolling
 from chaoskit.stack.original import checkers
 from chaoskit.surroundings import leave
 from chaoskit.verify.verdict import Verdict
 from chaoskit.zones import zone_named
 
-R = TypeVar("R")
+if TYPE_CHECKING:  # both are long to import, and most commands need no exporter, some no store
+    from chaoskit.sla.export import Exporter
+    from chaoskit.sla.store import Store
 
 _KEPT_AT_LEAST = 13
 BUDGET = "chaoskit_sla_budget_left_ratio"
-TARGETS = click.option(
-    "--targets", "file", type=click.Path(path_type=Path), default=TARGETS_FILE, show_default=True, help="The targets."
+TARGETS = together(
+    "targets",
+    lambda file: load_targets(file),
+    click.option("--targets", "file", type=FILE, default=TARGETS_FILE, show_default=True, help="The targets."),
 )
+"""Adds --targets; the command's `targets` are what stands in that file."""
 DB = click.option(
     "--db",
     default="sla/levels.db",
@@ -59,43 +65,50 @@ DB = click.option(
     metavar="FILE|URL",
     help="The store; postgresql://USER@HOST/NAME.",
 )
+
+
+def _opened(db: str) -> Store:
+    from chaoskit.sla.store import open_store
+
+    return click.get_current_context().with_resource(open_store(db, create=False))
+
+
+STORE = together("store", _opened, DB)
+"""Adds --db; the command's `store` is there already, and open until the command ends."""
 ENVIRONMENT = click.option("--environment", "environments", multiple=True, help="Only this environment; repeatable.")
 ZONE = click.option("--zone", default="", help="Use this time zone, not the targets'.")
 
 
-def windowed(command: Callable[..., R]) -> Callable[..., R]:
-    """Adds --month, --quarter, --rolling, --from, --to and --zone; the command's `window_of` is what they name."""
+def _window_of(month_: str, quarter_: str, rolling_: str, from_: str, to: str, zone: str) -> Callable[..., Window]:
+    def window_of(targets_zone: str, end: int) -> Window:
+        """The one window that the options name, the month of `end` where they name none; raises BadInput."""
+        there = zone or targets_zone
+        if sum(map(bool, (month_, quarter_, rolling_, from_ or to))) > 1 or bool(from_) != bool(to):
+            hint = "give one of --month, --quarter, --rolling, or --from and --to"
+            raise BadInput(Problem(None, "which window is meant?", hint))
+        zone_named(there)
+        if month_:
+            return month(month_, there)
+        if quarter_:
+            return quarter(quarter_, there)
+        if rolling_:
+            return rolling(rolling_, end, there)
+        return between(from_, to, there) if from_ else month_of(end - 1, there)
 
-    @functools.wraps(command)
-    def with_window(*, month_: str, quarter_: str, rolling_: str, from_: str, to: str, zone: str, **more: Any) -> R:
-        def window_of(targets_zone: str, end: int) -> Window:
-            """The one window that the options name, the month of `end` where they name none; raises BadInput."""
-            there = zone or targets_zone
-            if sum(map(bool, (month_, quarter_, rolling_, from_ or to))) > 1 or bool(from_) != bool(to):
-                hint = "give one of --month, --quarter, --rolling, or --from and --to"
-                raise BadInput(Problem(None, "which window is meant?", hint))
-            zone_named(there)
-            if month_:
-                return month(month_, there)
-            if quarter_:
-                return quarter(quarter_, there)
-            if rolling_:
-                return rolling(rolling_, end, there)
-            return between(from_, to, there) if from_ else month_of(end - 1, there)
+    return window_of
 
-        return command(window_of=window_of, **more)
 
-    options = (
-        click.option("--month", "month_", metavar="2026-10"),
-        click.option("--quarter", "quarter_", metavar="2026-Q4"),
-        click.option("--rolling", "rolling_", metavar="28d", help="The time up to the last settled slice."),
-        click.option("--from", "from_", metavar="INSTANT", help="2026-10-01, or 2026-10-01T10:00 in the zone."),
-        click.option("--to", "to", metavar="INSTANT"),
-        ZONE,
-    )
-    for option in reversed(options):
-        with_window = option(with_window)
-    return with_window
+windowed = together(
+    "window_of",
+    _window_of,
+    click.option("--month", "month_", metavar="2026-10"),
+    click.option("--quarter", "quarter_", metavar="2026-Q4"),
+    click.option("--rolling", "rolling_", metavar="28d", help="The time up to the last settled slice."),
+    click.option("--from", "from_", metavar="INSTANT", help="2026-10-01, or 2026-10-01T10:00 in the zone."),
+    click.option("--to", "to", metavar="INSTANT"),
+    ZONE,
+)
+"""Adds --month, --quarter, --rolling, --from, --to and --zone; the command's `window_of` is what they name."""
 
 
 @click.group("sla", cls=Commands)
@@ -124,7 +137,7 @@ def init_command(prometheus: str | None, profile: str | None, write: Path) -> Ex
 @DB
 @click.option("--since", metavar="INSTANT", help="Fetch everything again since then; better evidence stays.")
 @click.option("--check", is_flag=True, help="Also compare the last day with one-shot queries.")
-def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitCode:
+def record_command(targets: Targets, db: str, since: str | None, check: bool) -> ExitCode:
     """Fetch the evidence that is missing, up to ten minutes ago.
 
     Exit codes: 0 all is recorded, 3 a source did not answer (the next run fetches that) or disagrees, 2 something in
@@ -133,7 +146,6 @@ def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitC
     from chaoskit.sla.record import record
     from chaoskit.sla.store import open_store
 
-    targets = load_targets(file)
     since_at = None if since is None else instant(since, targets.zone) // SLICE_S * SLICE_S
     with open_store(db) as store:
         return record(store, targets, say=say, since=since_at, check=check)
@@ -141,7 +153,7 @@ def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitC
 
 @sla_group.command("report")
 @TARGETS
-@DB
+@STORE
 @windowed
 @ENVIRONMENT
 @click.option("--html", type=ResultFile(), help="Also write a page with days, incidents and outages to this file.")
@@ -149,8 +161,8 @@ def record_command(file: Path, db: str, since: str | None, check: bool) -> ExitC
 @form("text", "json")
 @click.option("--gate", is_flag=True, help="Exit with 1 where a level was missed, with 3 where one is not known.")
 def report_command(
-    file: Path,
-    db: str,
+    targets: Targets,
+    store: Store,
     window_of: Callable[[str, int], Window],
     environments: tuple[str, ...],
     html: Path | None,
@@ -166,10 +178,9 @@ def report_command(
     from chaoskit.sla import report, stories
     from chaoskit.sla.compute import compliance, known, recorded_to
     from chaoskit.sla.page import page
-    from chaoskit.sla.store import open_store
 
-    targets, now = load_targets(file), int(time.time())
-    with open_store(db, create=False) as store, store.remembering():
+    now = int(time.time())
+    with store.remembering():
         end = recorded(recorded_to(store, environments))
         window = window_of(targets.zone, end)
         chosen = known(store, environments)
@@ -186,45 +197,32 @@ def report_command(
             leave(html, page(made, reads, told), named=True)
     if csv_ is not None:
         leave(csv_, report.to_csv([*results, *parts]).encode(), named=True)
-    if format_ == "json":
-        click.echo(report.to_json(made), nl=False)
-    else:
-        print_to(console(), report.view(made))
+    print_as(format_, {"text": report.view, "json": report.to_json}, made)
     return report.gate(results) if gate else ExitCode.PASS
 
 
 @sla_group.command("status")
 @TARGETS
-@DB
+@STORE
 @ZONE
 @ENVIRONMENT
-def status_command(file: Path, db: str, zone: str, environments: tuple[str, ...]) -> ExitCode:
+def status_command(targets: Targets, store: Store, zone: str, environments: tuple[str, ...]) -> None:
     """Show the running month's remaining budgets, and when they are spent at the pace of the last 3 days."""
     from chaoskit.sla.compute import compliance, recorded_to
     from chaoskit.sla.report import status_view
-    from chaoskit.sla.store import open_store
 
-    targets, now = load_targets(file), int(time.time())
-    with open_store(db, create=False) as store:
-        end = recorded(recorded_to(store, environments))
-        windows = month_of(end - 1, zone or targets.zone), rolling("3d", end, zone or targets.zone)
-        results, recent = (
-            [
-                one
-                for one in compliance(store, targets, window, now=now, environments=environments)
-                if one.basis == "contract"
-            ]
-            for window in windows
-        )
+    now, end = int(time.time()), recorded(recorded_to(store, environments))
+    windows = month_of(end - 1, zone or targets.zone), rolling("3d", end, zone or targets.zone)
+    judged = [compliance(store, targets, window, now=now, environments=environments) for window in windows]
+    results, recent = ([one for one in each if one.basis == "contract"] for each in judged)
     print_to(console(), status_view(results, recent, end))
-    return ExitCode.PASS
 
 
 @sla_group.command("prune")
 @DB
 @click.option("--keep", type=int, default=36, show_default=True, metavar="MONTHS", help="At least 13.")
 @click.option("--dry-run", is_flag=True, help="Only count the rows to remove.")
-def prune_command(db: str, keep: int, dry_run: bool) -> ExitCode:
+def prune_command(db: str, keep: int, dry_run: bool) -> None:
     """Remove evidence older than so many months; results and planned windows stay."""
     from chaoskit.sla.store import open_store
 
@@ -236,7 +234,6 @@ def prune_command(db: str, keep: int, dry_run: bool) -> ExitCode:
     with open_store(db, create=False) as store:
         count = store.prune(before.starts_at, dry_run=dry_run)
     say(f"{count} rows {'would go' if dry_run else 'removed'}: all before {before.name}")
-    return ExitCode.PASS
 
 
 @sla_group.group("plan", cls=Commands)
@@ -252,13 +249,12 @@ def plan_group() -> None:
 @click.option("--reason", required=True)
 @click.option("--by", default="", help="The person who declares the window; by default you.")
 @click.option("--environment", default="", help="Needed where there are several.")
-def add_command(file: Path, db: str, from_: str, to: str, reason: str, by: str, environment: str) -> ExitCode:
+def add_command(targets: Targets, db: str, from_: str, to: str, reason: str, by: str, environment: str) -> None:
     """Declare a planned window: maintenance if it has not begun, else a correction."""
     from chaoskit.sla.compute import known
     from chaoskit.sla.planning import declared
     from chaoskit.sla.store import open_store
 
-    targets = load_targets(file)
     starts_at, ends_at = (instant(text, targets.zone) for text in (from_, to))
     with open_store(db) as store:
         there = known(store, (environment,) if environment and store.environments() else ())
@@ -268,64 +264,48 @@ def add_command(file: Path, db: str, from_: str, to: str, reason: str, by: str, 
         one = declared(environment, starts_at, ends_at, reason, by or getpass.getuser(), int(time.time()))
         number = store.plan(one)
     say(f"{number}: {one.kind} of {environment}, {(ends_at - starts_at) / 60:g} min")
-    return ExitCode.PASS
 
 
 @plan_group.command("list")
 @TARGETS
-@DB
+@STORE
 @click.option("--revoked", is_flag=True, help="Show revoked windows too.")
-def list_command(file: Path, db: str, revoked: bool) -> ExitCode:
+def list_command(targets: Targets, store: Store, revoked: bool) -> None:
     """List the planned windows."""
     from chaoskit.sla.report import planned_view
-    from chaoskit.sla.store import open_store
 
-    targets = load_targets(file)
-    with open_store(db, create=False) as store:
-        found = store.planned(None, 0, 2**40, revoked=revoked)
-    if found:
+    if found := store.planned(None, 0, 2**40, revoked=revoked):
         print_to(console(), planned_view(found, targets.zone))
     else:
         say("no window was planned")
-    return ExitCode.PASS
 
 
 @plan_group.command("revoke")
-@DB
+@STORE
 @click.argument("number", type=int)
-def revoke_command(db: str, number: int) -> ExitCode:
+def revoke_command(store: Store, number: int) -> None:
     """Take a planned window back; it stays in the store, and counts no longer."""
-    from chaoskit.sla.store import open_store
-
-    with open_store(db, create=False) as store:
-        if not store.revoke(number, int(time.time())):
-            raise BadInput(Problem(None, f"no planned window {number} stands", "`chaoskit sla plan list` shows them"))
+    if not store.revoke(number, int(time.time())):
+        raise BadInput(Problem(None, f"no planned window {number} stands", "`chaoskit sla plan list` shows them"))
     say(f"{number}: revoked")
-    return ExitCode.PASS
 
 
 @plan_group.command("import")
-@DB
+@STORE
 @OUT
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-def import_command(db: str, out: Path, runs: tuple[str, ...]) -> ExitCode:
+def import_command(store: Store, out: Path, runs: tuple[str, ...]) -> None:
     """Take game days as planned windows: runs of an attached target, from their first step to their end."""
     from chaoskit.sla.planning import of_run
-    from chaoskit.sla.store import open_store
 
     problems: list[Problem] = []
-    with open_store(db, create=False) as store:
-        for run in runs:
-            try:
-                path = Path(run) if Path(run).exists() else out / run
-                one = of_run(path, store.environments(), int(time.time()))
-            except BadInput as error:
-                problems += error.problems
-                continue
+    for run in runs:
+        path = Path(run) if Path(run).exists() else out / run
+        one = attempt(partial(of_run, path, store.environments(), int(time.time())), problems)
+        if one is not None:
             say(f"{store.plan(one)}: {one.reason} of {one.environment}, {(one.ends_at - one.starts_at) / 60:.1f} min")
     if problems:
         raise BadInput(problems)
-    return ExitCode.PASS
 
 
 @sla_group.command("check")
@@ -336,7 +316,7 @@ def import_command(db: str, out: Path, runs: tuple[str, ...]) -> ExitCode:
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Leave promtool's tests in this folder.")
 @yours_option
 def check_command(
-    file: Path,
+    targets: Targets,
     files: ConfigFiles,
     metrics: Path | None,
     search: bool,
@@ -350,14 +330,13 @@ def check_command(
     """
     from chaoskit.sla.against import watched
 
-    targets = load_targets(file)
     folder = keep or Path(tempfile.mkdtemp(prefix="chaoskit-sla-"))
     folder.mkdir(parents=True, exist_ok=True)
     if not files:
         files = ConfigFiles(folder / "bundle")
         render(folder / "bundle", ("monitoring", "sla"), force=True)
     config = files.load()
-    say(f"{file}: {len(targets.levels)} levels: {', '.join(one.name for one in targets.levels)}")
+    say(f"{targets.file}: {len(targets.levels)} levels: {', '.join(one.name for one in targets.levels)}")
     levels = watched(targets)
     outcome = check(LintContext(config, metrics=known_metrics(metrics, files.bundle), levels=levels))
     mine = [each for each in outcome.findings if LINTS[each.id].topic == "levels"]
@@ -423,31 +402,14 @@ def _silence(
 @OUT
 @click.option("--bad", type=Share(), default="100%", show_default=True, help="The share that fails.")
 @click.option("--repair", default="15m", show_default=True, metavar="DURATION", help="How long the repair takes.")
-def cost_command(
-    file: Path,
-    files: ConfigFiles,
-    out: Path,
-    bad: float,
-    repair: str,
-) -> ExitCode:
+def cost_command(targets: Targets, files: ConfigFiles, out: Path, bad: float, repair: str) -> None:
     """Show how much of a month's budget is gone when the phone rings, by the promise and as runs measured it."""
     from chaoskit.sla.against import watched
     from chaoskit.sla.cost import measured, promised
     from chaoskit.sla.views import cost_view
 
-    targets = load_targets(file)
-    config = config_of(files)
-    levels = watched(targets)
-    repair_s = seconds_of("--repair", repair)
-    print_to(
-        console(),
-        cost_view(
-            [*promised(config, levels, bad, repair_s), *measured(config, levels, bad, repair_s, _verdicts(out))],
-            bad,
-            repair,
-        ),
-    )
-    return ExitCode.PASS
+    given = config_of(files), watched(targets), bad, seconds_of("--repair", repair)
+    print_to(console(), cost_view([*promised(*given), *measured(*given, _verdicts(out))], bad, repair))
 
 
 def _verdicts(out: Path) -> Iterator[tuple[str, Verdict]]:
@@ -461,7 +423,7 @@ def _verdicts(out: Path) -> Iterator[tuple[str, Verdict]]:
 
 @sla_group.command("incidents")
 @TARGETS
-@DB
+@STORE
 @windowed
 @ENVIRONMENT
 @config_options
@@ -470,8 +432,8 @@ def _verdicts(out: Path) -> Iterator[tuple[str, Verdict]]:
 @click.option("--silences", metavar="URL", help="An Alertmanager: when silences began.")
 @form("text", "json")
 def incidents_command(
-    file: Path,
-    db: str,
+    targets: Targets,
+    store: Store,
     window_of: Callable[[str, int], Window],
     environments: tuple[str, ...],
     files: ConfigFiles,
@@ -479,15 +441,13 @@ def incidents_command(
     witness_token_file: str | None,
     silences: str | None,
     format_: str,
-) -> ExitCode:
+) -> None:
     """Show a window's incidents with their price, outages that no alert saw, and alerts without an outage."""
     from chaoskit.sla import known as heard
     from chaoskit.sla.compute import recorded_to
-    from chaoskit.sla.store import open_store
     from chaoskit.sla.stories import stories
     from chaoskit.sla.views import incidents_view, stories_json
 
-    targets, now = load_targets(file), int(time.time())
     access = Access(bearer=Secret(file=witness_token_file)) if witness_token_file else None
     known = heard.known(
         config_of(files),
@@ -495,52 +455,32 @@ def incidents_command(
         heard.silences(silences, session_at(silences, None)) if silences else (),
         scenarios(),
     )
-    with open_store(db, create=False) as store:
-        end = recorded(recorded_to(store, environments))
-        window = window_of(targets.zone, end)
-        found = stories(store, targets, window, known, now=now, environments=environments)
-    if format_ == "json":
-        click.echo(stories_json(window, found), nl=False)
-    else:
-        print_to(console(), incidents_view(window, found))
-    return ExitCode.PASS
+    window = window_of(targets.zone, recorded(recorded_to(store, environments)))
+    found = stories(store, targets, window, known, now=int(time.time()), environments=environments)
+    print_as(format_, {"text": incidents_view, "json": stories_json}, window, found)
 
 
 @sla_group.command("serve-metrics")
 @TARGETS
-@DB
+@STORE
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=9095, show_default=True)
-def serve_command(file: Path, db: str, host: str, port: int) -> ExitCode:
+def serve_command(targets: Targets, store: Store, host: str, port: int) -> None:
     """Show service levels to a Prometheus that scrapes them, until Ctrl-C; renewed each minute."""
-    from chaoskit.sla.export import Exporter
-    from chaoskit.sla.store import open_store
-
-    targets, ended = load_targets(file), threading.Event()
-    with open_store(db, create=False) as store:
-        exporter = Exporter(store, targets)
-        exporter.refresh()
-        try:
-            exporter.serve(host, port, lambda used: say(f"http://{host}:{used}/metrics; Ctrl-C ends it"), ended, say)
-        except KeyboardInterrupt:
-            ended.set()
-    return ExitCode.PASS
+    exporter, ended = _exporter(store, targets), threading.Event()
+    try:
+        exporter.serve(host, port, lambda used: say(f"http://{host}:{used}/metrics; Ctrl-C ends it"), ended, say)
+    except KeyboardInterrupt:
+        ended.set()
 
 
 @sla_group.command("metrics")
 @TARGETS
-@DB
+@STORE
 @click.option("--out", type=ResultFile(), required=True, help="The file, beside others of the textfile collector.")
-def metrics_command(file: Path, db: str, out: Path) -> ExitCode:
+def metrics_command(targets: Targets, store: Store, out: Path) -> None:
     """Write service levels once, for a node exporter's textfile collector; the file is whole at every instant."""
-    from chaoskit.sla.export import Exporter
-    from chaoskit.sla.store import open_store
-
-    targets = load_targets(file)
-    with open_store(db, create=False) as store:
-        exporter = Exporter(store, targets)
-        exporter.refresh()
-        text = exporter.text()
+    text = _exporter(store, targets).text()
     fresh = out.with_name(f".{out.name}.new")
     try:
         write_named(fresh, text)
@@ -550,7 +490,14 @@ def metrics_command(file: Path, db: str, out: Path) -> ExitCode:
         raise BadInput(
             Problem(Place(str(out)), f"cannot be written: {error.strerror or error}", "choose another --out")
         ) from None
-    return ExitCode.PASS
+
+
+def _exporter(store: Store, targets: Targets) -> Exporter:
+    from chaoskit.sla.export import Exporter
+
+    found = Exporter(store, targets)
+    found.refresh()
+    return found
 
 
 def recorded(end: int | None) -> int:

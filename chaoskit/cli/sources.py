@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from chaoskit import bundle as shipped
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.numbers import TIME_SCALE
-from chaoskit.errors import BadInput, ExitCode, Problem
+from chaoskit.errors import BadInput, Problem
 from chaoskit.run.planning import Asked
 from chaoskit.stack.binaries import Tool, numbers
 from chaoskit.stack.original import checkers
@@ -23,7 +23,30 @@ from chaoskit.yaml_source import nearest
 R = TypeVar("R")
 
 FILE = click.Path(path_type=Path)
-_OPTIONS = (
+
+
+def together(
+    name: str, make: Callable[..., Any], *options: Callable[[Any], Any]
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Adds these options to a command, whose argument `name` is what `make` makes of their values."""
+    wanted = tuple(signature(make).parameters)
+
+    def with_options(command: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(command)
+        def with_made(**given: Any) -> R:
+            made = make(**{each: given.pop(each) for each in wanted})
+            return command(**{name: made}, **given)
+
+        for option in reversed(options):
+            with_made = option(with_made)
+        return with_made
+
+    return with_options
+
+
+config_options = together(
+    "files",
+    ConfigFiles,
     click.option("--bundle", type=FILE, help="A folder laid out like the shipped alert configuration."),
     click.option("--rules", multiple=True, metavar="GLOB", help="Rule files or PrometheusRule manifests; repeatable."),
     click.option("--alertmanager", type=FILE, metavar="FILE", help="The Alertmanager configuration."),
@@ -31,6 +54,8 @@ _OPTIONS = (
     click.option("--promise", type=FILE, metavar="FILE", help="The promise: which receivers are told, and when."),
     click.option("--template", "templates", multiple=True, metavar="GLOB", help="Notification templates; repeatable."),
 )
+"""Adds an option for each of ConfigFiles; the command's `files` are what they say, false where that is nothing."""
+
 _SERVERS = ("prometheus", "alertmanager")
 yours_option = click.option(
     "--yours",
@@ -48,19 +73,6 @@ approved_option = click.option(
 def approved_folder(files: ConfigFiles) -> Path:
     """The folder of what was approved beside these files, or beside the shipped ones where none are named."""
     return or_shipped(files).approved
-
-
-def config_options(command: Callable[..., R]) -> Callable[..., R]:
-    """Adds an option for each of ConfigFiles; the command's `files` are what they say, false where that is nothing."""
-
-    @functools.wraps(command)
-    def with_files(**given: Any) -> R:
-        files = ConfigFiles(**{each.name: given.pop(each.name) for each in fields(ConfigFiles)})
-        return command(files=files, **given)
-
-    for option in reversed(_OPTIONS):
-        with_files = option(with_files)
-    return with_files
 
 
 def or_shipped(files: ConfigFiles) -> ConfigFiles:
@@ -106,7 +118,22 @@ def versions_of(yours: Iterable[str]) -> dict[str, str]:
 
 
 PROFILE = click.option("--profile", default="local", show_default=True, help="The profile: a name or a file.")
-_PLANNING = (
+
+
+def _asked(
+    profile: str,
+    time_scale: float | None,
+    settings: tuple[str, ...],
+    seed: int,
+    files: ConfigFiles,
+    yours: tuple[str, ...],
+) -> Asked:
+    return Asked("", profile, or_shipped(files), settings, time_scale, seed, yours=versions_of(yours))
+
+
+asking = together(
+    "asked",
+    _asked,
     PROFILE,
     click.option("--time-scale", type=TIME_SCALE, help="Virtual seconds per real second; 1 is real time."),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, as load.rate=20/s."),
@@ -114,19 +141,4 @@ _PLANNING = (
     config_options,
     yours_option,
 )
-
-
-def asking(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    """Adds the options of a run to a command; its `asked` holds their values, of no scenario yet."""
-
-    @functools.wraps(command)
-    def with_asked(
-        *, profile: str, time_scale: float | None, settings: tuple[str, ...], seed: int, files: ConfigFiles,
-        yours: tuple[str, ...], **more: Any,
-    ) -> ExitCode:  # fmt: skip
-        used = or_shipped(files)
-        return command(asked=Asked("", profile, used, settings, time_scale, seed, yours=versions_of(yours)), **more)
-
-    for option in reversed(_PLANNING):
-        with_asked = option(with_asked)
-    return with_asked
+"""Adds the options of a run to a command; its `asked` holds their values, of no scenario yet."""

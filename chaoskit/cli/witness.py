@@ -10,7 +10,7 @@ import click
 
 from chaoskit.access import read_token, readable_by_others
 from chaoskit.cli.console import Commands
-from chaoskit.errors import BadInput, ExitCode, Problem
+from chaoskit.errors import BadInput, Problem
 from chaoskit.events import Notice
 from chaoskit.report.text import clean
 from chaoskit.run.signals import signals_end
@@ -34,7 +34,7 @@ def witness_group() -> None:
 @click.option("--token-file", default="", metavar="FILE", help="The token's file as Alertmanager finds it.")
 @click.option("--recorder", default="", metavar="FILE", help="Have the event recorder write there, or to `witness`.")
 @click.option("--whole", is_flag=True, help="Print the whole configuration, ready to deploy; comments get lost.")
-def config_command(alertmanager: Path, url: str, token_file: str, recorder: str, whole: bool) -> ExitCode:
+def config_command(alertmanager: Path, url: str, token_file: str, recorder: str, whole: bool) -> None:
     """Print the route and the receiver entries to add to an existing Alertmanager configuration.
 
     With --recorder (Alertmanager 0.33 and later) its event recorder takes the place of the receivers' entries.
@@ -43,7 +43,7 @@ def config_command(alertmanager: Path, url: str, token_file: str, recorder: str,
     if whole:
         click.echo(patched(text, url, token_file, str(alertmanager), recorder), nl=False)
         click.echo("this is a file to deploy: secrets that stand in the configuration stand in it too", err=True)
-        return ExitCode.PASS
+        return
     found = additions(text, url, token_file, str(alertmanager), recorder)
     if not found:
         click.echo("nothing to add: the witness hears every receiver, and the canary has its route", err=True)
@@ -54,7 +54,6 @@ def config_command(alertmanager: Path, url: str, token_file: str, recorder: str,
         click.echo("Alertmanager needs --enable-feature=event-recorder on its command line", err=True)
     if found and not token_file and recorder in ("", "witness"):
         click.echo("no --token-file: fine for a witness on this machine's loopback that was given none", err=True)
-    return ExitCode.PASS
 
 
 @witness_group.command("serve")
@@ -66,7 +65,7 @@ def config_command(alertmanager: Path, url: str, token_file: str, recorder: str,
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="The certificate's key, where it is in another file.")
 def serve_command(
     host: str, port: int, token_file: Path | None, keep: int, tls_cert: Path | None, tls_key: Path | None
-) -> ExitCode:
+) -> None:
     """Run the witness: take Alertmanager's webhooks and tell runs what came, until Ctrl-C."""
     if tls_key is not None and tls_cert is None:
         raise BadInput(Problem(None, "--tls-key is given without --tls-cert", "give both"))
@@ -89,7 +88,6 @@ def serve_command(
     store = server.store
     turned_away = ", ".join(f"{count} {reason}" for reason, count in sorted(store.refused.items()))
     click.echo(f"heard {store.last} notices" + (f"; turned away: {turned_away}" if turned_away else ""))
-    return ExitCode.PASS
 
 
 def _next(url: str, token_file: Path | None) -> list[str]:

@@ -71,7 +71,7 @@ def test_the_first_screens_fit_and_list_all_that_is_registered(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Doctor also where a program lies deep, and where it says what mends."""
-    for name in ("doctor.console", "listing.console"):
+    for name in ("console.console", "listing.console"):
         monkeypatch.setattr(f"chaoskit.cli.{name}", lambda: Terminal(width=COLUMNS))
     monkeypatch.setenv("CHAOSKIT_PROMETHEUS", str(tmp_path / "-".join(["deep"] * 30)))
     chaoskit(command.split())
