@@ -217,7 +217,7 @@ def _alone(reading: Reading, read: Callable[..., T], text: str, file: str, *more
 @lru_cache(maxsize=256)
 def _kept(read: Callable[..., object], text: str, file: str, more: tuple[float, ...]) -> tuple[object, Reading]:
     found, own = _anywhere(read, text, more)
-    return _placed(found, file), _placed(own, file)
+    return placed((found, own), lambda place: Place(file, place.line))
 
 
 @lru_cache(maxsize=256)
@@ -227,20 +227,20 @@ def _anywhere(read: Callable[..., object], text: str, more: tuple[float, ...]) -
     return read(own, text, "", *more), own
 
 
-def _placed(value: T, file: str) -> T:
-    """The value with all places in it in this file."""
+def placed(value: T, at: Callable[[Place], Place]) -> T:
+    """The value with another place for each in it."""
     new: object = value
     kind: type = type(value)
     if isinstance(value, (str, float)):
         pass
     elif isinstance(value, Place):
-        new = Place(file, value.line)
+        new = at(value)
     elif isinstance(value, (tuple, list)):
-        new = kind([_placed(each, file) for each in value])
+        new = kind([placed(each, at) for each in value])
     elif isinstance(value, dict):
-        new = {key: _placed(each, file) for key, each in value.items()}
+        new = {key: placed(each, at) for key, each in value.items()}
     elif (names := _names_of(kind)) is not None:
-        parts = [(name, part, _placed(part, file)) for name in names for part in (getattr(value, name),)]
+        parts = [(name, part, placed(part, at)) for name in names for part in (getattr(value, name),)]
         changed = {name: moved for name, part, moved in parts if moved is not part}
         new = replace(value, **changed) if changed else value  # type: ignore[type-var]
     return cast(T, new)

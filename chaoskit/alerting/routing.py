@@ -104,6 +104,15 @@ def every_route(root: Route) -> Iterator[Route]:
         yield from every_route(child)
 
 
+def down(root: Route, route: Route) -> list[Route]:
+    """The routes from the root's child down to this one; empty for the root itself."""
+    found, node = [], root
+    for index in route.path:
+        node = node.children[index]
+        found.append(node)
+    return found
+
+
 def receivers_of(config: AlertConfig, labels: Labels) -> tuple[str, ...]:
     """The receivers that an alert reaches, each once, in the order of the tree."""
     return tuple(dict.fromkeys(route.receiver for route in match_routes(config.route, labels)))
@@ -131,11 +140,7 @@ def group_key(root: Route, route: Route, labels: Labels, *, by_name: bool = Fals
 
 def route_key(root: Route, route: Route) -> str:
     """The matchers from the root down to the route; two routes may share it."""
-    node, key = root, _printed(root.matchers)
-    for index in route.path:
-        node = node.children[index]
-        key += "/" + _printed(node.matchers)
-    return key
+    return "/".join(_printed(node.matchers) for node in (root, *down(root, route)))
 
 
 def _printed(matchers: tuple[Matcher, ...]) -> str:

@@ -18,6 +18,7 @@ from chaoskit.alerting.inhibition import conditions
 from chaoskit.alerting.labels import through_records
 from chaoskit.alerting.model import AlertConfig, InhibitRule, PromisedAlert, PromisedNotice, Route
 from chaoskit.alerting.prometheus_shown import Shown
+from chaoskit.alerting.routing import down
 from chaoskit.check.coverage import KINDS, Key, Part, parts, proven
 from chaoskit.check.findings import Violation
 from chaoskit.check.metrics import Metrics
@@ -161,9 +162,7 @@ class LintContext:
 
     def at_route(self, route: Route, key: str) -> Place:
         """Where a route's setting is written: at the route, or at the one above that it is inherited from."""
-        above = [self.config.route]
-        for index in route.path:
-            above.append(above[-1].children[index])
+        above = [self.config.route, *down(self.config.route, route)]
         found = (self._written(each.place, key) for each in reversed(above))
         return next((place for place in found if place is not None), route.place)
 

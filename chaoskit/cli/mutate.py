@@ -34,7 +34,7 @@ from chaoskit.cli.sources import (
     versions_of,
     yours_option,
 )
-from chaoskit.diff.expressions import Recorded
+from chaoskit.diff.expressions import behind
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.inputs import attempt
 from chaoskit.mutate.generate import mutants_of, sampled
@@ -149,9 +149,8 @@ def _chosen(config: AlertConfig, mutants: list[Mutant], only: tuple[str, ...], a
     """Those of these operators, and of these alerts with the records that they read; raises BadInput for unknown."""
     if problems := [*unknown("--only: no operator", only, OPERATORS), *unknown_alerts(config, alerts)]:
         raise BadInput(problems)
-    recorded = Recorded(config)
     rules = (rule for name in alerts for rule in config.alert_rules(name))
-    about = {*alerts, *(name for rule in rules for name in recorded.behind(rule))}
+    about = {*alerts, *(name for rule in rules for name in behind(config, rule))}
     return [each for each in mutants if (not only or each.operator in only) and (not alerts or each.about in about)]
 
 

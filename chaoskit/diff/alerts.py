@@ -15,7 +15,7 @@ from itertools import pairwise
 from chaoskit.alerting.alert import Alert, Answer, answer, answer_all
 from chaoskit.alerting.model import AlertConfig, Matcher, Route, Rule
 from chaoskit.alerting.windows import Window
-from chaoskit.diff.expressions import Recorded, meaning
+from chaoskit.diff.expressions import below, meaning, mentioned
 from chaoskit.diff.model import NEVER, Change, Doubt
 from chaoskit.diff.written import Written
 from chaoskit.errors import Place
@@ -119,15 +119,12 @@ class Alerts:
         """Differences found so far of which the texts do not tell whether a receiver notices them."""
         self.heard: set[str] = set()
         """Receivers that hear of any alert compared so far, in either configuration."""
-        self._recorded = Recorded(old.config), Recorded(new.config)
 
-    def added(self, subject: Subject) -> Change:
-        reach = self._reach(self._new, subject)
-        return Change("added", subject.rule.alert, "", "", "", _who(reach), "", subject.rule.place)
-
-    def removed(self, subject: Subject) -> Change:
-        reach = self._reach(self._old, subject)
-        return Change("removed", subject.rule.alert, "", "", _who(reach), "", "", subject.rule.place)
+    def alone(self, subject: Subject, *, new: bool) -> Change:
+        """An alert that only the new configuration, or only the old one has."""
+        who = _who(self._reach(self._new if new else self._old, subject))
+        kind, *texts = ("added", "", who) if new else ("removed", who, "")
+        return Change(kind, subject.rule.alert, "", "", texts[0], texts[1], "", subject.rule.place)
 
     def changed(self, before: Subject, after: Subject) -> Iterator[Change]:
         """Everything that people notice about an alert that both configurations have."""
@@ -153,18 +150,9 @@ class Alerts:
         old, new = before.rule, after.rule
         if meaning(old.expr) != meaning(new.expr):
             yield Change("condition", new.alert, "", "fires on", _flat(old.expr), _flat(new.expr), "", new.place)
-        below = self._recorded[0].below(old.expr), self._recorded[1].below(new.expr)
-        for name in sorted(below[0].keys() & below[1].keys()):
-            if below[0][name] != below[1][name]:
-                texts = self._written_as(name)
-                place = self._recorded[1].rules(name)[0].place
-                yield Change("condition", new.alert, "", f"{name}, which it reads, is", *texts, "", place)
-        if meaning(old.expr) == meaning(new.expr):
-            for name in sorted(below[0].keys() ^ below[1].keys()):
-                side = 0 if name in below[0] else 1
-                texts = self._written_as(name)
-                place = self._recorded[side].rules(name)[0].place
-                yield Change("condition", new.alert, "", f"{name}, which it reads, is", *texts, "", place)
+        read = below(self._old.config, old.expr), below(self._new.config, new.expr)
+        same = meaning(old.expr) == meaning(new.expr)
+        yield from self._records("condition", new.alert, "which it reads", *read, both=not same)
         for key, what in _DURATIONS.items():
             was, is_ = getattr(old, key), getattr(new, key)
             if was != is_:
@@ -179,14 +167,20 @@ class Alerts:
         texts = [_asking(each.rule) for each in (before, after)]
         if texts[0] != texts[1] or not texts[0]:
             return  # no template asks, or the texts themselves are told
-        name = after.rule.alert
-        below = [recorded.mentioned(texts[0]) for recorded in self._recorded]
-        for record in sorted(below[0].keys() | below[1].keys()):
-            if below[0].get(record) != below[1].get(record):
-                side = 1 if record in below[1] else 0
-                place = self._recorded[side].rules(record)[0].place
-                what = f"{record}, which the notice's text asks for, is"
-                yield Change("text", name, "", what, *self._written_as(record), "", place)
+        read = mentioned(self._old.config, texts[0]), mentioned(self._new.config, texts[0])
+        yield from self._records("text", after.rule.alert, "which the notice's text asks for", *read)
+
+    def _records(
+        self, kind: str, alert: str, how: str, old: Mapping[str, object], new: Mapping[str, object], both: bool = False
+    ) -> Iterator[Change]:
+        """Recorded names behind which the two sides have other rules; with `both`, of the names that both know."""
+        sides = self._old.config.recorded, self._new.config.recorded
+        for name in sorted(old.keys() & new.keys() if both else old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                was, is_ = (" or ".join(_flat(rule.expr) for rule in side.get(name, ())) for side in sides)
+                place = sides[name in new][name][0].place
+                what = f"{name}, {how}, is"
+                yield Change(kind, alert, "", what, was or "not recorded", is_ or "not recorded", "", place)
 
     def _undecided(self, before: Subject, after: Subject, *, waits: bool) -> None:
         """Add a doubt if routes depend on labels that only the series know, and differ.
@@ -204,11 +198,6 @@ class Alerts:
             rule = after.rule
             what = f"whether {rule.alert} reaches the same receivers: routes differ, and labels of its series decide"
             self.doubts.append(Doubt(what, self._new.config.route.place))
-
-    def _written_as(self, name: str) -> tuple[str, str]:
-        """The expressions that record this name, in both configurations."""
-        was, is_ = (" or ".join(_flat(rule.expr) for rule in side.rules(name)) for side in self._recorded)
-        return was or "not recorded", is_ or "not recorded"
 
     def _receivers(self, old: Reach, new: Reach) -> Iterator[Change]:
         was, is_ = _by_receiver(old), _by_receiver(new)

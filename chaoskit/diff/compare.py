@@ -6,10 +6,11 @@ what was broken before is `check`'s to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
+from chaoskit.alerting.config import placed
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.prometheus_shown import Shown
 from chaoskit.check.findings import Finding
@@ -116,7 +117,7 @@ def _changes(before: Recipients, after: Recipients, alerts: Alerts, shown: tuple
         if was and is_:
             found += alerts.changed(was, is_)
         elif alone:
-            found.append(alerts.added(alone) if is_ else alerts.removed(alone))
+            found.append(alerts.alone(alone, new=is_ is not None))
     found += receiver_changes(old, new, alerts.written, alerts.heard)
     yield from sorted(dict.fromkeys(found), key=lambda each: _ORDER[each.kind])
 
@@ -128,7 +129,8 @@ def _file(place: Place | None) -> str:
 def _promises(old: LintContext, new: LintContext) -> tuple[tuple[Broken, ...], tuple[str, ...]]:
     """The promises of either side that the change breaks, and those that it mends."""
     files = frozenset(key.partition(":")[2] for context in (old, new) for key in context.config.sources)
-    same = _meant(old.config.promise) == _meant(new.config.promise)
+    meant = [placed(each.config.promise, lambda _: Place("")) for each in (old, new)]
+    same = meant[0] == meant[1]
     before, after = _said(departures(old), files), _said(departures(new), files)
     # What the old configuration breaks under the same promise as well is not this change's doing.
     under = before if same else _said(departures(_promised(old, new)), files)
@@ -150,12 +152,3 @@ def _promised(context: LintContext, other: LintContext) -> LintContext:
 
 def _said(found: tuple[Finding, ...], files: frozenset[str]) -> dict[str, Finding]:
     return {f"{each.id} {without_places(each.message, files)}": each for each in found}
-
-
-def _meant(value: object) -> object:
-    """A promise, or a part of one, without the places in it."""
-    if isinstance(value, Place):
-        return None
-    if is_dataclass(value):
-        return tuple(_meant(getattr(value, each.name)) for each in fields(value))
-    return {key: _meant(each) for key, each in value.items()} if isinstance(value, Mapping) else value

@@ -24,40 +24,30 @@ def meaning(expr: str) -> str:
         return " ".join(expr.split())
 
 
-class Recorded:
-    """A configuration's recording rules, for asking which of them an expression rests on."""
+def below(config: AlertConfig, expr: str) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+    """Meanings and labels of recording rules by name, for all names that the expression reads, at any depth."""
+    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    left = [expr]
+    while left:
+        read = (rule for each in selectors(left.pop()) for rule in recorded_by(config, each))
+        for name in sorted({rule.record for rule in read}):
+            if name not in found:
+                rules = config.recorded[name]
+                labels = [",".join(f"{k}={v}" for k, v in sorted(rule.labels.items())) for rule in rules]
+                found[name] = tuple(sorted((meaning(rule.expr), own) for rule, own in zip(rules, labels, strict=True)))
+                left += [rule.expr for rule in rules]
+    return found
 
-    def __init__(self, config: AlertConfig) -> None:
-        self._config = config
 
-    def below(self, expr: str) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """Meanings and labels of rules by recorded name, for all names that the expression reads, at any depth."""
-        found: dict[str, tuple[tuple[str, ...], ...]] = {}
-        left = [expr]
-        while left:
-            read = (rule for each in selectors(left.pop()) for rule in recorded_by(self._config, each))
-            for name in sorted({rule.record for rule in read}):
-                if name not in found:
-                    rules = self._config.recorded[name]
-                    labels = [",".join(f"{k}={v}" for k, v in sorted(rule.labels.items())) for rule in rules]
-                    found[name] = tuple(
-                        sorted((meaning(rule.expr), own) for rule, own in zip(rules, labels, strict=True))
-                    )
-                    left += [rule.expr for rule in rules]
-        return found
+def mentioned(config: AlertConfig, templates: Sequence[str]) -> Mapping[str, tuple[tuple[str, ...], ...]]:
+    """The same as `below`, for every recorded name that occurs as a word in one of these texts."""
+    words = {word for text in templates for word in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", text)}
+    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for name in sorted(words & config.recorded.keys()):
+        found |= below(config, name)
+    return found
 
-    def mentioned(self, templates: Sequence[str]) -> Mapping[str, tuple[tuple[str, ...], ...]]:
-        """The same as `below`, for every recorded name that occurs as a word in one of these texts."""
-        words = {word for text in templates for word in re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", text)}
-        found: dict[str, tuple[tuple[str, ...], ...]] = {}
-        for name in sorted(words & self._config.recorded.keys()):
-            found |= self.below(name)
-        return found
 
-    def behind(self, rule: Rule) -> set[str]:
-        """All recorded names that the rule's expression or the queries in its annotations read, at any depth."""
-        return {*self.below(rule.expr), *self.mentioned(tuple(rule.annotations.values()))}
-
-    def rules(self, name: str) -> Sequence[Rule]:
-        """The rules that record this name."""
-        return self._config.recorded.get(name, ())
+def behind(config: AlertConfig, rule: Rule) -> set[str]:
+    """All recorded names that the rule's expression or the queries in its annotations read, at any depth."""
+    return {*below(config, rule.expr), *mentioned(config, tuple(rule.annotations.values()))}

@@ -13,12 +13,13 @@ from datetime import datetime
 
 import chaoskit.check.lints  # noqa: F401 - fills the registry
 from chaoskit.alerting.model import AlertConfig, PromisedAlert, PromisedNotice, Route, Rule
+from chaoskit.alerting.routing import down
 from chaoskit.alerting.windows import Span
 from chaoskit.alerting.windows_expression import feeding_jobs
 from chaoskit.check.findings import LINTS, Finding
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.mutes import Mute
-from chaoskit.explain.recipients import Delivery, Reach, Recipients, down
+from chaoskit.explain.recipients import Delivery, Reach, Recipients
 from chaoskit.explain.subject import Subject, find_subjects
 from chaoskit.explain.when import Told, told_at
 from chaoskit.scenario.model import Expectation, Scenario

@@ -45,15 +45,6 @@ def span(window: tuple[float, float]) -> str:
     return f"exactly {texts[0]}" if low == high else "–".join(texts)
 
 
-def down(root: Route, route: Route) -> list[Route]:
-    """The routes from the root's child down to this one; empty for the root itself."""
-    found, node = [], root
-    for index in route.path:
-        node = node.children[index]
-        found.append(node)
-    return found
-
-
 def way(passed: Sequence[Route]) -> list[str]:
     """Each route on the way, a line: position, what it takes, its place, and whether later ones are tried as well."""
     if not passed:

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from chaoskit.alerting.expression import expression, selectors
-from chaoskit.alerting.model import AlertConfig, of_role
+from chaoskit.alerting.model import AlertConfig, of_role, root_of
 from chaoskit.alerting.promql import metrics, reads_alert
 from chaoskit.alerting.promql_durations import CannotScale, divide_text
 from chaoskit.alerting.rules import rule_document
@@ -86,8 +86,7 @@ def localize(
     k = Fraction(scale).limit_denominator(1000)
     if problems := _settings(sources, scale):
         raise Refused(problems)
-    by_role = _documents(sources)
-    (_, prometheus), (_, alertmanager) = by_role["prometheus"][0], by_role["alertmanager"][0]
+    prometheus, alertmanager = (dict(root_of(sources, role).plain() or {}) for role in ("prometheus", "alertmanager"))
     notes = [f"{name} is left out: {text.splitlines()[1]}" for name, text in of_role(sources, "unread")]
     every_s = parse_duration(str((prometheus.get("global") or {}).get("evaluation_interval") or "1m"))
     rule_files, refused, left_out = _rules(sources, k, every_s, set_aside)
@@ -173,18 +172,6 @@ def _wrong_settings(role: str, name: str, text: str, scale: float) -> tuple[Prob
             at = root.get(error.construct)
             found.append(_problem(at.place if at else Place(name), scale, error))
     return tuple(found)
-
-
-def _document(text: str, name: str) -> dict[str, Any]:
-    return dict(read(text, name, first=True).plain() or {})
-
-
-def _documents(sources: Mapping[str, str]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for role in ("prometheus", "alertmanager"):
-        for name, text in of_role(sources, role):
-            found.setdefault(role, []).append((name, _document(text, name)))
-    return found
 
 
 def _apart(names: Iterable[str]) -> dict[str, str]:

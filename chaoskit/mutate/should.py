@@ -12,7 +12,7 @@ from collections.abc import Sequence, Set
 
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.check.lint_context import LintContext
-from chaoskit.diff.expressions import Recorded
+from chaoskit.diff.expressions import behind
 from chaoskit.mutate.model import Mutant
 from chaoskit.scenario.model import Scenario
 
@@ -24,7 +24,7 @@ class Exercised:
     """The parts of a configuration that each scenario exercises."""
 
     def __init__(self, config: AlertConfig, scenarios: Sequence[Scenario]) -> None:
-        self._config, self._recorded = config, Recorded(config)
+        self._config = config
         # The fewer it expects, the shorter it is, and the plainer what it says.
         by_size = sorted(scenarios, key=lambda each: (len(each.expect), len(each.steps), each.name))
         self._by_scenario = {each.name: LintContext(config, [each]).exercised for each in by_size}
@@ -41,7 +41,7 @@ class Exercised:
     def _part(self, mutant: Mutant) -> tuple[str, Set[object]]:
         alerts = [rule for rule in self._config.rules if rule.alert]
         if mutant.about:
-            readers = (rule.alert for rule in alerts if mutant.about in self._recorded.behind(rule))
+            readers = (rule.alert for rule in alerts if mutant.about in behind(self._config, rule))
             return "alerts", {mutant.about, *readers}
         if mutant.site.startswith("group "):
             group = mutant.site.removeprefix("group ").removesuffix(".labels")

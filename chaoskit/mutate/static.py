@@ -25,7 +25,7 @@ from chaoskit.approve.texts import TEXTS, UNRENDERED, first_change, is_approved,
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.run import check
-from chaoskit.diff.expressions import Recorded
+from chaoskit.diff.expressions import behind
 from chaoskit.errors import BadInput
 from chaoskit.explain.alert import without_places
 from chaoskit.files import write_private
@@ -142,9 +142,9 @@ class Ground:
     @cached_property
     def _readers(self) -> Mapping[str, frozenset[str]]:
         """By alert or record, the alerts that read it, an alert itself among them."""
-        recorded, found = Recorded(self.config), dict[str, set[str]]()
+        found = dict[str, set[str]]()
         for rule in self.config.rules:
-            for name in {rule.alert, *recorded.behind(rule)} if rule.alert else ():
+            for name in {rule.alert, *behind(self.config, rule)} if rule.alert else ():
                 found.setdefault(name, set()).add(rule.alert)
         return {name: frozenset(some) for name, some in found.items()}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.alerting.model import Route
-from chaoskit.alerting.routing import match_routes
+from chaoskit.alerting.routing import down, match_routes
 from chaoskit.alerting.windows import Window
-from chaoskit.explain.recipients import down, way
+from chaoskit.explain.recipients import way
 from chaoskit.hop import Hop, Lane
 from chaoskit.plan.model import PlannedNotice
 from chaoskit.report.html_causes import explain_command

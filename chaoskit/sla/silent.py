@@ -23,7 +23,7 @@ from chaoskit.alerting.expression import Expr
 from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.alerting.routing import matches_all
 from chaoskit.check.service_levels import MONTH_S, Condition, Level, Watch
-from chaoskit.diff.expressions import Recorded
+from chaoskit.diff.expressions import below
 from chaoskit.errors import EquipmentError
 from chaoskit.rehearse.promtool import UNENDED, dumped, run_tests
 from chaoskit.units import format_duration
@@ -292,9 +292,8 @@ def _values(series: str, kind: Kind, steps: Sequence[int], per: int) -> str:
 
 def rules_of(config: AlertConfig, watches: Sequence[Watch]) -> dict[str, Any]:
     """A rule file with the watched alerts as written, and the recording rules that they read; without annotations."""
-    recorded = Recorded(config)
     alerts = {id(one.rule) for one in watches}
-    read = {name for one in watches for name in recorded.below(one.rule.expr)}
+    read = {name for one in watches for name in below(config, one.rule.expr)}
     groups: dict[str, dict[str, Any]] = {}
     for rule in config.rules:
         if id(rule) in alerts or rule.record in read:
