@@ -13,8 +13,6 @@ Equipment event says why.
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -28,6 +26,7 @@ from chaoskit.access import plain_session, trouble
 from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event, Interval, Notice, Watch
 from chaoskit.plan.witnesses import WITNESS
+from chaoskit.witness.follower import Follower, Unseen
 from chaoskit.witness.recorder import SAME, read_event
 from chaoskit.witness.store import Heard, Told
 
@@ -35,26 +34,17 @@ WAIT_S = 2.0
 """How long one question may be held back; a watch comes at least so often."""
 ANSWER_LIMIT_S = 10.0
 _ANSWER_S = 5.0
-_HINT = "start it with `chaoskit witness serve`, or leave witness: out of the profile to run without"
-_AGAIN_S = (0.1, 0.5, 1.0, 2.0)
+HINT = "start it with `chaoskit witness serve`, or leave witness: out of the profile to run without"
+_AGAIN_S = 0.5
 _SKEWS = 5
 _NEWEST = 2**53
 _DECODER = msgspec.json.Decoder(Told)
 
 
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except EquipmentError as error:
-        said = str(error).removeprefix(f"{WITNESS}: ")
-        raise EquipmentError(WITNESS, said, _HINT) from None
-
-
 def await_answer(url: str, session: requests.Session) -> None:
     """Returns once the witness has answered; raises EquipmentError, with what to do, when it does not."""
-    with _explained():
-        WitnessClient(url, session).ask()
+    if why := WitnessClient(url, session).try_once():
+        raise EquipmentError(WITNESS, why, HINT)
 
 
 def asks_for_no_token(url: str) -> bool:
@@ -66,16 +56,18 @@ def asks_for_no_token(url: str) -> bool:
             return False
 
 
-class WitnessClient:
-    """Asks a witness at `url` with a session that carries the token (and all else that the way there needs).
-
-    `follow` runs in a thread of its own until `stop`; it never raises from there.
-    """
+class WitnessClient(Follower):
+    """Asks a witness at `url` with a session that carries the token (and all else that the way there needs)."""
 
     def __init__(
-        self, url: str, session: requests.Session, alertmanager: Callable[[], Interval] = lambda: SAME
+        self,
+        url: str,
+        session: requests.Session,
+        alertmanager: Callable[[], Interval] = lambda: SAME,
+        on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
         """`alertmanager` tells its clock minus ours, by which its recorder's events are brought to our clock."""
+        super().__init__(WITNESS, 0.0, on_event)
         self._url = url.rstrip("/")
         self._alertmanager = alertmanager
         self._session = session
@@ -83,8 +75,6 @@ class WitnessClient:
         self._after = 0
         self._their_to = self._our_to = 0.0
         self._skews: deque[Interval] = deque(maxlen=_SKEWS)
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
     @property
     def skew(self) -> Interval | None:
@@ -141,45 +131,35 @@ class WitnessClient:
         self._boot, self._after = told.boot, told.notices[-1].n if told.notices else self._after
         return [heard for heard in told.notices if not heard.recorded]
 
-    def follow(self, on_event: Callable[[Event], None]) -> None:
-        """Begins to tell, as Notice, Watch and Equipment events, what is heard from now on, in order.
+    def look(self, asked: float) -> Iterator[Event]:
+        """What the witness heard since the last look, waiting for it unless this is the last one; raises Unseen.
 
-        While the witness does not answer it is said to be down; what it hears meanwhile is told later. Raises
-        EquipmentError when it does not answer now.
+        What it heard before the first look is passed over. What it hears while it does not answer is told later.
         """
-        with _explained():
-            first = self.newest()
-        self._their_to = first.watch[1] if first.watch else first.now
-        self._our_to = self._ours_to(self._their_to)
-        on_event(Equipment(name=WITNESS, state="up"))
-        self._thread = threading.Thread(target=self._run, args=(on_event,), name="witness-client", daemon=True)
-        self._thread.start()
+        over, first = self._over.is_set(), not self._boot
+        try:
+            told = self.newest() if first else self.ask(0.0 if over else WAIT_S)
+        except EquipmentError as error:
+            raise Unseen(str(error).removeprefix(f"{WITNESS}: "), soon=over) from None
+        if first:
+            self._their_to = told.watch[1] if told.watch else told.now
+            self._our_to = self._ours_to(self._their_to)
+            return
+        if self._down:
+            self._down = False
+            yield Equipment(name=WITNESS, state="up", detail="answers again")
+        yield from self._events(told)
 
-    def _run(self, on_event: Callable[[Event], None]) -> None:
-        failed = 0
-        while not self._stop.is_set():
-            try:
-                told = self.ask(WAIT_S)
-            except EquipmentError as error:
-                if not failed:
-                    on_event(Equipment(name=WITNESS, state="down", detail=str(error)))
-                self._stop.wait(_AGAIN_S[min(failed, len(_AGAIN_S) - 1)])
-                failed += 1
-                continue
-            if failed:
-                on_event(Equipment(name=WITNESS, state="up", detail="answers again"))
-            failed = 0
-            self._hand_on(told, on_event)
-        with contextlib.suppress(EquipmentError):
-            self._hand_on(self.ask(), on_event)
+    def look_once(self) -> None:
+        """Asks the witness once; after a failure it is left alone for a while."""
+        super().look_once()
+        if self._down:
+            self._over.wait(_AGAIN_S)
 
-    def stop(self, within_s: float = WAIT_S + ANSWER_LIMIT_S) -> None:
-        """Stops following the witness, and hands on all that it heard so far, if it answers; may be called twice."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(within_s)
+    def _say_watch(self, *, at_once: bool) -> None:
+        """Nothing: how long it listened is the witness's own word, among the events of a look."""
 
-    def _hand_on(self, told: Told, on_event: Callable[[Event], None]) -> None:
+    def _events(self, told: Told) -> Iterator[Event]:
         skew = self.skew
         assert skew is not None
         gaps = []
@@ -189,10 +169,10 @@ class WitnessClient:
         if told.dropped:
             gaps.append(f"{told.dropped} notices were dropped by the witness before they were fetched")
         for reason in gaps:
-            on_event(Equipment(name=WITNESS, state="down", detail=reason))
-            on_event(Equipment(name=WITNESS, state="up", detail="answers again"))
+            yield Equipment(name=WITNESS, state="down", detail=reason)
+            yield Equipment(name=WITNESS, state="up", detail="answers again")
         for heard in told.notices:
-            on_event(_notice(heard, skew, self._alertmanager()))
+            yield _notice(heard, skew, self._alertmanager())
             self._after = heard.n
         if told.watch is None:
             return
@@ -201,7 +181,7 @@ class WitnessClient:
         begins = self._our_to if begun == self._their_to else max(self._our_to, begun - skew[0])
         self._their_to = to
         if ours > begins:
-            on_event(Watch(sink="witness", seen=(begins, ours), lag_s=lag_s))
+            yield Watch(sink=WITNESS, seen=(begins, ours), lag_s=lag_s)
             self._our_to = ours
 
     def _ours_to(self, theirs: float) -> float:

@@ -16,6 +16,7 @@ from chaoskit.events import Event
 from chaoskit.plan.witnesses import chat, mailbox
 from chaoskit.scenario.model import Attached
 from chaoskit.witness.chat import ChatFollower, open_chat
+from chaoskit.witness.client import HINT as ANSWER_HINT
 from chaoskit.witness.client import WitnessClient
 from chaoskit.witness.config import senders_of
 from chaoskit.witness.deliveries import HINT, Alertmanager, FailureCounts, RecorderFollower, recorder_file
@@ -33,12 +34,13 @@ class Witnesses:
         self._target = target
         self._on_event = on_event
         self.alertmanager = Alertmanager(target.alertmanager, session("alertmanager"))
-        self._client: WitnessClient | None = None
-        if target.witness:
-            self._client = WitnessClient(target.witness, session("witness"), lambda: self.alertmanager.skew)
         self._failures = FailureCounts(self.alertmanager, on_event)
         self.followers: list[tuple[Follower, str]] = [*self._named()]
-        """Each with what mends it."""
+        """Each with what mends it; the witness itself comes before them."""
+        self._first: list[tuple[Follower, str]] = []
+        if target.witness:
+            client = WitnessClient(target.witness, session("witness"), lambda: self.alertmanager.skew, on_event)
+            self._first.append((client, ANSWER_HINT))
         self._begun: list[Follower] = []
 
     def _named(self) -> Iterator[tuple[Follower, str]]:
@@ -59,9 +61,7 @@ class Witnesses:
     def begin(self) -> None:
         """Returns once each has been seen to answer; raises EquipmentError, with nothing left running."""
         try:
-            if self._client is not None:
-                self._client.follow(self._on_event)
-            for follower, mend in self.followers:
+            for follower, mend in (*self._first, *self.followers):
                 follower.begin(mend)
                 self._begun.append(follower)
         except BaseException:
@@ -72,8 +72,6 @@ class Witnesses:
 
     def end(self) -> None:
         """Stops following the witnesses, and takes in the last word of each."""
-        if self._client is not None:
-            self._client.stop()
         for follower in self._begun:
             follower.end()
         if self._failures.started:

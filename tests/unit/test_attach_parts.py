@@ -62,11 +62,11 @@ def test_what_the_witness_hears_becomes_notices_and_watches() -> None:
     heard = Heard()
     with witness() as server:
         post(server, "ops", message("BeforeTheRun"))
-        observer = WitnessClient(server.url, bearing())
-        observer.follow(heard.take)
+        observer = WitnessClient(server.url, bearing(), on_event=heard.take)
+        observer.begin()
         post(server, "critical-alerts", message(worker_name="worker-1"))
         notice: Notice = heard.await_some(Notice)[0]
-        observer.stop()
+        observer.end()
     assert (notice.receiver, notice.integration, notice.index, notice.status) == (
         "critical-alerts",
         "witness",
@@ -85,13 +85,13 @@ def test_a_witness_that_was_started_again_has_a_gap() -> None:
     """Down, then up; and the watch does not claim what lay in between."""
     heard = Heard()
     with witness() as server:
-        observer = WitnessClient(server.url, bearing())
-        observer.follow(heard.take)
+        observer = WitnessClient(server.url, bearing(), on_event=heard.take)
+        observer.begin()
         heard.await_some(Watch)
     with witness_again(server) as again:
         post(again, "critical-alerts")
         heard.await_some(Notice)
-        observer.stop()
+        observer.end()
     states = [event.state for event in heard.of(Equipment)]
     assert states[0] == states[-1] == "up"
     assert "down" in states

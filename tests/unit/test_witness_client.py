@@ -58,7 +58,8 @@ class Followed:
 
 def follow(client: WitnessClient) -> Followed:
     followed = Followed()
-    client.follow(followed.add)
+    client._on_event = followed.add
+    client.begin()
     return followed
 
 
@@ -82,7 +83,7 @@ def test_notices_come_in_order_with_their_sending_and_the_watch_has_no_gap(serve
         assert post(server, name) == 200
     after = time.time()
     followed.wait(lambda: followed.watches and followed.watches[-1].seen[1] > after)
-    client.stop()
+    client.end()
     assert [notice.receiver for notice in followed.notices] == ["one", "two", "three"]
     for notice in followed.notices:
         assert before - 1 < notice.sent[0] <= notice.sent[1]
@@ -99,8 +100,8 @@ def test_the_last_notice_before_the_end_is_not_lost(server: WitnessServer) -> No
     client = WitnessClient(server.url, bearing())
     followed = follow(client)
     assert post(server, "last") == 200
-    client.stop()
-    client.stop()
+    client.end()
+    client.end()
     assert [notice.receiver for notice in followed.notices] == ["last"]
 
 
@@ -114,7 +115,7 @@ def test_a_witness_that_was_started_again_leaves_a_gap_in_the_watch(server: Witn
     with witness_again(server) as again:
         assert post(again, "later") == 200
         followed.wait(lambda: followed.notices and followed.watches[-1].seen[1] > down)
-        client.stop()
+        client.end()
     assert [notice.receiver for notice in followed.notices] == ["later"]
     assert ["started again" in gap for gap in followed.gaps] == [True]
     assert not any(watch.seen[0] < down < watch.seen[1] for watch in followed.watches)
@@ -144,7 +145,7 @@ def test_a_connection_that_is_lost_loses_nothing(server: WitnessServer) -> None:
     after = time.time()
     session.broken = False
     followed.wait(lambda: followed.watches and followed.watches[-1].seen[1] > after)
-    client.stop()
+    client.end()
     assert [notice.receiver for notice in followed.notices] == ["meanwhile"]
     assert followed.gaps == []
     watches = followed.watches
@@ -161,7 +162,7 @@ def test_dropped_notices_are_a_gap() -> None:
         told = client.ask()
         assert told.dropped == 2
         followed = Followed()
-        client._hand_on(told, followed.add)
+        followed.told += client._events(told)
         assert ["2 notices were dropped" in gap for gap in followed.gaps] == [True]
         assert len(followed.notices) == 1
 
@@ -175,7 +176,7 @@ def test_another_clock_is_taken_out(ahead_s: float) -> None:
         boot="", now=0, notices=[_heard(1000.0 + ahead_s)], watch=(900.0 + ahead_s, 1002.0 + ahead_s, 0.01)
     )
     followed = Followed()
-    client._hand_on(told, followed.add)
+    followed.told += client._events(told)
     assert followed.notices[0].sent == pytest.approx((999.75, 1000.25))
     assert followed.watches[0].seen == pytest.approx((900.25, 1001.75))
 

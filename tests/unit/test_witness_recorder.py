@@ -159,14 +159,15 @@ def test_a_witness_that_is_the_recorders_output_hands_its_deliveries_on(tmp_path
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     delivered = {**V1, "@timestamp": now}
     with witness() as server, bearing() as session:
-        client, seen = WitnessClient(server.url, session, lambda: (-0.5, 0.5)), Seen()
-        client.follow(seen)
+        seen = Seen()
+        client = WitnessClient(server.url, session, lambda: (-0.5, 0.5), seen)
+        client.begin()
         with bearing() as alertmanager:
             for body, status in ((created, 200), (delivered, 200), ({"x": 1}, 400)):
                 assert alertmanager.post(f"{server.url}/recorder", json=body, timeout=5).status_code == status
         seen.wait(lambda: seen.notices("recorder"), "the delivery")
         assert client.next(0.0) == []  # no webhook of a receiver
-        client.stop()
+        client.end()
     [notice] = seen.notices("recorder")
     assert notice.sink_key == ("crew", "email", 1)
     begin, end = notice.sent
