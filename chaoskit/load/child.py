@@ -20,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 import msgspec
@@ -64,17 +64,12 @@ _CUT_SHORT = 3
 """Exit code without totals."""
 
 
-class Parent(Protocol):
-    """The parent process; `send` waits for so many seconds, or without end, and says whether the line went out."""
-
-    def send(self, line: bytes, within_s: float | None) -> bool: ...
-
-
 class Mouth:
     """Sends the load's reports to the parent from one greenlet, which does not block others when the parent is slow."""
 
-    def __init__(self, parent: Parent) -> None:
-        self._parent = parent
+    def __init__(self, send: Callable[[bytes, None], bool]) -> None:
+        """`send` sends a line to the parent, and waits for that without end."""
+        self._send = send
         self._lines: Queue = Queue()
         self._writer = gevent.spawn(self._write)
 
@@ -88,7 +83,7 @@ class Mouth:
 
     def _write(self) -> None:
         while line := self._lines.get():
-            self._parent.send(line, None)
+            self._send(line, None)
 
 
 def _parent() -> Lines:
@@ -254,7 +249,7 @@ def main() -> int:
     """Obey the parent; the exit code says only whether totals were told."""
     log_to_stderr()
     parent = _parent()
-    mouth = Mouth(parent)
+    mouth = Mouth(parent.send)
     fronts: list[Front] = []
     return carry(mouth, lambda: _first(parent, mouth, fronts), lambda: _commands(parent, fronts), fronts)
 
@@ -309,7 +304,7 @@ def _first(parent: Lines, mouth: Mouth, fronts: list[Front]) -> Start | None:
         if isinstance(command, Look):
             mouth.say(Looked(problems=problems_of(command.spec)))
         else:
-            fronts.append(Front(command, mouth))
+            fronts.append(Front(command, mouth.say))
             mouth.say(fronts[-1].gather())
         line = parent.hear()  # the target comes up meanwhile, or the parent goes
     if not line:

@@ -67,7 +67,7 @@ class LoadChild:
         self._on_event = on_event
         self._lock = threading.RLock()
         self._names = processes.names
-        self._tally = Tally(len(self._names), spec.processes, self._names)
+        self._tally = Tally(self._names, spec.processes)
         self._ready = [False] * len(self._names)
         self._unheard_s = [0.0] * len(self._names)
         self._changed = 0

@@ -10,10 +10,10 @@ before its totals is lost. A clock that is off is measured by what comes soonest
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 import locust
@@ -31,7 +31,6 @@ from chaoskit.load.messages import (
     Gather,
     Gathered,
     Hello,
-    Line,
     LoadState,
     LoadTotals,
     LoadWindow,
@@ -53,12 +52,6 @@ _LAST_S = 5.0
 _LONGEST_HOST = 60
 
 
-class Voice(Protocol):
-    """The receiver of the reports of a worker on another machine."""
-
-    def say(self, line: Line | LoadWindow | LoadTotals) -> None: ...
-
-
 @dataclass(slots=True)
 class _Worker:
     """A peer that knows the token, since its first hello."""
@@ -76,8 +69,9 @@ class _Worker:
 class Front:
     """The master's side of workers on other machines; `gather` first, then `start`."""
 
-    def __init__(self, gather: Gather, to: Voice) -> None:
-        self._asked, self._to = gather, to
+    def __init__(self, gather: Gather, say: Callable[[Relayed], None]) -> None:
+        """`say` tells the parent what a worker reported."""
+        self._asked, self._say = gather, say
         self._server: Server | None = None
         self._all: dict[str, _Worker] = {}
         self._part: dict[str, int] = {}
@@ -190,7 +184,7 @@ class Front:
         self._relay(one, report)
 
     def _relay(self, one: _Worker, report: Told) -> None:
-        self._to.say(Relayed(shard=self._part[one.identity], report=report, skew_s=round(one.skew.s, 3)))
+        self._say(Relayed(shard=self._part[one.identity], report=report, skew_s=round(one.skew.s, 3)))
 
     def _tell(self, identity: str, line: bytes) -> None:
         self._send(identity, Message(LINE, line, identity))  # type: ignore[no-untyped-call]

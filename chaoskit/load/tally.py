@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import msgspec
 
 from chaoskit.load.messages import LoadTotals, LoadWindow, join_totals, join_windows, joined
-from chaoskit.load.processes import process_name
 
 CLOCK_S = 0.5
 """How far the clock of another machine may be off: half a window."""
@@ -41,12 +40,11 @@ class Skew:
 
 
 class Tally:
-    """Windows and totals of `shards` processes, of which the first `bearing` (all, unless told) make requests. A joined
-    window is given out when no process can add to it."""
+    """Windows and totals of the processes with these names, of which the first `bearing` make requests. A joined window
+    is given out when no process can add to it."""
 
-    def __init__(self, shards: int, bearing: int | None = None, names: Sequence[str] = ()) -> None:
-        self._bearing = bearing = shards if bearing is None else bearing
-        self._names = names or [process_name(shard, bearing) for shard in range(shards)]
+    def __init__(self, names: Sequence[str], bearing: int) -> None:
+        self._names, self._bearing, shards = names, bearing, len(names)
         self._skew_s = [0.0] * shards
         self._users = [0] * shards
         """That each process had when it was last heard of."""

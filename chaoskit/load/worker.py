@@ -144,7 +144,7 @@ def main() -> int:
         logging.error("no share of a load came from %s:%s%s", host, port, "" if far.ended else f" within {wait_s} s")
         code = 1
     else:
-        code = carry(Mouth(far), lambda: start, far.commands)
+        code = carry(Mouth(far.send), lambda: start, far.commands)
         wire.end()
     if again and not far.ended:  # Locust cannot begin a second time in one process
         far.forget()

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 import requests
+from msgspec.structs import replace
 
 from chaoskit import json_text
 from chaoskit.events import Equipment, Event, Interval, Poll, Suppression
@@ -73,16 +74,9 @@ class SuppressionStates:
         self._asked = asked
         now = {labels_of(alert.labels): self._suppression(alert, seen) for alert in alerts}
         known = ((self._known.get(labels), new) for labels, new in now.items())
-        found = [new for old, new in known if old is None or msgspec.structs.replace(old, seen=new.seen) != new]
+        found = [new for old, new in known if old is None or replace(old, seen=new.seen) != new]
         found += [
-            Suppression(
-                labels=old.labels,
-                state="gone",
-                inhibited_by=[],
-                silenced_by=[],
-                receivers=old.receivers,
-                seen=seen,
-            )
+            replace(old, state="gone", inhibited_by=[], silenced_by=[], seen=seen)
             for labels, old in self._known.items()
             if labels not in now
         ]
@@ -156,7 +150,7 @@ class AlertmanagerObserver(Poller):
             if response.status_code == requests.codes.ok:
                 self._silences |= {one.id: _made(one) for one in json_text.decode_with(_SILENCES, response.content)}
         known = {one: self._silences[one] for one in event.silenced_by if one in self._silences}
-        return msgspec.structs.replace(event, silences=known)
+        return replace(event, silences=known)
 
 
 def _made(silence: _Silence) -> str:

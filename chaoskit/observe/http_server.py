@@ -72,11 +72,6 @@ Answered = Answer | asyncio.Future[Answer]
 """An answer, or one that comes later, within OWED_LIMIT_S."""
 
 
-def admit_all(_request: Request) -> Answer | None:
-    """Admits every request: None."""
-    return None
-
-
 class Connection(asyncio.Protocol):
     """One client's connection; `answer` is called for each request and must not wait.
 
@@ -88,7 +83,7 @@ class Connection(asyncio.Protocol):
         timed_loop: TimedLoop,
         answer: Callable[[Request], Answered],
         places: Places,
-        admit: Callable[[Request], Answer | None] = admit_all,
+        admit: Callable[[Request], Answer | None],
     ) -> None:
         self._timed_loop = timed_loop
         self._answer = answer

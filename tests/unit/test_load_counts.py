@@ -197,7 +197,7 @@ def test_two_processes_are_heard_as_one_load() -> None:
 
 
 def test_a_second_is_told_when_no_process_can_add_to_it() -> None:
-    tally = Tally(2)
+    tally = Tally(["load-0", "load-1"], 2)
     assert tally.window(0, a_window(10, started=1)) == []
     assert tally.window(0, a_window(11, started=1)) == []
     assert [w.second[0] for w in tally.window(1, a_window(11, started=5))] == [10, 11]
@@ -212,7 +212,7 @@ def test_a_second_is_told_when_no_process_can_add_to_it() -> None:
 
 
 def test_a_load_that_dies_leaves_what_its_windows_told() -> None:
-    tally = Tally(2)
+    tally = Tally(["load-0", "load-1"], 2)
     names = {"GET a": ByName(9, 5, 1, 0, {0: 5}, {"timeout": 1})}
     told = {"by_name": names, "failures": {"timeout": 1}, "latency": {0: 5}}
     tally.window(0, a_window(10, started=9, finished=5, failed=1, in_flight=4, **told))

@@ -442,7 +442,7 @@ def test_users_that_end_the_test_together_end_the_load(
 
 def test_of_a_worker_that_stands_still_to_the_end_every_second_is_told_all_the_same() -> None:
     """Its requests stay in flight, so the sums of the windows come out."""
-    tally = Tally(3, bearing=2)
+    tally = Tally(["load-0", "load-1", "load-master"], 2)
     for second in (1000.0, 1001.0, 1002.0, 1003.0):
         span = (second, second + 1)
         if second < 1001:

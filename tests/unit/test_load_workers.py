@@ -343,7 +343,7 @@ def test_hosts_bear_a_load_until_a_cable_is_pulled(machines: Machines, hosts: li
 
 
 def test_a_clock_that_is_off_by_less_than_half_a_second_is_let_pass() -> None:
-    tally = Tally(2, names=["load-0 on a", "load-1 on b"])
+    tally = Tally(["load-0 on a", "load-1 on b"], 2)
     tally.skewed(0, 0.4)
     tally.skewed(1, -3.21)
     assert tally.without_totals("").astray == [
