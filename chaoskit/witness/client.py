@@ -132,9 +132,9 @@ class WitnessClient(Follower):
         return [heard for heard in told.notices if not heard.recorded]
 
     def look(self, asked: float) -> Iterator[Event]:
-        """What the witness heard since the last look, waiting for it unless this is the last one; raises Unseen.
+        """The notices and the watch that the witness tells since the last look; raises Unseen.
 
-        What it heard before the first look is passed over. What it hears while it does not answer is told later.
+        The first look passes over what was heard before; any but the last waits for a notice.
         """
         over, first = self._over.is_set(), not self._boot
         try:

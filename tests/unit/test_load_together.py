@@ -301,7 +301,7 @@ def test_masters_and_workers_send_each_other_what_they_like(start: Start, tmp_pa
 
 LATE = """
 import gevent
-from locust import FastHttpUser, constant, events, task
+from locust import events
 
 @events.init.add_listener
 def hold_up(environment, **_):
@@ -309,20 +309,13 @@ def hold_up(environment, **_):
     if client is not None:
         send = client.send
         client.send = lambda message: gevent.spawn_later(0.3, send, message)
-
-class Plain(FastHttpUser):
-    wait_time = constant(0.05)
-
-    @task
-    def look(self):
-        self.client.get("/plain")
 """
 
 
 @pytest.mark.long
 def test_a_worker_goes_once_its_last_report_was_heard_however_late_it_leaves(start: Start) -> None:
     """On a busy machine the thread that sends comes late, and what it has not sent ends with its process."""
-    load, heard = start(users=4, processes=2, own=LATE)
+    load, heard = start(users=4, processes=2, own=LATE + PLAIN)
     heard.wait(lambda windows: windows[-1].users == 4)
     adds_up(heard, load.stop())
 
@@ -477,7 +470,7 @@ def test_what_never_reached_the_master_is_told() -> None:
 
 
 ENDING = """
-from locust import FastHttpUser, constant, events, task
+from locust import events
 from locust.runners import MasterRunner
 import gevent
 
@@ -490,20 +483,13 @@ def end_soon(environment):
 def watch(environment, **_):
     if isinstance(environment.runner, MasterRunner):
         gevent.spawn(end_soon, environment)
-
-class Plain(FastHttpUser):
-    wait_time = constant(0.05)
-
-    @task
-    def look(self):
-        self.client.get("/plain")
 """
 
 
 @pytest.mark.long
 def test_a_master_that_the_locustfile_ends_ends_the_load(start: Start, target: Target, tmp_path: Path) -> None:
     """It sees what all workers did, as its statistics do in Locust."""
-    load, heard = start(users=4, processes=2, own=ENDING)
+    load, heard = start(users=4, processes=2, own=ENDING + PLAIN)
     heard.wait(lambda totals: totals, LoadTotals)
     assert "the locustfile ended the load" in [state.detail for state in heard.of(LoadState)]
     totals = load.stop()
