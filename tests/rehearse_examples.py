@@ -15,9 +15,9 @@ from chaoskit.alerting.model import AlertConfig, Rule
 from chaoskit.events import SCHEMA, AnyEvent, Rehearsal
 from chaoskit.faults.series import Scripted, constant
 from chaoskit.history import History
-from chaoskit.rehearse.derive import Guess
+from chaoskit.rehearse.derive import Guess, Subject
 from chaoskit.rehearse.inputs import ASSUMED
-from chaoskit.rehearse.proof import Proven, Subject
+from chaoskit.rehearse.proof import Proven
 from tests.golden.doctored import recorded, with_events
 
 RULES = """\
@@ -77,6 +77,5 @@ def proven(
 ) -> Proven:
     mark = f"rehearsal-{number}"
     series = (Scripted(metric, (("instance", mark),), constant(0), constant(9)),)
-    return Proven(
-        Subject(number, rule, span_s), Guess(series, mark), ({"instance": mark} if result is None else result,)
-    )
+    guess = Guess(Subject(number, rule, span_s), series)
+    return Proven(guess, ({"instance": mark} if result is None else result,))

@@ -6,6 +6,7 @@ Beside those of its expression, the series of what its texts query (`{{ with que
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from chaoskit.faults.series import Scripted
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.search import searched
 from chaoskit.rehearse.solve import Choices, Solver
-from chaoskit.rehearse.tree import calls, grouped_by, label_values
+from chaoskit.rehearse.tree import calls, grouped_by, label_values, longest_range_s
 
 _TRIED = (
     Choices(),
@@ -49,16 +50,37 @@ SPARE = "copy"
 SEARCHED = 96
 """How many sets of levels are drawn where no way backwards holds."""
 _USUAL_SAMPLES, _LEAST = 500, 30
+_MOST_SAMPLES, _SPARSEST_S = 9600, 270.0
+"""promtool's engine takes 10,000 samples at once, and looks back 5m for one."""
 BUG = "chaoskit itself failed at deriving series for this rule (a bug of ours, please report):"
 _IN_TEMPLATE = re.compile(r"\$?\.?[lL]abels\.([a-zA-Z_][a-zA-Z0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
-    """Series that may make a rule fire; `mark` is the label value by which they are known."""
+class Subject:
+    """A rule to rehearse: its number gives the mark of its series, `span_s` is how far back it looks."""
 
+    number: int
+    rule: Rule
+    span_s: float
+
+    @property
+    def mark(self) -> str:
+        """The label value that marks the series of this rule."""
+        return f"rehearsal-{self.number}"
+
+    def every_s(self, interval_s: float) -> float:
+        """Seconds between two samples of its series: a range of a week has more than promtool's engine takes."""
+        reads = longest_range_s(expression(self.rule.expr)) / interval_s
+        return interval_s * min(max(1, math.ceil(reads / _MOST_SAMPLES)), max(1, int(_SPARSEST_S / interval_s)))
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Series that may make a rule fire."""
+
+    subject: Subject
     series: tuple[Scripted, ...]
-    mark: str
     by_trial: bool = False
 
 
@@ -67,22 +89,23 @@ def recording_rules(rules: tuple[Rule, ...]) -> dict[str, Rule]:
     return {rule.record: rule for rule in reversed(rules) if rule.record}
 
 
-def guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float, why: list[str]) -> Iterator[Guess]:
+def guesses(subject: Subject, records: Mapping[str, Rule], interval_s: float, why: list[str]) -> Iterator[Guess]:
     """The guesses, each once; `why` collects the reasons where a way led nowhere; one begins with BUG."""
     try:
-        yield from _guesses(rule, records, mark, interval_s, why)
+        yield from _guesses(subject, records, interval_s, why)
     except Exception as error:  # the other rules have nothing to do with it
         why.append(f"{BUG} {type(error).__name__}: {error}")
 
 
-def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float, why: list[str]) -> Iterator[Guess]:
+def _guesses(subject: Subject, records: Mapping[str, Rule], interval_s: float, why: list[str]) -> Iterator[Guess]:
+    rule = subject.rule
     try:
         node = expression(rule.expr)
     except ValueError as error:
         why.append(f"it does not parse: {error}")
         return
     read, exprs = closure(rule, records), exprs_of(rule, records)
-    solver = solvers(rule, records, mark, interval_s)
+    solver = solvers(rule, records, subject.mark, interval_s)
     feeding = [{"record": one.record, "expr": one.expr} for one in read.values()]
     instants = instant_records([{"groups": [{"rules": feeding}]}])
     seen: set[tuple[Scripted, ...]] = set()
@@ -102,12 +125,12 @@ def _guesses(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: flo
             continue
         if series and series not in seen:
             seen.add(series)
-            yield Guess(series, mark)
+            yield Guess(subject, series)
     # What looks far back costs the engine as many samples for each try.
     span_s = max((each.reach_s for expr in exprs for each in selectors(expr)), default=0.0)
     most = int(SEARCHED * min(1.0, _USUAL_SAMPLES * interval_s / max(span_s, 1.0)))
     for series in searched(exprs, solver, interval_s, max(_LEAST, most)):
-        yield Guess(series, mark, by_trial=True)
+        yield Guess(subject, series, by_trial=True)
 
 
 def solvers(rule: Rule, records: Mapping[str, Rule], mark: str, interval_s: float) -> Callable[..., Solver]:
@@ -194,12 +217,12 @@ def looks_at(rule: Rule, records: Mapping[str, Rule]) -> set[str]:
     return {name for expr in exprs for name in metric_names(expression(expr))}
 
 
-def fed(rule: Rule, guess: Guess, records: Mapping[str, Rule], interval_s: float) -> Guess:
+def fed(guess: Guess, records: Mapping[str, Rule], interval_s: float) -> Guess:
     """The guess with series for what the texts query, of metrics that it has none of."""
-    solver = solvers(rule, records, guess.mark, interval_s)
+    solver = solvers(guess.subject.rule, records, guess.subject.mark, interval_s)
     found: dict[str, Scripted] = {one.key: one for one in guess.series}
     there = {one.name for one in guess.series}
-    for query in queried(rule, solver(Choices()).labels):
+    for query in queried(guess.subject.rule, solver(Choices()).labels):
         for course in _COURSES:
             one = solver(Choices())
             try:
@@ -209,4 +232,4 @@ def fed(rule: Rule, guess: Guess, records: Mapping[str, Rule], interval_s: float
             more = (leaf.scripted(interval_s) for leaf in one.script if leaf.name not in there)
             found |= {each.key: each for each in more} | found
             break
-    return Guess(tuple(found.values()), guess.mark)
+    return Guess(guess.subject, tuple(found.values()))

@@ -339,7 +339,7 @@ def _telling(member: Proven, results: Sequence[Mapping[str, str]], routed: froze
     shared = {k: v for k, v in first.items() if v and all(other.get(k) == v for other in others)}
     made = {k for k, text in member.subject.rule.labels.items() if "{{" in text}
     own = {k: v for k, v in shared.items() if k in made or k not in member.subject.rule.labels}
-    return {k: v for k, v in own.items() if routed is None or k in routed | made or member.guess.mark in v}
+    return {k: v for k, v in own.items() if routed is None or k in routed | made or member.subject.mark in v}
 
 
 def _routed(route: Route) -> frozenset[str]:

@@ -10,7 +10,7 @@ import math
 import os
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,11 +20,11 @@ from typing import Any
 from chaoskit.alerting.expression import expression, walk
 from chaoskit.alerting.model import Rule
 from chaoskit.faults.series import Course, Scripted, Values, notation, value_at
-from chaoskit.rehearse.derive import Guess, closure, exprs_of, fed, guesses, queried, watched_by
+from chaoskit.rehearse.derive import Guess, Subject, closure, exprs_of, fed, guesses, queried, watched_by
 from chaoskit.rehearse.matching import queries, reason
 from chaoskit.rehearse.past import Far
 from chaoskit.rehearse.promtool import TESTS_S, UNENDED, answered, asking, dumped, labels_in, results_of, run_tests
-from chaoskit.rehearse.tree import longest_range_s, shortest_range_s
+from chaoskit.rehearse.tree import shortest_range_s
 from chaoskit.units import format_duration
 
 _CHUNK, _LEAST_CHUNK = 60, 6
@@ -35,8 +35,6 @@ _ALONE_S = 30.0
 """How long promtool may take for a part of a file that it refused as a whole."""
 _REFUSED, _MOST_SAID = "refused", 300
 _SIDE_BY_SIDE = os.cpu_count() or 1
-_MOST_SAMPLES, _SPARSEST_S = 9600, 270.0
-"""promtool's engine takes 10,000 samples at once, and looks back 5m for one."""
 _NO_STEP = re.compile(r":\s*\]")
 _MOST_TOGETHER = 200
 """Series of one test, above which no rule joins it."""
@@ -65,29 +63,9 @@ _NOTICE_S = 150.0
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A rule to rehearse: its number gives the mark of its series, `span_s` is how far back it looks."""
-
-    number: int
-    rule: Rule
-    span_s: float
-
-    @property
-    def mark(self) -> str:
-        """The label value that marks the series of this rule."""
-        return f"rehearsal-{self.number}"
-
-    def every_s(self, interval_s: float) -> float:
-        """Seconds between two samples of its series: a range of a week has more than promtool's engine takes."""
-        reads = longest_range_s(expression(self.rule.expr)) / interval_s
-        return interval_s * min(max(1, math.ceil(reads / _MOST_SAMPLES)), max(1, int(_SPARSEST_S / interval_s)))
-
-
-@dataclass(frozen=True, slots=True)
 class Proven:
     """A guess that held, and the labels of each result that the expression had."""
 
-    subject: Subject
     guess: Guess
     results: tuple[Mapping[str, str], ...]
     lasts_s: float | None = None
@@ -102,6 +80,11 @@ class Proven:
     """The shorter way of playing a rule that takes too long as it is."""
     hasty: bool = False
     """Whether the expression is true before its series are there, or before its range is filled at rest."""
+
+    @property
+    def subject(self) -> Subject:
+        """The rule that was proven."""
+        return self.guess.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +105,6 @@ class Engine:
     folder: Path
     interval_s: float
     external: Mapping[str, str] = field(default_factory=dict)
-
-    def instants(self, subject: Subject, guess: Guess) -> Instants:
-        """The instants at which the rule's condition is evaluated."""
-        return instants(subject, guess, self.interval_s)
 
     def head(self, name: str, records: Iterable[Rule], more: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
         """The beginning of a file of tests, with a file of these rules beside it."""
@@ -154,42 +133,40 @@ def prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], li
 def _prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], list[Unproven]]:
     interval_s = engine.interval_s
     reasons: dict[int, list[str]] = {subject.number: [] for subject in subjects}
-    left: dict[int, tuple[Subject, Iterator[Guess]]] = {
-        s.number: (s, guesses(s.rule, engine.records, s.mark, interval_s, reasons[s.number])) for s in subjects
-    }
+    left = {s.number: guesses(s, engine.records, interval_s, reasons[s.number]) for s in subjects}
     proven: list[Proven] = []
-    failed: dict[int, list[tuple[Subject, Guess]]] = {}
+    failed: dict[int, list[Guess]] = {}
     engine.folder.mkdir(parents=True, exist_ok=True)
     for turn in range(_TURNS):
-        trying: list[tuple[Subject, Guess]] = []
-        for number, (subject, more) in list(left.items()):
+        trying: list[Guess] = []
+        for number, more in list(left.items()):
             some = list(islice(more, 1 if turn < _ONE_BY_ONE else _TOGETHER))
             if not some:
                 del left[number]
-            trying += [(subject, guess) for guess in some]
+            trying += some
         if not trying:
             break
-        for subject, guess, answers in _round(trying, engine, str(turn)):
-            outcome = _outcome(answers, engine.instants(subject, guess))
+        for guess, answers in _round(trying, engine, str(turn)):
+            outcome, number = _outcome(answers, instants(guess, interval_s)), guess.subject.number
             if isinstance(outcome, str):
-                reasons[subject.number].append(outcome)
+                reasons[number].append(outcome)
                 if _REFUSED in answers:
-                    left.pop(subject.number, None)  # no other series would change that
+                    left.pop(number, None)  # no other series would change that
                 if outcome.endswith(_LACKS["filled"]):
-                    failed.setdefault(subject.number, []).append((subject, guess))
-            elif subject.number in left:
-                if guess.by_trial and not _is_robust(subject, guess, outcome[2], engine):
-                    reasons[subject.number].append(f"{_TRIED_SERIES} {_LACKS['shaken']}")
+                    failed.setdefault(number, []).append(guess)
+            elif number in left:
+                if guess.by_trial and not _is_robust(guess, outcome[2], engine):
+                    reasons[number].append(f"{_TRIED_SERIES} {_LACKS['shaken']}")
                     continue
                 results, lasts, within = outcome
                 within_s = None if within is None else within * interval_s
-                proven.append(Proven(subject, guess, results, lasts and lasts * interval_s, within_s))
-                del left[subject.number]
+                proven.append(Proven(guess, results, lasts and lasts * interval_s, within_s))
+                del left[number]
     done = {each.subject.number for each in proven}
     proven = _rested(proven, engine)
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         proven = list(pool.map(lambda p: _told(p, engine), proven))
-    why = [pair for n, some in failed.items() if n not in done for pair in some[-_ASKED_WHY:]]
+    why = [guess for n, some in failed.items() if n not in done for guess in some[-_ASKED_WHY:]]
     never = _never(_round(why, engine, "why"))
     unproven = [
         Unproven(s, never.get(s.number) or _telling(reasons[s.number])) for s in subjects if s.number not in done
@@ -197,12 +174,11 @@ def _prove(subjects: Sequence[Subject], engine: Engine) -> tuple[list[Proven], l
     return proven, unproven
 
 
-def _is_robust(subject: Subject, guess: Guess, within: int | None, engine: Engine) -> bool:
+def _is_robust(guess: Guess, within: int | None, engine: Engine) -> bool:
     """Whether series that were found by trial do the same where scrapes are not on time, as they never quite are."""
-    when = engine.instants(subject, guess)
+    when, number = instants(guess, engine.interval_s), guess.subject.number
     quiet = [*range(max(0, when.rest - _LOOKS), when.rest), when.asked["fallen"]]
-    asked = {subject.number: [*quiet, *when.held(within)]}
-    ((_, _, answers),) = _round([(subject, guess)], engine, f"{_SHAKEN}-{subject.number}", asked)
+    ((_, answers),) = _round([guess], engine, f"{_SHAKEN}-{number}", {number: [*quiet, *when.held(within)]})
     return {int(word[2:]) for word in answers if word.startswith("at")} == set(when.held(within))
 
 
@@ -212,7 +188,7 @@ def edges(proven: Sequence[Proven], engine: Engine) -> dict[int, tuple[float, fl
     engine.folder.mkdir(parents=True, exist_ok=True)
     every = {p.subject.number: p.subject.every_s(engine.interval_s) for p in proven}
     found: dict[int, list[tuple[int, int]]] = {}
-    whens = {p.subject.number: instants(p.subject, p.guess, every[p.subject.number]) for p in proven}
+    whens = {p.subject.number: instants(p.guess, every[p.subject.number]) for p in proven}
     for one in proven:
         w = whens[one.subject.number]
         rise = (w.rest - 1, w.held(one.within_s)[0])
@@ -220,13 +196,12 @@ def edges(proven: Sequence[Proven], engine: Engine) -> dict[int, tuple[float, fl
     for turn in range(_NARROWED):
         asked = {n: [at for low, high in each for at in _between(low, high)] for n, each in found.items()}
         for every_s in set(every.values()):
-            left = [p for p in proven if every[p.subject.number] == every_s and asked[p.subject.number]]
-            some = [(p.subject, p.guess) for p in left]
+            some = [p.guess for p in proven if every[p.subject.number] == every_s and asked[p.subject.number]]
             apart = replace(engine, interval_s=every_s)
-            for subject, _, got in _round(some, apart, f"edge{turn}-{every_s:g}", asked):
-                rise, fall = found[subject.number]
+            for guess, got in _round(some, apart, f"edge{turn}-{every_s:g}", asked):
+                rise, fall = found[guess.subject.number]
                 true = {int(word[2:]) for word in got}
-                found[subject.number] = [_narrowed(rise, true, True), _narrowed(fall, true, False)]
+                found[guess.subject.number] = [_narrowed(rise, true, True), _narrowed(fall, true, False)]
     return {
         n: ((rise[1] - whens[n].rest) * every[n], (fall[1] - whens[n].late) * every[n])
         for n, (rise, fall) in found.items()
@@ -251,12 +226,12 @@ def _rested(proven: Sequence[Proven], engine: Engine) -> list[Proven]:
     rest_s = _REST * engine.interval_s
     far = {p.subject.number: p for p in proven if p.subject.span_s > rest_s and p.within_s is None}
     short: dict[int, Proven] = {}
-    for subject, guess, answers in _round([(p.subject, p.guess) for p in far.values()], engine, "short"):
-        outcome = _outcome(answers, engine.instants(subject, guess))
-        if not isinstance(outcome, str) and outcome[0] == far[subject.number].results:
-            short[subject.number] = replace(far[subject.number], rest_s=rest_s)
-    at_rest = [(p.subject, p.guess) for p in proven]
-    hasty = {subject.number for subject, _, answers in _round(at_rest, engine, "unfilled") if answers}
+    for guess, answers in _round([p.guess for p in far.values()], engine, "short"):
+        outcome, number = _outcome(answers, instants(guess, engine.interval_s)), guess.subject.number
+        if not isinstance(outcome, str) and outcome[0] == far[number].results:
+            short[number] = replace(far[number], rest_s=rest_s)
+    at_rest = _round([p.guess for p in proven], engine, "unfilled")
+    hasty = {guess.subject.number for guess, answers in at_rest if answers}
     # The steps of a subquery lie otherwise than promtool's, so nothing says that it is false while they are few.
     hasty |= {
         p.subject.number
@@ -272,9 +247,9 @@ def roused(wave: Sequence[Proven], engine: Engine) -> frozenset[int]:
     """The rules, by number, that have a result, or fail, while the series of their whole wave are at rest."""
     engine.folder.mkdir(parents=True, exist_ok=True)
     series = {each.key: each for one in wave for each in one.guess.series}
-    end = max(engine.instants(one.subject, one.guess).rest for one in wave)
     every_s = engine.interval_s
-    test = _test(0, wave[0].subject, Guess(tuple(series.values()), ""), every_s, "unfilled", [end])
+    end = max(instants(one.guess, every_s).rest for one in wave)
+    test = _test(0, replace(wave[0].guess, series=tuple(series.values())), every_s, "unfilled", [end])
     asked = [
         asking(s.number, "rest", stepped(s.rule.expr, every_s), (end + _BETWEEN) * every_s)
         for s in (one.subject for one in wave)
@@ -293,14 +268,13 @@ def _told(one: Proven, engine: Engine) -> Proven:
     if not asks and not any("{{" in text for text in rule.labels.values()):
         return one
     if asks:
-        guess = fed(rule, one.guess, engine.records, every_s)
-        for _, _, answers in _round([(one.subject, guess)], engine, f"fed-{number}"):
-            outcome = _outcome(answers, engine.instants(one.subject, guess))
-            if not isinstance(outcome, str) and outcome[0] == one.results:
-                one = replace(one, guess=guess)
-    at_s = every_s * engine.instants(one.subject, one.guess).held(one.within_s)[1]
+        ((guess, answers),) = _round([fed(one.guess, engine.records, every_s)], engine, f"fed-{number}")
+        outcome = _outcome(answers, instants(guess, every_s))
+        if not isinstance(outcome, str) and outcome[0] == one.results:
+            one = replace(one, guess=guess)
+    at_s = every_s * instants(one.guess, every_s).held(one.within_s)[1]
     queries = {f"query{n}": text for n, text in enumerate(queried(rule, one.results[0]))}
-    test = _test(0, one.subject, one.guess, every_s, "told") | {
+    test = _test(0, one.guess, every_s, "told") | {
         "external_labels": dict(engine.external),
         "alert_rule_test": [{"alertname": rule.alert, "eval_time": format_duration(at_s), "exp_alerts": []}],
         "promql_expr_test": [asking(0, word, text, at_s) for word, text in queries.items()],
@@ -329,12 +303,12 @@ def _telling(reasons: list[str]) -> str:
     return (tried or reasons or ["it reads no series"])[0]
 
 
-def _never(asked: Iterable[tuple[Subject, Guess, Mapping[str, str]]]) -> dict[int, str]:
+def _never(asked: Iterable[tuple[Guess, Mapping[str, str]]]) -> dict[int, str]:
     """By rule's number, why it can never be true where two of its sides match in no guess; empty where they do."""
     found: dict[int, str] = {}
     all_of: dict[int, list[tuple[str, Mapping[str, str]]]] = {}
-    for subject, _, answers in asked:
-        all_of.setdefault(subject.number, []).append((subject.rule.expr, answers))
+    for guess, answers in asked:
+        all_of.setdefault(guess.subject.number, []).append((guess.subject.rule.expr, answers))
     for number, some in all_of.items():
         matched = {word: got for _, answers in some for word, got in answers.items() if word.startswith("whole")}
         found[number] = next((why for expr, answers in some if (why := reason(expr, {**matched, **answers}))), "")
@@ -346,22 +320,22 @@ _Test = tuple[frozenset[str], Mapping[str, Any]]
 
 
 def _round(
-    trying: Sequence[tuple[Subject, Guess]], engine: Engine, turn: str, asked: Mapping[int, Sequence[int]] = {}
-) -> Iterable[tuple[Subject, Guess, Mapping[str, str]]]:
+    trying: Sequence[Guess], engine: Engine, turn: str, asked: Mapping[int, Sequence[int]] = {}
+) -> Iterable[tuple[Guess, Mapping[str, str]]]:
     """promtool's answers on one guess each; rules that read recording rules get a file with those rules. In the turn
     `why` it is asked about the parts of the expression as well; in the turn `short` the series begin shortly before the
     fault; in the turn `unfilled` it is asked while they begin, and nothing ever moves. `asked` are other instants, in
     intervals by rule."""
 
     def test(at: int) -> _Test:
-        subject, guess = trying[at]
-        instants_ = asked.get(subject.number, ())
-        test = _test(at, subject, guess, engine.interval_s, turn, instants_, _late(subject.rule, engine.records))
-        return _metrics(subject, guess, engine.records), test
+        guess, subject = trying[at], trying[at].subject
+        late_s = _late(subject.rule, engine.records)
+        test = _test(at, guess, engine.interval_s, turn, asked.get(subject.number, ()), late_s)
+        return _metrics(guess, engine.records), test
 
     by_rules: dict[tuple[str, ...], list[int]] = {}
-    for at, (subject, _) in enumerate(trying):
-        by_rules.setdefault(tuple(sorted(closure(subject.rule, engine.records))), []).append(at)
+    for at, guess in enumerate(trying):
+        by_rules.setdefault(tuple(sorted(closure(guess.subject.rule, engine.records))), []).append(at)
     jobs: list[tuple[list[int], Path, Mapping[str, Any], Mapping[int, _Test]]] = []
     chunk = min(_CHUNK, max(_LEAST_CHUNK, math.ceil(len(trying) / _SIDE_BY_SIDE)))
     for number, (names, members) in enumerate(by_rules.items()):
@@ -375,12 +349,12 @@ def _round(
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         for (part, *_), answers in zip(jobs, pool.map(lambda job: _ask(engine.promtool, *job[1:]), jobs), strict=True):
             said |= {at: answers.get(at, {}) for at in part}
-    return [(*pair, said[at]) for at, pair in enumerate(trying)]
+    return [(guess, said[at]) for at, guess in enumerate(trying)]
 
 
-def _metrics(subject: Subject, guess: Guess, records: Mapping[str, Rule]) -> frozenset[str]:
+def _metrics(guess: Guess, records: Mapping[str, Rule]) -> frozenset[str]:
     """Those that a rule reads, through recording rules or not, and those of its series; "" where one is not named."""
-    return frozenset(watched_by(exprs_of(subject.rule, records))) | {one.name for one in guess.series}
+    return frozenset(watched_by(exprs_of(guess.subject.rule, records))) | {one.name for one in guess.series}
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,7 +372,7 @@ class Instants:
         return self.asked[first], self.asked[{"filled": "end"}.get(first, f"{first}_end")]
 
 
-def instants(subject: Subject, guess: Guess, interval_s: float) -> Instants:
+def instants(guess: Guess, interval_s: float) -> Instants:
     """The end of the rest, the filled range, the end of `for`, long after it, the end of the fall.
 
     Between them, for what ends by itself: as soon as the fault is seen, and once the shortest range is filled.
@@ -406,6 +380,7 @@ def instants(subject: Subject, guess: Guess, interval_s: float) -> Instants:
     promtool's time begins at 0, and a time stamp should not lie before it; one of weeks ago does, for its samples
     would be too many.
     """
+    subject = guess.subject
     span = math.ceil(subject.span_s / interval_s) + _SETTLE
     ago_s = max((-value for one in guess.series if one.clock for value in _levels(one)), default=0.0)
     rest = span + math.ceil(ago_s / interval_s if 0 < ago_s <= _LONGEST_AGO_S else 0)
@@ -438,15 +413,9 @@ def _moved(values: Values, by_s: float) -> Values:
 
 
 def _test(
-    number: int,
-    subject: Subject,
-    guess: Guess,
-    interval_s: float,
-    turn: str,
-    at: Sequence[int] = (),
-    late_s: float = 0.0,
+    number: int, guess: Guess, interval_s: float, turn: str, at: Sequence[int] = (), late_s: float = 0.0
 ) -> dict[str, Any]:
-    when = instants(subject, guess, interval_s)
+    subject, when = guess.subject, instants(guess, interval_s)
     course = Course(0.0, when.rest * interval_s, when.late * interval_s)
     series = []
     begin = max(0, when.rest - _REST) if turn == "short" else 0

@@ -21,14 +21,14 @@ from chaoskit.explain.promise import computed_promise
 from chaoskit.hop import Hop
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
-from chaoskit.rehearse.derive import BUG, exprs_of, recording_rules
+from chaoskit.rehearse.derive import BUG, Subject, exprs_of, recording_rules
 from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
 from chaoskit.rehearse.hours import play_hours
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane, partition, play, took_s
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome, unrehearsed, with_static
 from chaoskit.rehearse.perform import Performed
-from chaoskit.rehearse.proof import Engine, Proven, Subject, edges, prove, roused
+from chaoskit.rehearse.proof import Engine, Proven, edges, prove, roused
 from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, played
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.rehearse.waves import (
@@ -344,7 +344,7 @@ class Session:
     def _with_static(self, found: Mapping[str, RuleOutcome], proven: Sequence[Proven]) -> tuple[RuleOutcome, ...]:
         config = self.asked.config
         by_rule = {p.subject.rule.key: p for p in proven}
-        muting = muted_by(config, {key: (p.subject.rule, p.results, p.guess.mark) for key, p in by_rule.items()})
+        muting = muted_by(config, {key: (p.subject.rule, p.results, p.subject.mark) for key, p in by_rule.items()})
         outcomes = []
         for rule in (rule for rule in config.rules if rule.key in found):
             results = by_rule[rule.key].results if rule.key in by_rule else ({},)

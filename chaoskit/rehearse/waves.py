@@ -162,7 +162,7 @@ def fastest(interval_s: float, wanted: float) -> float:
 
 def marked(proven: Proven) -> bool:
     """Whether all results carry the rule's own mark, so that other rules' series cannot be taken for its."""
-    return all(any(proven.guess.mark in value for value in result.values()) for result in proven.results)
+    return all(any(proven.subject.mark in value for value in result.values()) for result in proven.results)
 
 
 def make_waves(
@@ -210,9 +210,9 @@ def foreign_to(config: AlertConfig, records: Mapping[str, Rule], proven: Sequenc
             for other, labels in labels_by.items()
             if other != number and any(matches_all(matchers, each) for matchers in all_of for each in labels)
         }
-        for mark in {proven[other].guess.mark for other in others}:
+        for mark in {proven[other].subject.mark for other in others}:
             for result in one.results:
-                theirs = {key: value.replace(one.guess.mark, mark) for key, value in result.items()}
+                theirs = {key: value.replace(one.subject.mark, mark) for key, value in result.items()}
                 found.append(alert_labels(config, one.subject.rule, theirs))
     return found
 

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from chaoskit.history import read_history
-from chaoskit.rehearse.derive import recording_rules
-from chaoskit.rehearse.proof import Engine, Subject, prove
+from chaoskit.rehearse.derive import Subject, recording_rules
+from chaoskit.rehearse.proof import Engine, prove
 from chaoskit.stack.binaries import require
 from chaoskit.verify.verify import verify
 from tests.unit.test_rehearse_derive import rule

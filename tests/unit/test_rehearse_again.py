@@ -24,13 +24,14 @@ from chaoskit.hop import Hop
 from chaoskit.host import process
 from chaoskit.observe import pressure
 from chaoskit.rehearse import lanes, session
+from chaoskit.rehearse.derive import Subject
 from chaoskit.rehearse.drill import Given
 from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.lanes import Lane
 from chaoskit.rehearse.outcome import Rehearsed, RuleOutcome
 from chaoskit.rehearse.output import exit_code, text_lines
 from chaoskit.rehearse.perform import Performed
-from chaoskit.rehearse.proof import Proven, Subject, Unproven
+from chaoskit.rehearse.proof import Proven, Unproven
 from chaoskit.rehearse.session import Session
 from chaoskit.rehearse.written import stub_for
 from chaoskit.stack.binaries import Binaries

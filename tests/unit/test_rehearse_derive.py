@@ -10,7 +10,7 @@ from chaoskit.alerting.model import Matcher, Rule
 from chaoskit.alerting.routing import matches_all
 from chaoskit.errors import Place
 from chaoskit.faults.series import Course, value_at
-from chaoskit.rehearse.derive import BUG, Guess, closure, guesses, recording_rules
+from chaoskit.rehearse.derive import BUG, Guess, Subject, closure, guesses, recording_rules
 from chaoskit.rehearse.inverse import CHOICES, level
 from chaoskit.rehearse.solve import Solver
 from chaoskit.rehearse.tree import label_values
@@ -20,9 +20,13 @@ def rule(expr: str, alert: str = "A", record: str = "", annotations: Mapping[str
     return Rule("" if record else alert, record, expr, 0.0, 0.0, {}, annotations, "g", 15.0, Place("r.yml", 1))
 
 
+def subject(expr: str, number: int = 7) -> Subject:
+    return Subject(number, rule(expr), 0.0)
+
+
 def first(expr: str, *records: Rule) -> Guess:
     why: list[str] = []
-    found = next(guesses(rule(expr), recording_rules(records), "mark", 15.0, why), None)
+    found = next(guesses(subject(expr), recording_rules(records), 15.0, why), None)
     assert found is not None, why
     return found
 
@@ -124,7 +128,7 @@ def test_a_time_stamp_counts_from_now() -> None:
 
 
 def test_two_rules_on_one_metric_get_series_of_their_own() -> None:
-    one, other = (next(guesses(rule("x > 1"), {}, mark, 15.0, [])) for mark in ("a", "b"))
+    one, other = (next(guesses(subject("x > 1", number), {}, 15.0, [])) for number in (1, 2))
     assert not {s.key for s in one.series} & {s.key for s in other.series}
 
 
@@ -140,7 +144,7 @@ def test_two_rules_on_one_metric_get_series_of_their_own() -> None:
 )
 def test_what_cannot_be_derived_says_why(expr: str, reason: str) -> None:
     why: list[str] = []
-    list(guesses(rule(expr), {}, "mark", 15.0, why))
+    list(guesses(subject(expr), {}, 15.0, why))
     assert any(reason in one for one in why), why
 
 
@@ -176,7 +180,7 @@ def test_labels_satisfy_every_matcher_or_nothing_is_given() -> None:
 )
 def test_a_call_of_nothing_but_constants_is_a_reason_and_no_crash(expr: str) -> None:
     why: list[str] = []
-    list(guesses(rule(expr), {}, "mark", 15.0, why))
+    list(guesses(subject(expr), {}, 15.0, why))
     assert not [each for each in why if each.startswith(BUG)]
 
 
@@ -186,7 +190,7 @@ def test_a_bug_at_one_rule_is_a_reason_of_this_rule(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Solver, "truth", broken)
     why: list[str] = []
-    assert list(guesses(rule("a > 1"), {}, "mark", 15.0, why)) == []
+    assert list(guesses(subject("a > 1"), {}, 15.0, why)) == []
     assert why == [f"{BUG} IndexError: no such thing"]
 
 

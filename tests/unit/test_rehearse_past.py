@@ -17,10 +17,11 @@ from chaoskit.faults.series import Scripted, constant, slope
 from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.observe.poller import MERGED_S
+from chaoskit.rehearse.derive import Subject
 from chaoskit.rehearse.drill import wave_drill
 from chaoskit.rehearse.outcome import RESTORED, judge_wave
 from chaoskit.rehearse.past import Far, Remembered, ahead_s, begun, openmetrics, restores, write_blocks
-from chaoskit.rehearse.proof import Engine, Subject, edges, prove
+from chaoskit.rehearse.proof import Engine, edges, prove
 from chaoskit.rehearse.waves import held_to_s, make_waves, needed_s, with_a_past
 from chaoskit.stack.binaries import require
 from chaoskit.verify.case import case_of

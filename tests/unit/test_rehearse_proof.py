@@ -14,9 +14,9 @@ from chaoskit.alerting.model import Rule
 from chaoskit.errors import EquipmentError, Place
 from chaoskit.faults.series import Scripted, Values, constant, parse_values, slope
 from chaoskit.rehearse import proof
-from chaoskit.rehearse.derive import Guess
+from chaoskit.rehearse.derive import Guess, Subject
 from chaoskit.rehearse.promtool import dumped, run_tests
-from chaoskit.rehearse.proof import Engine, Subject, prove
+from chaoskit.rehearse.proof import Engine, prove
 from chaoskit.stack.binaries import require
 
 
@@ -80,8 +80,8 @@ def test_what_holds_only_by_promtools_clock_is_not_proven(tmp_path: Path) -> Non
 
     def holds(expr: str, values: Values, clock: bool = False) -> bool:
         series = Scripted("a", (("instance", "rehearsal-0"),), constant(0.0), values, clock=clock)
-        asked = [(Subject(0, replace(rule("a"), expr=expr), 60.0), Guess((series,), "rehearsal-0"))]
-        ((_, _, answers),) = proof._round(asked, engine, "0")
+        asked = [Guess(Subject(0, replace(rule("a"), expr=expr), 60.0), (series,))]
+        ((_, answers),) = proof._round(asked, engine, "0")
         return "filled" in answers
 
     soon, flips = constant(18 * 86400.0), parse_values("1 0 1 0 1 0 1 0 1 0 1 0")
@@ -96,6 +96,6 @@ def test_series_that_hold_only_where_every_scrape_is_on_time_are_not_taken(tmp_p
 
     def robust(rest: Values) -> bool:
         series = Scripted("a", (("instance", "rehearsal-0"),), rest, slope(0.0, 7500.0), counter=True)
-        return proof._is_robust(subject, Guess((series,), "rehearsal-0"), 0, engine)
+        return proof._is_robust(Guess(subject, (series,)), 0, engine)
 
     assert [robust(constant(1.0)), robust(slope(0.0, 3000.0))] == [True, False]

@@ -11,8 +11,8 @@ from chaoskit.alerting.windows_expression import selectors
 from chaoskit.errors import Place
 from chaoskit.faults.series import Scripted
 from chaoskit.rehearse import matching
-from chaoskit.rehearse.derive import solvers
-from chaoskit.rehearse.proof import Engine, Proven, Subject, Unproven, prove
+from chaoskit.rehearse.derive import Subject, solvers
+from chaoskit.rehearse.proof import Engine, Proven, Unproven, prove
 from chaoskit.rehearse.search import searched
 from chaoskit.stack.binaries import Binaries
 

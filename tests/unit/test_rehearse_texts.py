@@ -6,7 +6,7 @@ import pytest
 
 from chaoskit.alerting.virtual import queries_of
 from chaoskit.faults.series import Scripted, constant
-from chaoskit.rehearse.derive import Guess, fed, looks_at, recording_rules
+from chaoskit.rehearse.derive import Guess, Subject, fed, looks_at, recording_rules
 from tests.unit.test_rehearse_derive import rule
 
 LABELS = {"host": "m1", "zone": 'a"b'}
@@ -35,12 +35,14 @@ ASKS = {
 
 
 def test_what_texts_query_gets_series_and_those_of_the_expression_stay_as_they_are() -> None:
-    down = Scripted("up", (("host", "m"), ("instance", "m"), ("job", "m"), ("rack", "m")), constant(1), constant(0))
+    subject = Subject(0, rule("up == 0", annotations=ASKS), 0.0)
+    labels = tuple((name, subject.mark) for name in ("host", "instance", "job", "rack"))
+    down = Scripted("up", labels, constant(1), constant(0))
     record = rule("sum by (host) (load)", record="job:load:sum")
-    guess = fed(rule("up == 0", annotations=ASKS), Guess((down,), "m"), recording_rules((record,)), 15.0)
+    guess = fed(Guess(subject, (down,)), recording_rules((record,)), 15.0)
     assert guess.series[0] == down
     assert {one.name for one in guess.series} == {"up", "machine_info", "load"}
-    assert all(("host", "m") in one.labels for one in guess.series)
+    assert all(("host", subject.mark) in one.labels for one in guess.series)
 
 
 def test_texts_look_at_the_metrics_that_they_query_and_at_what_feeds_those() -> None:
