@@ -16,22 +16,13 @@ import re2  # type: ignore[import-untyped]
 from chaoskit.alerting.model import Matcher
 
 _CLASSIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|=|!=|!~)\s*(.*?)\s*", re.DOTALL)
-_OPERATOR = re.compile(r"=~|!~|!=|=")
-_RESERVED = "{}!=~,\\\"'`"
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
-# strconv.Unquote, double-quoted strings.
-_GO_ESCAPES = {
-    "a": "\a",
-    "b": "\b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "v": "\v",
-    "\\": "\\",
-    '"': '"',
-}
-_GO_DIGITS = {"x": 2, "u": 4, "U": 8}
+# The grammar of Alertmanager's matcher/parse package: names and values may be quoted as in Go, braces must pair.
+_ESCAPE = re.compile(r'\\(?:[abfnrtv\\"]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})')
+_WORD = rf"""(?:"(?:[^"\\\n]|{_ESCAPE.pattern})*"|[^\s{{}}!=~,\\"'`]+)"""
+_ONE = rf"\s*{_WORD}\s*(?:=~|!~|!=|=)\s*{_WORD}\s*"
+_UTF8 = re.compile(rf"(?P<brace>\{{)?(?P<inside>{_ONE}(?:,{_ONE})*(?:,\s*)?|\s*)(?(brace)\}})")
+_PARTS = re.compile(rf"({_WORD})\s*(=~|!~|!=|=)\s*({_WORD})")
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False  # the library would otherwise write to stderr
@@ -61,7 +52,7 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
         found = _classic(text)
     except ValueError as classic:
         try:
-            found = _Utf8(text).parse()
+            found = _utf8(text)
         except ValueError:
             raise classic from None
     for matcher in found:
@@ -119,76 +110,16 @@ def _unquote_classic(raw: str) -> str:
     return value
 
 
-class _Utf8:
-    """The grammar of Alertmanager's matcher/parse package: names may be quoted, braces must pair."""
+def _utf8(text: str) -> tuple[Matcher, ...]:
+    whole = _UTF8.fullmatch(text.strip())
+    if whole is None:
+        raise ValueError(f"'{text}': write both braces, and a comma between matchers")
+    return tuple(
+        Matcher(_unquoted(label), op, _unquoted(value)) for label, op, value in _PARTS.findall(whole["inside"])
+    )
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
 
-    def parse(self) -> tuple[Matcher, ...]:
-        found = []
-        braced = self._take("{")
-        while not self._ended() and self._peek() != "}":
-            label = self._word("a label name")
-            operator = _OPERATOR.match(self.text, self.at)
-            if not operator:
-                raise ValueError(f"'{self.text}': expected =, !=, =~ or !~ after '{label}'")
-            self.at = operator.end()
-            found.append(Matcher(label, operator[0], self._word("a value")))
-            if not self._take(","):
-                break
-        if self._take("}") != braced or not self._ended():
-            raise ValueError(f"'{self.text}': write both braces, and a comma between matchers")
-        return tuple(found)
-
-    def _peek(self) -> str:
-        while self.at < len(self.text) and self.text[self.at].isspace():
-            self.at += 1
-        return self.text[self.at : self.at + 1]
-
-    def _ended(self) -> bool:
-        return not self._peek()
-
-    def _take(self, char: str) -> bool:
-        found = self._peek() == char
-        self.at += found
-        return found
-
-    def _word(self, what: str) -> str:
-        if self._peek() == '"':
-            return self._quoted()
-        begin = self.at
-        while self.at < len(self.text) and not (self.text[self.at] in _RESERVED or self.text[self.at].isspace()):
-            self.at += 1
-        word = self.text[begin : self.at]
-        if not word:
-            raise ValueError(f"'{self.text}': expected {what}")
-        self._peek()
+def _unquoted(word: str) -> str:
+    if not word.startswith('"'):
         return word
-
-    def _quoted(self) -> str:
-        value = ""
-        self.at += 1
-        while (char := self.text[self.at : self.at + 1]) != '"':
-            self.at += 1
-            if not char or char == "\n":
-                raise ValueError(f"'{self.text}': close the double quote")
-            value += self._escape() if char == "\\" else char
-        self.at += 1
-        self._peek()
-        return value
-
-    def _escape(self) -> str:
-        char = self.text[self.at : self.at + 1]
-        self.at += 1
-        if char in _GO_ESCAPES:
-            return _GO_ESCAPES[char]
-        digits = self.text[self.at : self.at + _GO_DIGITS.get(char, 0)]
-        self.at += len(digits)
-        try:
-            if char in _GO_DIGITS and len(digits) == _GO_DIGITS[char] and digits.isalnum():
-                return chr(int(digits, 16))
-        except (ValueError, OverflowError):
-            pass
-        raise ValueError(f"'{self.text}': \\{char} is not an escape sequence")
+    return _ESCAPE.sub(lambda escape: escape[0].encode().decode("unicode_escape"), word[1:-1])

@@ -82,12 +82,7 @@ def settings(node: Node | None) -> Settings:
 def targets(section: Settings) -> tuple[Node, ...]:
     """The addresses that a section names itself."""
     node = section.get(STATIC)
-    return tuple(target for group in (node.items if node is not None else ()) for target in addresses(group))
-
-
-def addresses(group: Node) -> tuple[Node, ...]:
-    """The addresses of one group of targets."""
-    return group.listed("targets")
+    return tuple(target for group in (node.items if node is not None else ()) for target in group.listed("targets"))
 
 
 def discovers(section: Settings) -> bool:

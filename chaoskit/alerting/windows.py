@@ -231,12 +231,11 @@ def together(*hops: Window | None) -> Span:
     return _exact(sum(hop.lo_vs for hop in there)), _exact(sum(hop.hi_vs for hop in there))
 
 
-def to_phone(config: AlertConfig, rule: Rule, route: Route, delivery_s: float, live: bool = False) -> Span:
-    """The window from the fault to a route's first notice: of a clean group, or of one that has notified before."""
-    told = live_notify(route, delivery_s) if live else notify(route, delivery_s)
-    return together(from_fault(config, rule), hold(rule), told)
+def to_phone(config: AlertConfig, rule: Rule, route: Route) -> Span:
+    """The window from the fault to a route's first notice, of a clean group, without any tolerance."""
+    return together(from_fault(config, rule), hold(rule), notify(route, 0.0))
 
 
-def to_all_clear(config: AlertConfig, rule: Rule, route: Route, delivery_s: float) -> Span:
-    """The window from the undo to the resolved notice over a route."""
-    return together(from_undo(config, rule), all_clear(route, delivery_s))
+def to_all_clear(config: AlertConfig, rule: Rule, route: Route) -> Span:
+    """The window from the undo to the resolved notice over a route, without any tolerance."""
+    return together(from_undo(config, rule), all_clear(route, 0.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from chaoskit.alerting.config_secrets import becoming
-from chaoskit.alerting.prometheus_shown import FILLED_IN, STATIC, Settings, Shown, addresses, settings
+from chaoskit.alerting.prometheus_shown import FILLED_IN, STATIC, Settings, Shown, settings
 from chaoskit.diff.model import NEVER, Broken, Change, Doubt
 from chaoskit.diff.written import text_of
 from chaoskit.errors import Place
@@ -115,7 +115,7 @@ def _text(node: Node | None, key: str) -> str:
     if node is None:
         return _DEFAULTS.get(key, "nothing")
     if key == STATIC:
-        labels = [(settings(each).get("labels"), [one.raw for one in addresses(each)]) for each in node.items]
+        labels = [(settings(each).get("labels"), [one.raw for one in each.listed("targets")]) for each in node.items]
         flat = sorted((target, _text(of, "labels") if of else "") for of, some in labels for target in some)
         return ", ".join(f"{target} {of}".strip() for target, of in flat) or "nothing"
     return text_of(node)

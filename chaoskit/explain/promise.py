@@ -93,10 +93,8 @@ def _alert(recipients: Recipients, reach: Reach, heard: Iterable[Delivery]) -> P
     hours = {(each.route.muted_in, each.route.active_in) for each in heard}
     muted, active = hours.pop() if len(hours) == 1 else ((), ("?", "?"))
     when = ALWAYS if not muted and not active else active[0] if not muted and len(active) == 1 else ""
-    phone = {e.receiver: PromisedTime(to_phone(config, rule, e.route, 0.0)[1], rule.place) for e in heard}
-    ends = {
-        e.receiver: PromisedTime(to_all_clear(config, rule, e.route, 0.0)[1], rule.place) for e in heard if e.all_clear
-    }
+    phone = {e.receiver: PromisedTime(to_phone(config, rule, e.route)[1], rule.place) for e in heard}
+    ends = {e.receiver: PromisedTime(to_all_clear(config, rule, e.route)[1], rule.place) for e in heard if e.all_clear}
     labels = {name: value for name, value in alert.labels.items() if name in rule.labels}
     mutes = recipients.mutes.of(alert)
     sources = dict.fromkeys(mute.source.name for mute in mutes)

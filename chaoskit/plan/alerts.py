@@ -219,7 +219,7 @@ class AlertPlanner:
             (Hop.UNDO_TO_ALL_CLEAR, promised.all_clear.get(receiver), windows.to_all_clear),
         )
         found = [
-            windows.whole(hop, bound, self._tolerance_vs, way(self._config, rule, route, 0.0) if route else None)
+            windows.whole(hop, bound, self._tolerance_vs, way(self._config, rule, route) if route else None)
             if bound
             else None
             for hop, bound, way in ways

@@ -264,4 +264,4 @@ def test_a_bound_to_the_phone_is_what_the_settings_come_to_and_no_more_than_an_e
         (rule,) = CONFIG.alert_rules(alert)
         route = next(r for r in match_routes(CONFIG.route, alert_labels(CONFIG, rule, {})) if r.receiver == receiver)
         for bound, way in ((promise.alerts[alert].phone, to_phone), (promise.alerts[alert].all_clear, to_all_clear)):
-            assert 0 <= bound[receiver].seconds - way(CONFIG, rule, route, 0.0)[1] < rule.interval_s
+            assert 0 <= bound[receiver].seconds - way(CONFIG, rule, route)[1] < rule.interval_s

@@ -9,7 +9,6 @@ difference.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from chaoskit.alerting.expression import Expr, expression, selectors, walk
 from chaoskit.alerting.labels import KEEPS_EACH, is_comparison, is_scalar
@@ -185,21 +184,14 @@ _GAUGE_NAMES = (
 _FEWEST = 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
-    rule: Rule
-    function: str
-    selector: Expr
-
-
-def _uses(context: LintContext, functions: set[str]) -> Iterator[_Use]:
-    """Each function of these that is called directly on a range of series."""
+def _uses(context: LintContext, functions: set[str]) -> Iterator[tuple[Rule, str, Expr]]:
+    """Each rule with a function of these that is called directly on a range of series, and that selector."""
     for rule in context.config.rules:
         for node in walk(expression(rule.expr)):
             if node.kind == "call" and node.name in functions:
                 for child in node.children:
                     if child.kind == "selector" and child.range_s:
-                        yield _Use(rule, node.name, child)
+                        yield rule, node.name, child
 
 
 def _type(context: LintContext, name: str) -> str:
@@ -218,19 +210,19 @@ def rate_over_gauge(context: LintContext) -> Iterator[Violation]:
 
     They take every fall of the value for a restart from zero and add it on: the result is far too large.
     """
-    for use in _uses(context, _COUNTER_FUNCTIONS):
-        name = use.selector.name
-        recorded = [expression(rule.expr) for rule in context.config.recorded.get(name, ())]
+    for rule, function, selector in _uses(context, _COUNTER_FUNCTIONS):
+        name = selector.name
+        recorded = [expression(each.expr) for each in context.config.recorded.get(name, ())]
         if recorded:
             if not any(_falls(tree) for tree in recorded):
                 continue
             kind, todo = "a recorded aggregate, which falls when one of its parts restarts", "take rate() first"
         elif _type(context, name) == "gauge":
-            kind, todo = "a gauge", f"use {'deriv' if use.function in ('rate', 'irate') else 'delta or changes'}()"
+            kind, todo = "a gauge", f"use {'deriv' if function in ('rate', 'irate') else 'delta or changes'}()"
         else:
             continue
-        message = f"{use.rule.name} takes {use.function}() of {name}, {kind}"
-        yield Violation(context.at(use.rule.place, "expr"), message, todo)
+        message = f"{rule.name} takes {function}() of {name}, {kind}"
+        yield Violation(context.at(rule.place, "expr"), message, todo)
 
 
 def _falls(tree: Expr) -> bool:
@@ -252,12 +244,12 @@ def delta_over_counter(context: LintContext) -> Iterator[Violation]:
 
     They know nothing of restarts: a counter that begins again at zero looks like a steep fall.
     """
-    for use in _uses(context, _GAUGE_FUNCTIONS):
-        name = use.selector.name
+    for rule, function, selector in _uses(context, _GAUGE_FUNCTIONS):
+        name = selector.name
         if name not in context.config.recorded and _type(context, name) == "counter":
-            instead = "rate()" if use.function in ("deriv", "predict_linear") else "increase()"
-            message = f"{use.rule.name} takes {use.function}() of {name}, a counter"
-            yield Violation(context.at(use.rule.place, "expr"), message, f"use {instead}")
+            instead = "rate()" if function in ("deriv", "predict_linear") else "increase()"
+            message = f"{rule.name} takes {function}() of {name}, a counter"
+            yield Violation(context.at(rule.place, "expr"), message, f"use {instead}")
 
 
 @lint("short-range", Severity.WARNING, "rules", ("rules", "prometheus"))
@@ -267,18 +259,18 @@ def short_range(context: LintContext) -> Iterator[Violation]:
     A rate needs two samples; with fewer than four, one failed scrape leaves it with none, and the alert resolves.
     """
     every: dict[tuple[object, ...], float] = {}
-    for use in _uses(context, _RATES | _GAUGE_FUNCTIONS):
-        key = (use.selector.name, *(m for m in use.selector.matchers if m.label == "job"))
+    for rule, function, selector in _uses(context, _RATES | _GAUGE_FUNCTIONS):
+        key = (selector.name, *(m for m in selector.matchers if m.label == "job"))
         if key not in every:
-            every[key] = _interval(context, use.selector)
-        held = use.selector.range_s
+            every[key] = _interval(context, selector)
+        held = selector.range_s
         if every[key] and held < _FEWEST * every[key]:
             message = (
-                f"{use.rule.name} takes {use.function}() over {format_duration(held)}, and {use.selector.name}"
+                f"{rule.name} takes {function}() over {format_duration(held)}, and {selector.name}"
                 f" has a new sample every {format_duration(every[key])}"
             )
             enough = format_duration(_FEWEST * every[key])
-            yield Violation(context.at(use.rule.place, "expr"), message, f"make the range {enough} or longer")
+            yield Violation(context.at(rule.place, "expr"), message, f"make the range {enough} or longer")
 
 
 def _interval(context: LintContext, selector: Expr) -> float:

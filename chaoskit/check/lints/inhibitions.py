@@ -176,3 +176,19 @@ def _circles(edges: dict[int, dict[int, Sides]]) -> Iterator[list[int]]:
             if frozenset(found) not in told:
                 told.add(frozenset(found))
                 yield found[::-1]
+
+
+@lint("inhibition-equal-absent", Severity.WARNING, "inhibitions", _NEEDS)
+def equal_absent(context: LintContext) -> Iterator[Violation]:
+    """`equal` names a label that no alert on either side carries.
+
+    Two missing labels are equal, so the inhibition mutes wherever it applies and tells nothing apart by the label.
+    """
+    for sides in context.inhibitions:
+        alerts = [alert for side in (sides.sources, sides.targets) for alert, _ in side]
+        for label in sides.rule.equal if sides.sources and sides.targets else ():
+            if not any(alert.may_have(label) for alert in alerts):
+                place = context.at(sides.rule.place, "equal")
+                message = f"equal lists {label}, which neither the sources nor the targets of this inhibition carry"
+                todo = "keep the label in the expressions, correct its name, or leave it out"
+                yield Violation(place, message, todo, Severity.INFO if is_general(sides.rule) else None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
-from chaoskit.alerting.model import ALWAYS, PromisedAlert, PromisedTime, Route, Rule, TimeInterval
+from chaoskit.alerting.model import ALWAYS, AlertConfig, PromisedAlert, PromisedTime, Route, Rule, TimeInterval
 from chaoskit.alerting.time_intervals import HORIZON, changes_at, holds, named_by, tells
 from chaoskit.alerting.windows import Span, to_all_clear, to_phone
 from chaoskit.check.findings import AGREE, Severity, Violation, lint
@@ -37,7 +37,7 @@ def labels(context: LintContext) -> Iterator[Violation]:
             yield Violation(promised.at("labels"), message, f"give the rule {name}: {wanted}, or change the promise")
 
 
-_Way = Callable[[Rule, Route], Span]
+_Way = Callable[[AlertConfig, Rule, Route], Span]
 
 
 def _late(
@@ -48,7 +48,8 @@ def _late(
         for receiver, bound in bounds(promised).items():
             reached = [each for each in context.reached(alert) if each.route.receiver == receiver]
             certain = any(each.certain for each in reached)
-            ways = [(way(alert.rule, e.route)[1], e.route.path, e.route) for e in reached if e.certain or not certain]
+            routes = [each.route for each in reached if each.certain or not certain]
+            ways = [(way(context.config, alert.rule, each)[1], each.path, each) for each in routes]
             found = (min if certain else max)(ways, default=None)
             todo = "correct the settings, or tell people the longer time"
             promise = f"{promised.alert} is promised {what} at {receiver} within {format_duration(bound.seconds)}"
@@ -66,10 +67,7 @@ def phone(context: LintContext) -> Iterator[Violation]:
 
     People learn of the fault later than promised.
     """
-    yield from _late(
-        context, "the first notice", lambda alert: alert.phone,
-        lambda rule, route: to_phone(context.config, rule, route, 0.0),
-    )  # fmt: skip
+    yield from _late(context, "the first notice", lambda alert: alert.phone, to_phone)
 
 
 @lint("promise-all-clear", Severity.ERROR, "promise", (*ROUTED, "prometheus"))
@@ -78,10 +76,7 @@ def all_clear(context: LintContext) -> Iterator[Violation]:
 
     People go on working on a fault that has ended.
     """
-    yield from _late(
-        context, "the all-clear", lambda alert: alert.all_clear,
-        lambda rule, route: to_all_clear(context.config, rule, route, 0.0),
-    )  # fmt: skip
+    yield from _late(context, "the all-clear", lambda alert: alert.all_clear, to_all_clear)
     for promised in context.config.promise.alerts.values():
         for name, bound in promised.all_clear.items():
             receiver = context.config.receivers.get(name)

@@ -1,4 +1,4 @@
-"""Does relabelling leave what rules, routes and inhibitions go by?"""
+"""Do relabelling and external labels leave what routes and inhibitions go by, and nothing that parts like alerts?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,22 @@ from chaoskit.errors import Place
 from chaoskit.units import listed
 
 _NEEDS = ("prometheus", "rules")
+_REPLICAS = frozenset({"replica", "prometheus_replica", "__replica__", "prometheus_server", "ha_replica"})
+
+
+@lint("replica-on-alerts", Severity.WARNING, "delivery", ("prometheus",))
+def replica_on_alerts(context: LintContext) -> Iterator[Violation]:
+    """An external label that names one of several like servers stays on its alerts.
+
+    Alertmanager takes each server's alert for another one, so that people are told of everything twice.
+    """
+    config, general = context.config, context.shown.general
+    for name in sorted(_REPLICAS & config.external_labels.keys()):
+        if value_after(config.relabels, name, config.external_labels.get) != "":
+            message = f"the external label {name}: {config.external_labels[name]} goes out with every alert"
+            todo = f"drop it: alerting: {{alert_relabel_configs: [{{regex: {name}, action: labeldrop}}]}}"
+            place = general["external_labels"].place if "external_labels" in general else context.shown.place
+            yield Violation(place, message, todo)
 
 
 @lint("relabelling-drops-alert", Severity.ERROR, "delivery", _NEEDS)
