@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from chaoskit.access import plain_session
+from chaoskit.waiting import await_true
 from chaoskit.witness.server import Settings, WitnessServer
 
 TOKEN = "0123456789abcdef-secret"
@@ -27,8 +28,14 @@ def witness(settings: Settings | None = None) -> Iterator[WitnessServer]:
     try:
         yield server
     finally:
-        assert server.stop()
+        stop(server)
         thread.join(10)
+
+
+def stop(server: WitnessServer) -> None:
+    """Ends a witness, and waits until nothing listens there any more."""
+    server.end()
+    assert await_true(server._timed_loop.loop.is_closed, 10)
 
 
 @contextmanager

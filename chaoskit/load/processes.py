@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from chaoskit import json_text
 from chaoskit.errors import EquipmentError, Place, Problem
@@ -36,7 +35,7 @@ _LAST_S = 1.0
 
 
 class BoundedOutput:
-    """Open until `close`; give `fd` to processes as their output. As a context manager it closes itself."""
+    """Open until `close`; give `fd` to processes as their output."""
 
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
         """Appends to `path`; raises OSError where it cannot be written."""
@@ -53,13 +52,6 @@ class BoundedOutput:
             fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _BLOCK)
         self._thread = threading.Thread(target=self._read, args=(read,), name="load-output", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> BoundedOutput:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.started()
-        self.close()
 
     def started(self) -> None:
         """The last process that is to write has the pipe: it ends with them."""

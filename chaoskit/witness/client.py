@@ -33,7 +33,6 @@ from chaoskit.witness.store import Heard, Told
 WAIT_S = 2.0
 """How long one question may be held back; a watch comes at least so often."""
 ANSWER_LIMIT_S = 10.0
-_ANSWER_S = 5.0
 HINT = "start it with `chaoskit witness serve`, or leave witness: out of the profile to run without"
 _AGAIN_S = 0.5
 _SKEWS = 5
@@ -50,10 +49,7 @@ def await_answer(url: str, session: requests.Session) -> None:
 def asks_for_no_token(url: str) -> bool:
     """Whether the witness answers, and so believes, requests without a token; False where it cannot be reached."""
     with plain_session() as session:
-        try:
-            return session.get(f"{url.rstrip('/')}/notices", timeout=_ANSWER_S).ok
-        except requests.RequestException:
-            return False
+        return not WitnessClient(url, session).try_once()
 
 
 class WitnessClient(Follower):

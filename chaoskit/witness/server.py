@@ -17,7 +17,6 @@ import contextlib
 import ipaddress
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,11 +140,6 @@ class Desk:
             return self._record(request)
         return self._take(unquote(parts.path.removeprefix(_RECEIVER)), request)
 
-    @property
-    def waiting(self) -> int:
-        """How many requests for notices wait for an answer now."""
-        return len(self._waiting)
-
     def close(self) -> None:
         """Answers every client that still waits."""
         self._give_all()
@@ -216,7 +210,7 @@ class Desk:
 
 
 class WitnessServer:
-    """A witness that `run` keeps running until `stop`, which may be called from any thread.
+    """A witness that `run` keeps running until `end`, which may be called from any thread.
 
     Raises Refused for an address beyond loopback without a token, BadInput for TLS files that cannot be used.
     """
@@ -233,7 +227,6 @@ class WitnessServer:
         self._timed_loop = TimedLoop("webhook-sink", self._watched)
         self._desk = Desk(self.store, self._timed_loop, settings, on_notice)
         self._over = asyncio.Event()
-        self._ended = threading.Event()
 
     @property
     def url(self) -> str:
@@ -241,26 +234,13 @@ class WitnessServer:
         host = self.settings.host
         return f"{self.settings.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
-    @property
-    def waiting(self) -> int:
-        """How many requests for notices are held open now, until one comes."""
-        return self._desk.waiting
-
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Listens, calls `ready`, and serves until `stop`; raises EquipmentError where it cannot listen."""
+        """Listens, calls `ready`, and serves until `end`; raises EquipmentError where it cannot listen."""
         with asyncio.Runner(loop_factory=lambda: self._timed_loop.loop) as runner:
-            try:
-                runner.run(self._serve(ready))
-            finally:
-                self._ended.set()
-
-    def stop(self, within_s: float = 10.0) -> bool:
-        """Ask the witness's process to end and wait for that; whether it has ended. Idempotent."""
-        self.end()
-        return self._ended.wait(within_s)
+            runner.run(self._serve(ready))
 
     def end(self) -> None:
-        """Asks the witness's server to end; returns at once."""
+        """Asks the witness's server to end; returns at once. Idempotent."""
         with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended already
             self._timed_loop.loop.call_soon_threadsafe(self._over.set)
 

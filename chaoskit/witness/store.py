@@ -82,11 +82,6 @@ class Store:
         """The number of the last notice, 0 when there was none."""
         return self._last
 
-    @property
-    def dropped(self) -> int:
-        """How many notices were let go to stay within bounds."""
-        return self._last - len(self._heard)
-
     def add(self, arrived: Interval, receiver: str, payload: Any, recorded: str = "") -> Heard:
         """Keeps a notice whose payload was read; lets go of the oldest where there is no room."""
         self._last += 1

@@ -18,10 +18,12 @@ __all__ = ["target"]
 
 
 def printed(path: Path, lines: int, most: int) -> bytes:
-    with BoundedOutput(path, most) as output:
-        for number in range(lines):
-            os.write(output.fd, b"line %d\n" % number)
-            assert path.stat().st_size <= most
+    output = BoundedOutput(path, most)
+    for number in range(lines):
+        os.write(output.fd, b"line %d\n" % number)
+        assert path.stat().st_size <= most
+    output.started()
+    output.close()
     return path.read_bytes()
 
 
@@ -50,9 +52,11 @@ def test_of_much_the_beginning_and_the_end_are_kept_and_the_middle_is_told(tmp_p
 
 def test_one_line_without_an_end_is_bounded_too(tmp_path: Path) -> None:
     path = tmp_path / "load.log"
-    with BoundedOutput(path, 1_000_000) as output:
-        for _ in range(100):
-            os.write(output.fd, b"x" * 60_000)
+    output = BoundedOutput(path, 1_000_000)
+    for _ in range(100):
+        os.write(output.fd, b"x" * 60_000)
+    output.started()
+    output.close()
     assert 600_000 < path.stat().st_size <= 1_000_000
 
 

@@ -17,7 +17,7 @@ from chaoskit.events import Equipment, Event, Notice, Watch
 from chaoskit.witness import client as client_module
 from chaoskit.witness.client import WitnessClient
 from chaoskit.witness.server import Settings, WitnessServer
-from tests.witness_examples import TOKEN, bearing, message, post, witness, witness_again
+from tests.witness_examples import TOKEN, bearing, message, post, stop, witness, witness_again
 
 
 @dataclass
@@ -109,7 +109,7 @@ def test_a_witness_that_was_started_again_leaves_a_gap_in_the_watch(server: Witn
     client = WitnessClient(server.url, bearing())
     followed = follow(client)
     followed.wait(lambda: followed.watches)
-    server.stop()
+    stop(server)
     followed.wait(lambda: followed.silences)
     down = time.time()
     with witness_again(server) as again:
