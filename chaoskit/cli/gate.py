@@ -53,17 +53,12 @@ COMPARE_GATE = click.option("--compare", type=FILE, metavar="OLD", help="Show ch
 REQUIRE = click.option("--require-coverage", type=Number(0, 100), metavar="PERCENT", help="Fail below this coverage.")
 
 
-class _Shard(click.ParamType):  # type: ignore[type-arg]
-    """The part of a gate that is asked for, as 2/5."""
-
-    name = "shard"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shard:
-        """The part; a usage error for what is none."""
-        found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", str(value))
-        if found is None or not 1 <= int(found[1]) <= int(found[2]):
-            self.fail(f"'{value}' is no part: write 2/5 for the second of five", param, ctx)
-        return Shard(int(found[1]), int(found[2]))
+def _shard(text: str) -> Shard:
+    """The part of a gate that is asked for, as 2/5; a usage error for what is none."""
+    found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f"'{text}' is no part: write 2/5 for the second of five")
+    return Shard(int(found[1]), int(found[2]))
 
 
 class _GateOrMerge(click.Command):
@@ -96,9 +91,7 @@ class _GateOrMerge(click.Command):
 @CONFIRM
 @ANNOUNCE
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and start nothing.")
-@click.option(
-    "--shard", type=_Shard(), metavar="I/N", help="Play this part of N; `gate merge` makes one answer of all."
-)
+@click.option("--shard", type=_shard, metavar="I/N", help="Play this part of N; `gate merge` makes one answer of all.")
 @click.option("--times", type=FILE, metavar="FILE", help="Plan by the times in this gates.json, the same everywhere.")
 @COMPARE_GATE
 @form("text", "markdown")
@@ -133,7 +126,7 @@ def gate_command(
     planned_by = read_record(times) if times else Record() if shard else record
     old = read_gate(compare) if compare is not None else None
     shared = replace(asked, confirm=confirm)
-    wanted = Wanted(scenarios, keyword, tag, failed, budget, count)
+    wanted = Wanted(scenarios, keyword, tag, failed, budget)
     everyone, left_out = candidates(wanted, shared, planned_by)
     if dry_run or confirm:
         everyone, unfit = suited(everyone, wanted)

@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -22,22 +21,17 @@ from chaoskit.scenario.model import WORKERS_PORT
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 
 
-class _Host(click.ParamType):  # type: ignore[type-arg]
-    """The name or the IP address of a machine."""
-
-    name = "host"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The host; a usage error for any other text."""
-        with contextlib.suppress(ValueError):
-            return str(ipaddress.ip_address(value))
-        if re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", value) is None:
-            self.fail(f"'{value}' is no host: write a name or an IP address; its port is --port", param, ctx)
-        return str(value)
+def _host(text: str) -> str:
+    """The name or the IP address of a machine; a usage error for any other text."""
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(text))
+    if re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", text) is None:
+        raise click.BadParameter(f"'{text}' is no host: write a name or an IP address; its port is --port")
+    return text
 
 
 @click.command("load-worker")
-@click.option("--master", type=_Host(), required=True, metavar="HOST", help="The address that the run's profile binds.")
+@click.option("--master", type=_host, required=True, metavar="HOST", help="The address that the run's profile binds.")
 @click.option("--port", type=click.IntRange(1, 65535), default=WORKERS_PORT, show_default=True, help="Its port.")
 @click.option(
     "--token-file", required=True, type=click.Path(path_type=Path), metavar="FILE", help="File of the run's token."

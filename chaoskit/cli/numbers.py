@@ -27,22 +27,15 @@ TIME_SCALE = Number(1, LARGEST_TIME_SCALE)
 """The click type of --time-scale: the numbers that a profile takes."""
 
 
-class Share(click.ParamType):  # type: ignore[type-arg]
-    """A click type: a percentage above 0, written `95%`."""
-
-    name = "percentage"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The share; a usage error for anything but a percentage above 0 and up to 100 %."""
-        if isinstance(value, float):
-            return value
-        try:
-            found = float(str(value).strip().removesuffix("%")) / 100
-        except ValueError:
-            found = -1.0
-        if not str(value).strip().endswith("%") or not 0 < found <= 1:
-            self.fail(f"'{value}' is no percentage above 0 and up to 100 %; write 95%", param, ctx)
-        return found
+def share(text: str) -> float:
+    """A click type: the share that `95%` says; a usage error for anything but a percentage above 0 and up to 100 %."""
+    try:
+        found = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        found = -1.0
+    if not text.strip().endswith("%") or not 0 < found <= 1:
+        raise click.BadParameter(f"'{text}' is no percentage above 0 and up to 100 %; write 95%")
+    return found
 
 
 def seconds_of(option: str, text: str) -> float:

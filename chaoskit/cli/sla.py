@@ -26,7 +26,7 @@ from chaoskit.check.service_levels import Level as Watched
 from chaoskit.check.service_levels import watches
 from chaoskit.cli.check import known_metrics, print_findings
 from chaoskit.cli.console import Commands, console, print_as, say
-from chaoskit.cli.numbers import Share, seconds_of
+from chaoskit.cli.numbers import seconds_of, share
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import FILE, config_options, together, versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
@@ -400,7 +400,9 @@ def _silence(
 @TARGETS
 @config_options
 @OUT
-@click.option("--bad", type=Share(), default="100%", show_default=True, help="The share that fails.")
+@click.option(
+    "--bad", type=share, metavar="PERCENTAGE", default="100%", show_default=True, help="The share that fails."
+)
 @click.option("--repair", default="15m", show_default=True, metavar="DURATION", help="How long the repair takes.")
 def cost_command(targets: Targets, files: ConfigFiles, out: Path, bad: float, repair: str) -> None:
     """Show how much of a month's budget is gone when the phone rings, by the promise and as runs measured it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from chaoskit.cli.console import say
-from chaoskit.cli.numbers import Share
+from chaoskit.cli.numbers import share
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.plan.model import Plan
 from chaoskit.scenario.model import Attached
@@ -16,7 +16,7 @@ from chaoskit.sla.targets import TARGETS, Targets, load_targets
 
 MAX_BUDGET = click.option(
     "--max-budget",
-    type=Share(),
+    type=share,
     metavar="PERCENT",
     help="Refuse a drill on a running system that may cost more of a month's budget (sla/targets.yml).",
 )

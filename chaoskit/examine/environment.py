@@ -32,8 +32,10 @@ class _Series(msgspec.Struct):
     metric: dict[str, str]
 
 
-class _Vector(msgspec.Struct):
-    result: list[_Series] = []
+class Vector(msgspec.Struct):
+    """The labels of the series that a query of Prometheus has now."""
+
+    result: list[_Series]
 
 
 def environment(target: Attached) -> Iterator[Checked]:
@@ -90,5 +92,5 @@ def _external(target: Attached) -> str:
 
 
 def _of_series(target: Attached) -> set[str]:
-    found, _ = Endpoint(target, "prometheus").data("/api/v1/query", _Vector, query=target.environment_series)
+    found, _ = Endpoint(target, "prometheus").data("/api/v1/query", Vector, query=target.environment_series)
     return {one.metric.get(target.label, "") for one in found.result}

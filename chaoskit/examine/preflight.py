@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-
 from chaoskit.access import at_member
 from chaoskit.alerting.time_intervals import throughout
 from chaoskit.errors import Problem, Refused
 from chaoskit.examine.alertmanager import Status, recorder_command, recorder_off
 from chaoskit.examine.allowed import allowed
 from chaoskit.examine.endpoint import Endpoint, NoAnswer
-from chaoskit.examine.environment import environment
+from chaoskit.examine.environment import Vector, environment
 from chaoskit.examine.prometheus import BuildInfo, LoadedRules, compare_routes, compare_rules
 from chaoskit.examine.wiring import wired
 from chaoskit.plan.model import Plan
@@ -28,14 +26,6 @@ from chaoskit.witness.config import led
 
 _RECENT = 'last_over_time(ALERTS{alertstate="firing"}[20m])'
 """Prometheus tells of a resolved alert for 15 minutes, and up to Alertmanager 0.31 that keeps its group alive."""
-
-
-class _Sample(msgspec.Struct):
-    metric: dict[str, str]
-
-
-class _Samples(msgspec.Struct):
-    result: list[_Sample]
 
 
 def refuse_unconfirmed(plans: Sequence[Plan], confirm: str) -> None:
@@ -127,7 +117,7 @@ def lingering(plan: Plan) -> list[dict[str, str]]:
     target = plan.profile.target
     assert isinstance(target, Attached)
     try:
-        answer, _ = Endpoint(target, "prometheus").data("/api/v1/query", _Samples, query=_RECENT)
+        answer, _ = Endpoint(target, "prometheus").data("/api/v1/query", Vector, query=_RECENT)
     except NoAnswer as error:
         raise Refused(_unanswered(target, error)) from None
     unwanted = {"__name__", "alertstate"}

@@ -32,7 +32,6 @@ class Wanted:
     tag: str | None
     failed: bool
     budget: str | None
-    count: int
 
 
 _USED = 0.75

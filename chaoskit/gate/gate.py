@@ -53,8 +53,6 @@ class Outcome:
     took_s: float
     folder: Path
     attempt: int
-    stack: int
-    """Its number, from 1; 0 for a second attempt's own."""
     verdict: Verdict | None
     trouble: str = ""
     """Why there is no verdict."""
@@ -70,7 +68,6 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Running:
-    number: int
     plan: StackPlan
     attempt: int
     child: Child
@@ -186,7 +183,7 @@ class Gate:
         job = Job(self._folder / name, replace(self._asked, answer=self._answer(plan)), waves)
         log = self._folder / f"{name}.log"
         child = fork(lambda: play_job(job), name=name, log=log, title=f"chaoskit gate: {name}")
-        self._running.append(_Running(self._count, plan, attempt, child, parts))
+        self._running.append(_Running(plan, attempt, child, parts))
 
     def _answer(self, plan: StackPlan) -> Answer | None:
         """The words of promtool and amtool on the files when the gate was planned, so that no stack asks again."""
@@ -212,23 +209,21 @@ class Gate:
 
     def _outcome(self, one: _Running, member: Candidate) -> Outcome:
         folder = one.parts[member.name]
-        number = one.number if one.attempt == 1 else 0
         said = one.said.get(member.name)
         if said is not None:
+            found = Outcome(member, said.exit_code, said.took_s, folder, one.attempt, None)
             try:
                 verdict = json_text.decode(read_regular(folder / VERDICT, HISTORY), type=Verdict)
             except OSError as error:
-                trouble = f"its verdict cannot be read: {error}"
-                return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, None, trouble)
-            lists = tuple(read_checklists(folder))
-            return Outcome(member, said.exit_code, said.took_s, folder, one.attempt, number, verdict, checklists=lists)
+                return replace(found, trouble=f"its verdict cannot be read: {error}")
+            return replace(found, verdict=verdict, checklists=tuple(read_checklists(folder)))
         if one.refused is not None:
             trouble = "; ".join(one.refused.refused)
-            return Outcome(member, int(ExitCode.UNKNOWN), 0.0, folder, one.attempt, number, None, trouble)
+            return Outcome(member, int(ExitCode.UNKNOWN), 0.0, folder, one.attempt, None, trouble)
         trouble = f"its stack ended with {one.child.returncode}: {one.child.tail(5)}"
         killed = (one.child.returncode or 0) < 0
         code = int(ExitCode.ABORTED if self._interrupted.is_set() else ExitCode.UNKNOWN if killed else ExitCode.BUG)
-        return Outcome(member, code, 0.0, folder, one.attempt, number, None, trouble)
+        return Outcome(member, code, 0.0, folder, one.attempt, None, trouble)
 
 
 def _used_s() -> float:

@@ -149,7 +149,7 @@ def _judged(given: Given, said: Scenario, planned: Planned, into: Path) -> Outco
     folder.mkdir()
     if said.result == "ERROR":
         known = Unread(planned.name, planned.title, frozenset(planned.expects))
-        return Outcome(known, said.exit_code, said.took_s, folder, said.attempt, 0, None, "; ".join(said.reasons))
+        return Outcome(known, said.exit_code, said.took_s, folder, said.attempt, None, "; ".join(said.reasons))
     if said.attempt > 1:
         with contextlib.suppress(OSError, BadInput):  # it is shown beside the second attempt, which counts
             _copy(given.folder / said.name, into / said.name)
@@ -162,10 +162,8 @@ def _judged(given: Given, said: Scenario, planned: Planned, into: Path) -> Outco
         return Missing(planned.name, f"{given.folder / said.run}: its history cannot be judged: {why}", planned.proves)
     header = header_of(folder)
     assert header is not None  # it was judged
-    one, stack = candidate(planned.name, header.scenario, plan_of(header)), int(said.attempt == 1)
-    return Outcome(
-        one, verdict.exit_code, said.took_s, folder, said.attempt, stack, verdict, checklists=tuple(checklists)
-    )
+    one, lists = candidate(planned.name, header.scenario, plan_of(header)), tuple(checklists)
+    return Outcome(one, verdict.exit_code, said.took_s, folder, said.attempt, verdict, checklists=lists)
 
 
 def _copy(old: Path, new: Path) -> None:

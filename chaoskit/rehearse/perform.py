@@ -14,7 +14,6 @@ from chaoskit.alerting.promise_text import promise_text
 from chaoskit.alerting.rules import rule_document
 from chaoskit.alerting.virtual import scale_rule_files
 from chaoskit.events import SCHEMA, Header
-from chaoskit.faults.registry import known
 from chaoskit.history import read_history
 from chaoskit.host.ports import reserve
 from chaoskit.localize.configuration import Ports, localize
@@ -111,7 +110,7 @@ def perform(
             first = {f"{n:02d}-records-{name}": text for name, text in texts.items()}
         (folder / drill.name).mkdir(parents=True)
         header = _header(config, drill, localized.notes, localized.doors, binaries)
-        track = Track(drill.plan, header, known(), folder / drill.name)
+        track = Track(drill.plan, header, folder / drill.name)
         tracks.append(track)
         target.scripts[track] = Script(drill.series, first, then, drill.past, drill.stay)
     Runner(target, [[track] for track in tracks]).run()

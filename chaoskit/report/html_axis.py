@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from chaoskit.events import Interval
 
@@ -44,6 +45,9 @@ class Mark:
     x: float
     kind: str
     title: str
+
+
+B = TypeVar("B", Bar, Mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Lane:
 
     def bounded(self) -> Lane:
         """The lane with neighbours drawn together where there are too many."""
-        return replace(self, bars=_joined(self.bars), marks=_gathered(self.marks))
+        return replace(self, bars=_joined(self.bars), marks=_joined(self.marks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,27 +165,19 @@ class Axis:
         return found
 
 
-def _joined(bars: Sequence[Bar]) -> Sequence[Bar]:
-    if len(bars) <= MOST_IN_LANE:
-        return bars
-    found: dict[tuple[str, int], list[Bar]] = {}
-    for bar in bars:
-        found.setdefault((bar.kind, int(bar.x)), []).append(bar)
-    joined = []
-    for (kind, _), some in found.items():
-        x, end = min(b.x for b in some), max(b.x + b.width for b in some)
-        title = some[0].title if len(some) == 1 else f"{len(some)} of them, the first: {some[0].title}"
-        joined.append(Bar(x, round(end - x, 3), kind, title))
-    return joined
+def _joined(some: Sequence[B]) -> Sequence[B]:
+    if len(some) <= MOST_IN_LANE:
+        return some
+    found: dict[tuple[str, int], list[B]] = {}
+    for each in some:
+        found.setdefault((each.kind, int(each.x)), []).append(each)
+    return [_one_of(near) for near in found.values()]
 
 
-def _gathered(marks: Sequence[Mark]) -> Sequence[Mark]:
-    if len(marks) <= MOST_IN_LANE:
-        return marks
-    found: dict[tuple[str, int], list[Mark]] = {}
-    for mark in marks:
-        found.setdefault((mark.kind, int(mark.x)), []).append(mark)
-    return [
-        replace(some[0], title=f"{len(some)} of them, the first: {some[0].title}") if len(some) > 1 else some[0]
-        for some in found.values()
-    ]
+def _one_of(near: Sequence[B]) -> B:
+    """One bar over all of these; of marks the first."""
+    title = near[0].title if len(near) == 1 else f"{len(near)} of them, the first: {near[0].title}"
+    if isinstance(near[0], Mark):
+        return replace(near[0], title=title)
+    x, end = min(one.x for one in near), max(one.x + one.width for one in near if isinstance(one, Bar))
+    return replace(near[0], x=x, width=round(end - x, 3), title=title, label="")

@@ -169,7 +169,7 @@ def inject(
         if isinstance(event, FaultFail) and event.lapsed:
             runner.interrupt("")  # An effect that went by itself is not waited for any longer.
 
-    track = Track(plan, _header(folder), known(), folder, hear)
+    track = Track(plan, _header(folder), folder, hear)
     runner = Runner(Live(stack), [[track]], leave)
     if not runner.run():
         return ExitCode.NOT_HEALED

@@ -17,7 +17,7 @@ from chaoskit.alerting.promql import unaskable
 from chaoskit.alerting.virtual import exact_scale
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.errors import BadInput, Place, Problem, Refused
-from chaoskit.faults.base import Changeable, Fault, Kind
+from chaoskit.faults.base import Changeable, Kind
 from chaoskit.faults.hit import hit
 from chaoskit.faults.processes import HOW_TO_CHOOSE, several
 from chaoskit.faults.registry import known, known_actions, read_settings
@@ -140,7 +140,7 @@ def plan_inputs(
             Inventory(there),
             time_scale=time_scale,
             seed=seed,
-            check_settings=lambda spec: _unasked(spec, known(), time_scale),
+            check_settings=lambda spec: _unasked(spec, time_scale),
             beside=beside,
         )
     except BadInput as error:
@@ -268,16 +268,13 @@ def wrong_steps(scenario: Scenario, limits: Mapping[str, Any] | None = None) -> 
     Also what a profile's limits forbid, where they are given.
     """
     limits = limits or {}
-    kinds, actions = known(), known_actions()
     problems: list[Problem] = []
     for step, spec in scenario.faults():
-        if isinstance(step, Do):
-            problems += _wrong_with(spec, actions, "action", limits)
-        else:
-            problems += _wrong_with(spec, kinds, "fault kind", limits)
+        what = "action" if isinstance(step, Do) else "fault kind"
+        problems += _wrong_with(spec, known_actions() if isinstance(step, Do) else known(), what, limits)
     for change in (one for one in scenario.steps if isinstance(one, Change) and one.of != "load"):
         changed = [spec for step, spec in scenario.faults() if step.name == change.of]
-        problems += [each for spec in changed for each in _wrong_with_change(change, spec, kinds, limits)]
+        problems += [each for spec in changed for each in _wrong_with_change(change, spec, limits)]
     return problems
 
 
@@ -287,7 +284,7 @@ def _wrong_at(inputs: Inputs, time_scale: float) -> list[Problem]:
     scenario, aborts, defined = inputs.scenario, inputs.profile.abort, [rule.alert for rule in inputs.config.rules]
     problems = wrong_with(aborts, defined, lambda query: unaskable(query, time_scale))
     problems += unaskable_waits(scenario, time_scale)
-    problems += [each for _, spec in scenario.faults() for each in _unasked(spec, known(), time_scale)]
+    problems += [each for _, spec in scenario.faults() for each in _unasked(spec, time_scale)]
     if inputs.profile.target == "local":
         needed = {*scenario.alerts, *(one.alert for one in aborts if one.alert)}
         queries = [query for query in queries_in(inputs) if not unaskable(query, 1.0)]
@@ -295,17 +292,17 @@ def _wrong_at(inputs: Inputs, time_scale: float) -> list[Problem]:
     return problems
 
 
-def _unasked(spec: FaultSpec, kinds: Mapping[str, Fault[Any]], time_scale: float) -> list[Problem]:
+def _unasked(spec: FaultSpec, time_scale: float) -> list[Problem]:
     """The queries that a fault would ask Prometheus, and cannot at this scale."""
     return [
         Problem(spec.place, f"{spec.kind}: '{query}' cannot be asked: {why}", "write another query, or --time-scale 1")
-        for query in _queries(spec, kinds)
+        for query in _queries(spec)
         if (why := unaskable(query, time_scale))
     ]
 
 
-def _queries(spec: FaultSpec, kinds: Mapping[str, Fault[Any]]) -> tuple[str, ...]:
-    kind = kinds.get(spec.kind)
+def _queries(spec: FaultSpec) -> tuple[str, ...]:
+    kind = known().get(spec.kind)
     settings = read_settings(kind, spec.settings, spec.place)[0] if kind is not None else None
     return kind.queries(settings) if kind is not None and settings is not None else ()
 
@@ -316,7 +313,7 @@ def queries_in(plan: Plan | Inputs) -> tuple[str, ...]:
     aborts = (one.query for one in plan.profile.abort)
     return (
         *(query for query in (*waits, *aborts) if query is not None),
-        *(query for _, spec in plan.scenario.faults() for query in _queries(spec, known())),
+        *(query for _, spec in plan.scenario.faults() for query in _queries(spec)),
     )
 
 
@@ -345,10 +342,8 @@ def _wrong_settings(
     return problems
 
 
-def _wrong_with_change(
-    step: Change, spec: FaultSpec, kinds: Mapping[str, Fault[Any]], limits: Mapping[str, Any]
-) -> list[Problem]:
-    kind = kinds.get(spec.kind)
+def _wrong_with_change(step: Change, spec: FaultSpec, limits: Mapping[str, Any]) -> list[Problem]:
+    kind = known().get(spec.kind)
     if kind is None:
         return []  # said where it is injected
     if not isinstance(kind, Changeable):

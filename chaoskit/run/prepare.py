@@ -20,7 +20,6 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.events import SCHEMA, Event, Header, Origin
 from chaoskit.examine.preflight import lingering, preflight, refuse_unconfirmed, running
-from chaoskit.faults.registry import known
 from chaoskit.host.ports import reserve
 from chaoskit.host.revisions import commit_here
 from chaoskit.load.processes import Processes
@@ -67,7 +66,7 @@ class PreparedRun:
 
     def track(self, listen: Callable[[Event], None] = lambda event: None) -> Track:
         """Begins the run's journal; raises EquipmentError where that is not possible."""
-        return Track(self.plan, self.header, known(), self.folder, listen)
+        return Track(self.plan, self.header, self.folder, listen)
 
 
 def prepare(

@@ -26,8 +26,8 @@ from chaoskit.events import (
     UndoFail,
     UndoOk,
 )
-from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Seen, Target
-from chaoskit.faults.registry import read_settings
+from chaoskit.faults.base import Changeable, FaultError, Seen, Target
+from chaoskit.faults.registry import known, known_actions, read_settings
 from chaoskit.handles.address import Address
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
 from chaoskit.run.held_fault import HeldFault, HeldHere
@@ -80,8 +80,6 @@ class StepRunner:
     """Runs a scenario's steps: faults, changes, actions and waits."""
 
     plan: Plan
-    kinds: Mapping[str, Fault[Any]]
-    actions: Mapping[str, Action[Any]]
     journal: Journal
     progress: Progress
     world: World
@@ -198,7 +196,7 @@ class StepRunner:
         return "; ".join(seen)
 
     def _arm(self, step: str, fault: PlannedFault, max_s: float) -> tuple[InForce, Invoke]:
-        kind = self.kinds[fault.spec.kind]
+        kind = known()[fault.spec.kind]
         settings, problems = read_settings(kind, fault.spec.settings, fault.spec.place)
         if settings is None:
             raise StepFailed("; ".join(map(str, problems)))
@@ -245,7 +243,7 @@ class StepRunner:
         return "; ".join(one.detail for one in seen if one.detail) or f"{change.of} changed"
 
     def _alter(self, change: Change, one: InForce) -> Seen:
-        kind = cast(Changeable[Any], self.kinds[one.planned.spec.kind])
+        kind = cast(Changeable[Any], known()[one.planned.spec.kind])
         given = {**one.planned.spec.settings, **change.settings}
         settings, problems = read_settings(kind, given, change.place)
         if settings is None:
@@ -256,7 +254,7 @@ class StepRunner:
         return one.held.change(token)
 
     def _act(self, action: Do, chosen: Sequence[PlannedFault]) -> str:
-        kind = self.actions[action.action]
+        kind = known_actions()[action.action]
         settings, problems = read_settings(kind, action.settings, action.place)
         if settings is None:
             raise StepFailed("; ".join(map(str, problems)))

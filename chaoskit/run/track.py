@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from chaoskit.errors import EquipmentError
 from chaoskit.events import End, Event, Header, Interruption, Phase, Steady, StepEnd
-from chaoskit.faults.base import Fault
-from chaoskit.faults.registry import known_actions
 from chaoskit.plan.model import Plan
 from chaoskit.run.journal import Journal
 from chaoskit.run.names import Names
@@ -32,7 +29,6 @@ class Track:
         self,
         plan: Plan,
         header: Header,
-        kinds: Mapping[str, Fault[Any]],
         folder: Path,
         listen: Callable[[Event], None] = lambda event: None,
     ) -> None:
@@ -43,7 +39,6 @@ class Track:
         self.journal = Journal(folder / "events.jsonl", self._feed)
         self._listen = listen
         self._header = header
-        self._kinds = kinds
         self.played = threading.Event()
         """Everything is undone and settled, or given up: what is left is looking on."""
         self._interrupted = threading.Event()
@@ -63,8 +58,6 @@ class Track:
         self._interrupted = interrupted
         self._steps = StepRunner(
             plan=self.plan,
-            kinds=self._kinds,
-            actions=known_actions(),
             journal=self.journal,
             progress=self.progress,
             world=world,

@@ -60,7 +60,7 @@ def gate(folder: Path) -> str:
         where.mkdir()
         (where / "report.html").write_text("its page")
         one = candidate(name.removesuffix("-again"), "x.yml", plan, None)
-        outcomes.append(Outcome(one, verdict.exit_code, 12.4, where, 1 + name.endswith("-again"), 1, verdict))
+        outcomes.append(Outcome(one, verdict.exit_code, 12.4, where, 1 + name.endswith("-again"), verdict))
     (folder / "c").mkdir()
     (folder / "c" / "report.html").write_text("its first page")
     coverage = covered(plan.config, [], ())

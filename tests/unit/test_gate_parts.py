@@ -177,8 +177,8 @@ def played(folder: Path, name: str) -> Outcome:
     if name == "four":
         shutil.rmtree(where)
         where.mkdir()
-        return Outcome(found, int(ExitCode.BUG), 0.0, where, 1, 0, None, "its stack ended with 1: no such thing")
-    return Outcome(found, verdict.exit_code, 12.5, where, attempt, 1, verdict, checklists=tuple(checklists))
+        return Outcome(found, int(ExitCode.BUG), 0.0, where, 1, None, "its stack ended with 1: no such thing")
+    return Outcome(found, verdict.exit_code, 12.5, where, attempt, verdict, checklists=tuple(checklists))
 
 
 def answered(

@@ -89,5 +89,5 @@ def test_what_says_nothing_is_tried_again_and_so_is_a_stack_that_never_came_up(
         rows=[Row(about="before the fault", hop=Hop.STEADY, result=steady)],
         notes=[],
     )
-    outcome = Outcome(cast(Any, None), int(exit_code), 0.0, Path(), 1, 1, verdict)
+    outcome = Outcome(cast(Any, None), int(exit_code), 0.0, Path(), 1, verdict)
     assert outcome.says_nothing is again

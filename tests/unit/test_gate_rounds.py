@@ -40,7 +40,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
             if not end:
                 return []
             member, verdict = schedule.stacks[0].members[0], verify(recorded(end))
-            return [Outcome(member, verdict.exit_code, 1.0, self.where, 1, 1, verdict)]
+            return [Outcome(member, verdict.exit_code, 1.0, self.where, 1, verdict)]
 
     def played(word: str, options: str) -> tuple[int, list[tuple[str, list[str]]]]:
         rounds[:] = word

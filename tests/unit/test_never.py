@@ -142,7 +142,7 @@ def test_what_is_measured_is_the_longest_span_near_the_threshold_of_one_series_w
         journal: list[Level] = []
         world = SimpleNamespace(level=lambda *_: Measured(series))
         plan = SimpleNamespace(time_scale=60.0, controls=[dataclasses.replace(planned, ends_before="undo")])
-        given: Any = (plan, {}, {}, SimpleNamespace(write=journal.append), None, world, Path(), threading.Event())
+        given: Any = (plan, SimpleNamespace(write=journal.append), None, world, Path(), threading.Event())
         StepRunner(*given, _done_at={"normal": 0.0}).measure("undo")
         return journal[0]
 

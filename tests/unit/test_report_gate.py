@@ -49,7 +49,7 @@ def outcome(folder: Path, name: str, verdict: Verdict | None, attempt: int = 1, 
     if verdict is not None:
         (where / PAGE).write_text("its page")
     code = verdict.exit_code if verdict else int(ExitCode.BUG)
-    return Outcome(candidate(name, "x.yml", PLAN, None), code, 12.4, where, attempt, 1, verdict, trouble)
+    return Outcome(candidate(name, "x.yml", PLAN, None), code, 12.4, where, attempt, verdict, trouble)
 
 
 def index(
@@ -291,7 +291,7 @@ def test_a_gate_shows_a_scenario_that_is_wrong_beside_those_that_it_plays(
         (tmp_path / "played").mkdir(exist_ok=True)
         (member,) = schedule.stacks[0].members
         kept = verify(recorded("kept"))
-        return [Outcome(member, 0, 12.0, tmp_path / "played", 1, 1, kept)]
+        return [Outcome(member, 0, 12.0, tmp_path / "played", 1, kept)]
 
     monkeypatch.setattr(Gate, "run", play)
     file, out = tmp_path / "gate.xml", tmp_path / "out"
@@ -333,7 +333,7 @@ def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def play(gate: Gate, schedule: Schedule) -> list[Outcome]:
         (tmp_path / "played").mkdir()
         (member,) = schedule.stacks[0].members
-        return [Outcome(member, 0, 12.0, tmp_path / "played", 1, 1, verify(recorded("kept")))]
+        return [Outcome(member, 0, 12.0, tmp_path / "played", 1, verify(recorded("kept")))]
 
     monkeypatch.setattr(Gate, "run", play)
     return folder

@@ -91,8 +91,8 @@ def test_a_gates_table_of_evil_scenarios_is_harmless(tmp_path: Path) -> None:
     rows = [msgspec.structs.replace(row, about=EVIL, reason=EVIL) for row in verdict.rows]
     one = replace(candidate(EVIL, "x.yml", plan, None), expects=frozenset({EVIL}))
     outcomes = [
-        Outcome(one, 1, 1.0, tmp_path / EVIL.replace("/", ""), 1, 1, msgspec.structs.replace(verdict, rows=rows)),
-        Outcome(replace(one, name=f"{EVIL}2"), 70, 1.0, tmp_path, 2, 1, None, EVIL),
+        Outcome(one, 1, 1.0, tmp_path / EVIL.replace("/", ""), 1, msgspec.structs.replace(verdict, rows=rows)),
+        Outcome(replace(one, name=f"{EVIL}2"), 70, 1.0, tmp_path, 2, None, EVIL),
     ]
     coverage = covered(plan.config, [could_prove(plan)], ())
     evil = replace(coverage, all={kind: names | {EVIL} for kind, names in coverage.all.items()})

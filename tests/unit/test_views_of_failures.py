@@ -114,7 +114,7 @@ def outcome(what: str, folder: Path) -> Outcome:
     verdict, checklists = seeded(what)
     where = folder / "a"
     where.mkdir(exist_ok=True)
-    return Outcome(candidate("a", "a.yml", PLAN, None), 1, 12.4, where, 1, 1, verdict, "", tuple(checklists))
+    return Outcome(candidate("a", "a.yml", PLAN, None), 1, 12.4, where, 1, verdict, "", tuple(checklists))
 
 
 def gate_page(what: str, folder: Path) -> bool:
