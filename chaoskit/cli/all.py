@@ -17,7 +17,7 @@ def chaoskit() -> None:
 chaoskit.later.update(
     {
         "approve": "approve:approve_command",
-        "attach": "attach:attach_command",
+        "attach": "new:attach_command",
         "bundle": "bundle:bundle_group",
         "check": "check:check_command",
         "diff": "diff:diff_command",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +11,10 @@ import click
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import Matcher
 from chaoskit.alerting.silences import silence_matchers
-from chaoskit.cli.console import console, print_as
+from chaoskit.cli.console import print_as
 from chaoskit.cli.outputs import form
 from chaoskit.cli.sources import FILE as _FILE
-from chaoskit.cli.sources import config_options, or_shipped
+from chaoskit.cli.sources import config_options, or_shipped, readable
 from chaoskit.errors import BadInput, ExitCode, Problem
 from chaoskit.explain.alert import explain
 from chaoskit.explain.output import to_json
@@ -22,8 +22,6 @@ from chaoskit.explain.when import instant_of, silence
 from chaoskit.report.explanation import explanation_view
 from chaoskit.report.text import paragraph
 from chaoskit.scenario.catalog import scenario_files
-from chaoskit.scenario.loader import load_scenario_file
-from chaoskit.scenario.model import Scenario
 from chaoskit.stack.original import understood
 from chaoskit.zones import zone_named
 
@@ -68,7 +66,7 @@ def explain_command(
     wrong = any(each.broken for each in doubts)
     if alert is not None and any(each.concerns(names) for each in doubts) and not config.alert_rules(alert):
         return ExitCode.USAGE if wrong else ExitCode.UNKNOWN
-    known = _scenarios(scenario_files(scenarios, bool(files)))
+    known = readable(scenario_files(scenarios, bool(files)))
     found = explain(config, alert, given, known, when) if alert is not None else ()
     muted = silence(config, matchers) if matchers is not None else None
     print_as(format_, {"text": explanation_view, "json": to_json}, found, muted)
@@ -94,13 +92,3 @@ def _given(labels: Iterable[str]) -> dict[str, str]:
     if problems:
         raise BadInput(problems)
     return found
-
-
-def _scenarios(paths: Iterable[Path]) -> Iterator[Scenario]:
-    """The scenarios that can be read; each other one is reported on stderr."""
-    for path in paths:
-        try:
-            yield load_scenario_file(path)
-        except BadInput as error:
-            said = paragraph(str(error.problems[0]))
-            console(stderr=True).print(f"left out, cannot be read: {said}", soft_wrap=True)

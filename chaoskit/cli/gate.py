@@ -1,4 +1,4 @@
-"""`chaoskit gate`: many scenarios, one answer."""
+"""`chaoskit gate`: many scenarios, one answer; `gate merge`: one of the parts that several machines played."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from chaoskit.gate.part import HOURS_PART, Part, Shard, choose_part, describe_pa
 from chaoskit.gate.record import AtScale, Record, load_record, read_record, save_record
 from chaoskit.gate.schedule import Schedule, shared_out
 from chaoskit.gate.view import gate_view, left_out_lines, outcome_line, schedule_view
+from chaoskit.inputs import attempt
 from chaoskit.observe.pressure import idle_cores
 from chaoskit.rehearse.hours import play_hours, plays
 from chaoskit.report.judge_run import MARKDOWN
@@ -44,6 +45,7 @@ from chaoskit.run.prepare import make_folder, versions
 from chaoskit.run.signals import signals_end
 from chaoskit.stack.binaries import require as programs
 from chaoskit.surroundings import leave
+from chaoskit.units import amount
 
 _TRIES = 200
 """Orders in which the scenarios are offered to the schedule: half a second for thirty of them."""
@@ -69,8 +71,6 @@ class _GateOrMerge(click.Command):
     ) -> click.Context:
         """As click's: the context of the command that the words are for."""
         if args[:1] == ["merge"]:
-            from chaoskit.cli.gate_merge import merge_command  # it needs what stands below
-
             return merge_command.make_context(f"{info_name} merge", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
@@ -280,3 +280,34 @@ def tell(ended: Ended, out: Path, record: Record, time_scale: float, screen: Con
     screen.print(f"{ended.answer} (exit {int(ended.ending)})", highlight=False)
     if screen.stderr:
         click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)
+
+
+@click.command("merge")
+@click.argument("parts", nargs=-1, required=True, type=FILE, metavar="DIR...")
+@OUT
+@REQUIRE
+@click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
+@COMPARE_GATE
+@form("text", "markdown")
+def merge_command(
+    parts: tuple[Path, ...],
+    out: Path,
+    require_coverage: float | None,
+    junitxml: Path | None,
+    compare: Path | None,
+    format_: str,
+) -> ExitCode:
+    """Make one answer of the parts that `chaoskit gate --shard` played; DIR is the folder of a part."""
+    from chaoskit.gate.merge import merge, read_parts  # which a gate does not need
+
+    wrong: list[Problem] = []
+    old = attempt(lambda: read_gate(compare), wrong) if compare is not None else None
+    given = read_parts(parts, wrong)
+    screen = console(stderr=format_ != "text")
+    for one in given:
+        screen.print(f"{one.part.shard}: {one.folder}: {amount(len(one.played), 'scenarios')}", highlight=False)
+    ended = merge(given, make_folder(out, "gate", latest=False), old, require_coverage)
+    if junitxml is not None:
+        leave(junitxml, junit("chaoskit gate", ended.cases), named=True)
+    tell(ended, out, load_record(out), given[0].part.time_scale, screen)
+    return ended.ending

@@ -1,4 +1,4 @@
-"""`new` and `schema`: a first scenario to begin with, and what an editor needs to help with the next one."""
+"""`new`, `attach` and `schema`: a first scenario or profile, and what an editor needs to help with the next one."""
 
 from __future__ import annotations
 
@@ -59,12 +59,39 @@ def schema_command(what: str) -> None:
     click.echo(json.dumps(_SCHEMAS[what], indent=2, ensure_ascii=False))
 
 
+@click.command("attach")
+@click.option("--prometheus", required=True, metavar="URL", help="Where the system's Prometheus answers.")
+@click.option("--alertmanager", required=True, metavar="URL", help="Where the system's Alertmanager answers.")
+@click.option(
+    "--environment", default="", metavar="NAME", help="The environment's name; asked of Prometheus unless given."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("profiles/staging.yml"),
+    show_default=True,
+    help="The file to write; an existing one is left alone.",
+)
+def attach_command(prometheus: str, alertmanager: str, environment: str, out: Path) -> None:
+    """Write a first profile for a running system, each line with its reason; touches nothing of that system.
+
+    Exit codes: 0 written, 2 the file is there already, or Prometheus or Alertmanager gives no answer.
+    """
+    from chaoskit.draft.attach import written  # which a first scenario does not need
+    from chaoskit.draft.surroundings import surroundings
+
+    found = surroundings()
+    write_new(out, written(prometheus.rstrip("/"), alertmanager.rstrip("/"), environment, found))
+    click.echo(f"wrote {out}, with {len(found)} handles for what was found on this host")
+    click.echo(f"next: read {out}, then: chaoskit doctor --profile {out} --bundle DIR")
+
+
 def write_new(file: Path, text: str) -> None:
     """Write a file that is not there yet; raises BadInput where one is."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as written:
-            written.write(text)
+        with file.open("x", encoding="utf-8") as fresh:
+            fresh.write(text)
     except FileExistsError:
         hint = "nothing was changed; name another file with --out"
         raise BadInput(Problem(Place(str(file)), "is there already", hint)) from None

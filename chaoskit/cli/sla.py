@@ -28,14 +28,13 @@ from chaoskit.cli.check import known_metrics, print_findings
 from chaoskit.cli.console import Commands, console, print_as, say
 from chaoskit.cli.numbers import seconds_of, share
 from chaoskit.cli.outputs import OUT, ResultFile, form
-from chaoskit.cli.sources import FILE, config_options, together, versions_of, yours_option
+from chaoskit.cli.sources import FILE, config_options, readable, together, versions_of, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
 from chaoskit.files import write_named
 from chaoskit.inputs import attempt
 from chaoskit.report.judge_run import VERDICT
 from chaoskit.report.terminal import print_to
 from chaoskit.scenario.catalog import find_profile, scenario_names
-from chaoskit.scenario.loader import load_scenario_file
 from chaoskit.scenario.model import Access, Scenario, Secret
 from chaoskit.sla.model import SLICE_S, Window
 from chaoskit.sla.targets import TARGETS as TARGETS_FILE
@@ -522,10 +521,4 @@ def config_of(files: ConfigFiles | None = None) -> AlertConfig:
 
 def scenarios() -> list[Scenario]:
     """All known scenarios; one that cannot be read rehearses nothing."""
-    found = []
-    for path in scenario_names().values():
-        try:
-            found.append(load_scenario_file(path))
-        except BadInput as error:
-            click.echo(f"left out: {error}", err=True)
-    return found
+    return [*readable(scenario_names().values())]

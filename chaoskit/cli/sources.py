@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,10 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.cli.numbers import TIME_SCALE
 from chaoskit.errors import BadInput, Problem
+from chaoskit.report.text import paragraph
 from chaoskit.run.planning import Asked
+from chaoskit.scenario.loader import load_scenario_file
+from chaoskit.scenario.model import Scenario
 from chaoskit.stack.binaries import Tool, numbers
 from chaoskit.stack.original import checkers
 from chaoskit.yaml_source import nearest
@@ -78,6 +81,15 @@ def approved_folder(files: ConfigFiles) -> Path:
 def or_shipped(files: ConfigFiles) -> ConfigFiles:
     """The files that the options name; the shipped ones where they name nothing."""
     return files or ConfigFiles(shipped.folder())
+
+
+def readable(paths: Iterable[Path]) -> Iterator[Scenario]:
+    """The scenarios in these files that can be read; each other one is told on standard error."""
+    for path in paths:
+        try:
+            yield load_scenario_file(path)
+        except BadInput as error:
+            click.echo(f"left out, cannot be read: {paragraph(str(error.problems[0]))}", err=True)
 
 
 def unknown(what: str, names: Iterable[str], known: Collection[str], hint: str = "") -> list[Problem]:

@@ -24,7 +24,7 @@ from chaoskit.witness.witnesses import Witnesses
 
 def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *, canary: bool) -> Iterator[Checked]:
     """Looks at an attached target, line by line; the canary, where asked for, is all that it changes there."""
-    yield from _prometheus(target, config)
+    yield from _guarded(lambda: _prometheus(target, config))
     for name, members in (("prometheus", target.replicas), ("alertmanager", target.peers)):
         for url in members[1:]:
             yield from _guarded(lambda name=name, url=url: iter([_member(target, name, url)]))  # type: ignore[misc]
@@ -44,7 +44,7 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
     yield from _behind(handles)
     if asked is not None:
         yield alertmanager.records(target, original)
-    yield from _places(target)
+    yield from _guarded(lambda: _places(target))
     if not target.witness:
         if target.recorder or target.mailboxes or target.chats:
             return
@@ -77,9 +77,6 @@ def _places(target: Attached) -> Iterator[Checked]:
     except BadInput as error:
         yield from (Checked("witnesses", "missing", f"{one.message}", one.hint) for one in error.problems)
         return
-    except NoAnswer as error:
-        yield error.checked
-        return
     for follower, mend in witnesses.followers:
         why = follower.try_once()
         yield Checked(follower.by, "missing", why, mend) if why else Checked(follower.by, "ok", "can be read")
@@ -93,15 +90,12 @@ def _guarded(look: Callable[[], Iterator[Checked]]) -> Iterator[Checked]:
 
 
 def _prometheus(target: Attached, config: AlertConfig) -> Iterator[Checked]:
-    try:
-        asked = Endpoint(target, "prometheus")
-        yield prometheus.answers(asked)
-        yield prometheus.clock(asked)
-        yield prometheus.knows_alertmanager(asked, target)
-        yield prometheus.scrapes(asked, target)
-        yield from prometheus.rules(asked, config)
-    except NoAnswer as error:
-        yield error.checked
+    asked = Endpoint(target, "prometheus")
+    yield prometheus.answers(asked)
+    yield prometheus.clock(asked)
+    yield prometheus.knows_alertmanager(asked, target)
+    yield prometheus.scrapes(asked, target)
+    yield from prometheus.rules(asked, config)
 
 
 def _behind(handles: Handles) -> Iterator[Checked]:

@@ -161,7 +161,7 @@ def test_a_supervisord_is_found_by_its_configuration(tmp_path: Path, text: str, 
 
 
 def test_a_file_that_is_there_is_left_alone(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chaoskit.cli.attach.surroundings", lambda: [WORKERS])
+    monkeypatch.setattr("chaoskit.draft.surroundings.surroundings", lambda: [WORKERS])
     out = tmp_path / "staging.yml"
     words = ["attach", "--prometheus", PROMETHEUS, "--alertmanager", ALERTMANAGER, "--out", str(out)]
     done = CliRunner().invoke(chaoskit, words)
@@ -173,7 +173,7 @@ def test_a_file_that_is_there_is_left_alone(system: System, tmp_path: Path, monk
 
 
 def test_what_gives_no_answer_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chaoskit.cli.attach.surroundings", list)
+    monkeypatch.setattr("chaoskit.draft.surroundings.surroundings", list)
     url = f"http://127.0.0.1:{reserve(1)[0]}"
     words = ["attach", "--prometheus", url, "--alertmanager", url, "--out", str(tmp_path / "new.yml")]
     with pytest.raises(BadInput, match=f"Prometheus at {url}: no connection"):

@@ -266,7 +266,7 @@ def test_a_further_stack_begins_only_where_the_machine_has_room_and_the_first_on
 def _running(since_s: float) -> _Running:
     """A stack of one wave of 10 s that began so long ago."""
     plan = StackPlan([Wave([one("a", 10.0)])])
-    return _Running(1, plan, 1, cast(Any, None), {}, begun_at=time.monotonic() - since_s)
+    return _Running(plan, 1, cast(Any, None), {}, begun_at=time.monotonic() - since_s)
 
 
 @pytest.mark.parametrize(
