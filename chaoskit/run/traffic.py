@@ -39,8 +39,10 @@ def check_load(plan: Plan, known: Collection[str]) -> None:
     problems = [*_unknown(load.mix, known, load.place_of("mix")), *_locustfile_problems(load), *_pool_problems(load)]
     problems += [*_limit_problems(load, known), *_workers_problems(plan)]
     if not problems:
+        target = plan.profile.target
+        service, asked = (target.service, target.requests) if isinstance(target, Attached) else (_SOMEWHERE, {})
         try:
-            load_spec(plan, _SOMEWHERE, {name: [{"path": "/"}] for name in known})
+            load_spec(plan, service, {name: [{"path": "/", **asked.get(name, {})}] for name in known})
         except BadInput as error:
             problems += [dataclasses.replace(found, place=load.place_of("load")) for found in error.problems]
     for step in changes:

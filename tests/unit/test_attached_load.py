@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -48,6 +49,23 @@ def test_a_rate_asks_for_the_requests_of_the_profile(case: Case, tmp_path: Path)
 def test_a_mix_of_what_the_profile_does_not_have_is_refused(case: Case) -> None:
     case.more += "load: {rate: 20/s, mix: {oders: 3}}\n"
     assert "orders" in case.complaints()[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ({"requests": {"orders": {"path": "//elsewhere"}}}, "request 'orders' has the path '//elsewhere'"),
+        ({"requests": {"orders": {"path": "/orders/{n%0}"}}}, "request 'orders' divides its counter by 0"),
+        ({"requests": {"orders": {"path": "/", "json": {"a": 1}, "body": "b"}}}, "'orders' has both json and body"),
+        ({"service": "http://s/shop"}, "host 'http://s/shop' is not the root of a service"),
+    ],
+)
+def test_a_request_or_a_service_that_no_load_can_use_is_refused_before_the_run(
+    case: Case, target: dict[str, Any], said: str
+) -> None:
+    case.target |= target
+    case.more += "load: {rate: 20/s}\n"
+    assert any(said in one and one.startswith("staging.yml:") for one in case.complaints())
 
 
 PROFILE = "chaoskit: 1\ntarget: {attached: {prometheus: http://p, alertmanager: http://a, metrics: http://m, "
