@@ -16,6 +16,7 @@ import re2  # type: ignore[import-untyped]
 from chaoskit.alerting.model import Matcher
 
 _CLASSIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|=|!=|!~)\s*(.*?)\s*", re.DOTALL)
+_VALUE = re.compile(r'(?P<text>(?:[^"\\]|\\.|\\\Z)*)(?P<end>"?)', re.DOTALL)
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 # The grammar of Alertmanager's matcher/parse package: names and values may be quoted as in Go, braces must pair.
 _ESCAPE = re.compile(r'\\(?:[abfnrtv\\"]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})')
@@ -91,23 +92,13 @@ def _classic_one(text: str) -> Matcher:
 def _unquote_classic(raw: str) -> str:
     """A value with or without its double quotes; a backslash before anything but n, " and \\ is literal."""
     body = raw.removeprefix('"')
-    open_quote = len(body) < len(raw)
-    value, at = "", 0
-    while at < len(body):
-        char = body[at]
-        if char == "\\" and at + 1 < len(body):
-            at += 1
-            value += _ESCAPES.get(body[at], "\\" + body[at])
-        elif char == '"':
-            if not open_quote or at + 1 < len(body):
-                raise ValueError(f"the matcher value {raw} has an unescaped double quote; put a backslash")
-            open_quote = False
-        else:
-            value += char
-        at += 1
-    if open_quote:
+    opened = len(body) < len(raw)
+    parts = _VALUE.fullmatch(body)
+    if parts is None or (parts["end"] and not opened):
+        raise ValueError(f"the matcher value {raw} has an unescaped double quote; put a backslash")
+    if opened and not parts["end"]:
         raise ValueError(f"the matcher value {raw} has no closing double quote")
-    return value
+    return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[0]), parts["text"], flags=re.DOTALL)
 
 
 def _utf8(text: str) -> tuple[Matcher, ...]:

@@ -27,7 +27,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from itertools import chain, count, islice
+from itertools import chain, islice
 from typing import Any
 
 from chaoskit.alerting.config_alertmanager import GROUP_INTERVAL_S, GROUP_WAIT_S, REPEAT_INTERVAL_S
@@ -197,19 +197,32 @@ def scale_rules(
     without = {(kind, name) for name in lost for kind in ("record", "alert")}
     if factor == 1 and not without:
         return scaled, []
-    known, numbers = instant_records([doc]), count()
-    for group in scaled.get("groups") or []:
-        kept: list[Any] = []
-        for (rule, new), number in zip(_scaled_rules(group, factor, eval_interval_s, known), numbers, strict=False):
-            if isinstance(new, CannotScale):
-                refused.append(Refusal(str(group.get("name")), name_of(rule), str(new), number))
+    groups = scaled.get("groups") or []
+    rules = (rule for group in groups for rule in group.get("rules") or [] if "record" in rule)
+    known = instant_records((str(rule["record"]), str(rule.get("expr", ""))) for rule in rules)
+    every = [(group, *both) for group in groups for both in _scaled_rules(group, factor, eval_interval_s, known)]
+    left: list[tuple[int, Document, Document, Document]] = []
+    for number, (group, rule, new) in enumerate(every):
+        if isinstance(new, CannotScale):
+            refused.append(Refusal(str(group.get("name")), name_of(rule), str(new), number))
+            without.add(_what(rule))
+        else:
+            left.append((number, group, rule, new))
+    told = -1
+    while without and told != len(refused):  # what reads a lost rule is lost, until nothing more is
+        told, asked, left = len(refused), left, []
+        for number, group, rule, new in asked:
+            missing = _read_by(rule, without)
+            if missing:
+                reason = f"the rule reads {', '.join(missing)}, which is left out"
+                refused.append(Refusal(str(group.get("name")), name_of(rule), reason, number, tuple(missing)))
                 without.add(_what(rule))
             else:
-                kept.append((number, rule, new))
-        group["rules"] = kept
-    refused += _without_readers(scaled.get("groups") or [], without)
-    for group in scaled.get("groups") or []:
-        group["rules"] = [new for _, _, new in group["rules"]]
+                left.append((number, group, rule, new))
+    for group in groups:
+        group["rules"] = []
+    for _, group, _, new in left:
+        group["rules"].append(new)
     return scaled, refused
 
 
@@ -228,18 +241,12 @@ def name_of(rule: Mapping[str, Any]) -> str:
     return str(rule.get("alert") or rule.get("record") or "?")
 
 
-def instant_records(docs: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Recorded metrics, over several rule files, whose value is a point on the real clock."""
-    records = [
-        rule
-        for doc in docs
-        for group in doc.get("groups") or []
-        for rule in group.get("rules") or []
-        if "record" in rule
-    ]
+def instant_records(records: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Of recorded metrics and their expressions, the metrics whose value is a point on the real clock."""
+    asked = tuple(records)
     known: frozenset[str] = frozenset()
     while True:
-        found = known | {str(rule["record"]) for rule in records if is_instant(str(rule.get("expr", "")), known)}
+        found = known | {name for name, expr in asked if is_instant(expr, known)}
         if found == known:
             return known
         known = found
@@ -290,26 +297,6 @@ def scaled_hold(hold: int, k: Fraction, interval: int, new_interval: int) -> int
     evaluations = -(-hold // interval)
     nearest = round(hold / k)
     return min(max(nearest, (evaluations - 1) * new_interval + 1), evaluations * new_interval)
-
-
-def _without_readers(groups: list[Document], lost: set[tuple[str, str]]) -> list[Refusal]:
-    """Takes out the rules that read a lost one, until nothing more is lost; `rules` hold (number, old, new) here."""
-    refused: list[Refusal] = []
-    before = -1
-    while lost and before != len(refused):
-        before = len(refused)
-        for group in groups:
-            kept = []
-            for number, rule, new in group["rules"]:
-                missing = _read_by(rule, lost)
-                if not missing:
-                    kept.append((number, rule, new))
-                    continue
-                reason = f"the rule reads {', '.join(missing)}, which is left out"
-                refused.append(Refusal(str(group.get("name")), name_of(rule), reason, number, tuple(missing)))
-                lost.add(_what(rule))
-            group["rules"] = kept
-    return refused
 
 
 def _what(rule: Mapping[str, Any]) -> tuple[str, str]:

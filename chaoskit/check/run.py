@@ -110,16 +110,10 @@ def check(context: LintContext, ignore: Collection[str] = (), least: Severity = 
 
 def _thresholds(context: LintContext) -> Iterator[tuple[str, str]]:
     """By alert, how both sides of its threshold are proved: by promtool, and by which drills."""
-    fires: dict[str, list[str]] = {}
-    quiet: dict[str, list[str]] = {}
-    for scenario in context.scenarios:
-        for name in dict.fromkeys(each.alert for each in scenario.expect):
-            fires.setdefault(name, []).append(scenario.name)
-        for name in dict.fromkeys(each.alert for each in scenario.controls):
-            quiet.setdefault(name, []).append(scenario.name)
     for name, how in context.proved.items():
-        sides = (("fires", fires), ("quiet", quiet))
-        drills = [f"{what} in {', '.join(some[name])}" for what, some in sides if name in some]
+        fires = [each.name for each in context.scenarios if any(one.alert == name for one in each.expect)]
+        quiet = [each.name for each in context.scenarios if any(one.alert == name for one in each.controls)]
+        drills = [f"{what} in {', '.join(some)}" for what, some in (("fires", fires), ("quiet", quiet)) if some]
         yield name, f"{how}{'; drills: ' if drills else ''}{'; '.join(drills)}"
 
 

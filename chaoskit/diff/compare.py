@@ -39,9 +39,10 @@ def pairs(old: Sequence[Subject], new: Sequence[Subject]) -> Iterator[tuple[Subj
     for identity in identities:
         left, right = _match(left, right, identity, found)
     # A rename is told only where it is beyond doubt: one alert of that meaning went, one came.
-    candidates = _unique(left, _meaning), _unique(right, _meaning)
-    for key in candidates[0].keys() & candidates[1].keys():
-        found[id(candidates[0][key])] = candidates[1][key]
+    went, came = (_by(side, lambda rule: (meaning(rule.expr), rule.for_s)) for side in (left, right))
+    for key in went.keys() & came.keys():
+        if len(went[key]) == len(came[key]) == 1:
+            found[id(went[key][0])] = came[key][0]
     taken = {id(each) for each in found.values()}
     for each in old:
         yield each, found.get(id(each))
@@ -53,10 +54,7 @@ def pairs(old: Sequence[Subject], new: Sequence[Subject]) -> Iterator[tuple[Subj
 def _match(
     left: list[Subject], right: list[Subject], identity: Callable[[Rule], Hashable], found: dict[int, Subject]
 ) -> tuple[list[Subject], list[Subject]]:
-    by: dict[Hashable, list[Subject]] = {}
-    for each in reversed(right):
-        by.setdefault(identity(each.rule), []).append(each)
-    rest = []
+    by, rest = _by(reversed(right), identity), []
     for each in left:
         same = by.get(identity(each.rule))
         if same:
@@ -67,15 +65,11 @@ def _match(
     return rest, [each for each in right if id(each) in over]
 
 
-def _unique(subjects: Iterable[Subject], identity: Callable[[Rule], Hashable]) -> dict[Hashable, Subject]:
+def _by(subjects: Iterable[Subject], identity: Callable[[Rule], Hashable]) -> dict[Hashable, list[Subject]]:
     by: dict[Hashable, list[Subject]] = {}
     for each in subjects:
         by.setdefault(identity(each.rule), []).append(each)
-    return {key: some[0] for key, some in by.items() if len(some) == 1}
-
-
-def _meaning(rule: Rule) -> Hashable:
-    return meaning(rule.expr), rule.for_s
+    return by
 
 
 _ORDER = {kind: number for number, kind in enumerate(KINDS)}

@@ -19,6 +19,7 @@ from chaoskit.alerting.windows_expression import feeding_jobs
 from chaoskit.check.findings import LINTS, Finding
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.mutes import Mute
+from chaoskit.explain.promise import only
 from chaoskit.explain.recipients import Delivery, Reach, Recipients
 from chaoskit.explain.subject import Subject, find_subjects
 from chaoskit.explain.when import Told, told_at
@@ -38,28 +39,24 @@ def departures_of(config: AlertConfig, rule: Rule, receivers: set[str], muting: 
     """
     promise = config.promise
     notices = {key: notice for key, notice in promise.notices.items() if key[0] == rule.alert}
-    alerts = {name: each for name, each in promise.alerts.items() if name == rule.alert}
+    alerts = only(promise.alerts, {rule.alert})
     concerned = receivers | {receiver for _, receiver in notices}
     jobs = {job.name for job in feeding_jobs(config, rule)}
     own = replace(
         promise,
         notices=notices,
-        receivers={name: each for name, each in promise.receivers.items() if name in concerned},
-        appears_s=_only(promise.appears_s, rule.alert),
-        clears_s=_only(promise.clears_s, rule.alert),
+        receivers=only(promise.receivers, concerned),
+        appears_s=only(promise.appears_s, {rule.alert}),
+        clears_s=only(promise.clears_s, {rule.alert}),
         alerts=alerts,
-        jobs={name: each for name, each in promise.jobs.items() if name in jobs},
-        timeouts={name: each for name, each in promise.timeouts.items() if name in jobs},
-        groups={name: each for name, each in promise.groups.items() if name == rule.group},
+        jobs=only(promise.jobs, jobs),
+        timeouts=only(promise.timeouts, jobs),
+        groups=only(promise.groups, {rule.group}),
     )
     others = muting.union(*(each.muted_by or () for each in alerts.values())) - {rule.alert}
     rules = tuple(each for each in config.rules if each is rule or each.record or each.alert in others)
     found = departures(LintContext(replace(config, rules=rules, promise=own)))
     return tuple(each for each in found if each.id != "not-promised" or each.place == rule.place)
-
-
-def _only(delays: Mapping[str, float], alert: str) -> dict[str, float]:
-    return {name: delay_s for name, delay_s in delays.items() if name == alert}
 
 
 def without_places(message: str, files: frozenset[str]) -> str:

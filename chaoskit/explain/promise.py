@@ -6,6 +6,7 @@ The one idea: what `explain` shows is written down, so that from then on a chang
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
 
 from chaoskit.alerting.model import (
     ALWAYS,
@@ -22,6 +23,7 @@ from chaoskit.alerting.windows import to_all_clear, to_phone
 from chaoskit.explain.recipients import Delivery, Reach, Recipients
 from chaoskit.yaml_source import Node
 
+T = TypeVar("T")
 SHOW_GROUPS = ("email", "webhook")
 """Integrations whose messages show a run the labels of their group; where a receiver has none, no group is promised."""
 
@@ -48,8 +50,8 @@ def computed_promise(config: AlertConfig, alerts: Collection[str] | None = None)
     return Promise(
         notices,
         {name: _receiver(config, name) for name in reached if name in config.receivers},
-        _of(promise.appears_s, own),
-        _of(promise.clears_s, own),
+        only(promise.appears_s, own),
+        only(promise.clears_s, own),
         promise.delivery_s,
         promise.runbook_base,
         promise.subject_contains,
@@ -69,8 +71,9 @@ def _addresses(nodes: Iterable[Node]) -> PromisedAddresses | None:
     return PromisedAddresses(tuple(written), next(iter(written.values()))) if written else None
 
 
-def _of(delays: Mapping[str, float], alerts: Collection[str]) -> dict[str, float]:
-    return {name: delay_s for name, delay_s in delays.items() if name in alerts}
+def only(promised: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    """The part of what is promised that is about these names."""
+    return {name: each for name, each in promised.items() if name in names}
 
 
 def _notice(config: AlertConfig, reach: Reach, heard: Delivery) -> PromisedNotice:

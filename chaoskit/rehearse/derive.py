@@ -106,8 +106,7 @@ def _guesses(subject: Subject, records: Mapping[str, Rule], interval_s: float, w
         return
     read, exprs = closure(rule, records), exprs_of(rule, records)
     solver = solvers(rule, records, subject.mark, interval_s)
-    feeding = [{"record": one.record, "expr": one.expr} for one in read.values()]
-    instants = instant_records([{"groups": [{"rules": feeding}]}])
+    instants = instant_records((one.record, one.expr) for one in read.values())
     seen: set[tuple[Scripted, ...]] = set()
     of_two = any(calls(expression(expr), _OF_TWO) for expr in exprs)
     for choices in sorted(_TRIED, key=lambda one: of_two and one.generosity != _WIDE):

@@ -330,8 +330,7 @@ class Session:
     def _uncompressed(self, rule: Rule, scale: float) -> str:
         """Why a rule cannot run that much faster; empty where it can."""
         records = self._records
-        made = [{"record": r.record, "expr": r.expr} for r in records.values()]
-        instants = instant_records([{"groups": [{"rules": made}]}])
+        instants = instant_records((each.record, each.expr) for each in records.values())
         for expr in exprs_of(rule, records):
             try:
                 scale_expression(expr, Fraction(scale).limit_denominator(1000), instants=instants)
