@@ -116,11 +116,11 @@ class Scripted:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """When a series' phases begin, in virtual seconds on one axis: at rest from `rest_vs`, and so on."""
+    """When a series' phases begin, in virtual seconds on one axis: at rest from `rest_vs`, and so on; inf for never."""
 
     rest_vs: float
-    during_vs: float | None = None
-    after_vs: float | None = None
+    during_vs: float = math.inf
+    after_vs: float = math.inf
 
 
 def value_at(series: Scripted, course: Course, now_vs: float, interval_s: float) -> float | None:
@@ -130,15 +130,13 @@ def value_at(series: Scripted, course: Course, now_vs: float, interval_s: float)
         return sequence.at((until_vs - since_vs) / interval_s)
 
     during, after = course.during_vs, course.after_vs
-    rest_end = now_vs if during is None else min(now_vs, during)
-    first = play(series.rest, course.rest_vs, rest_end)
-    if during is None or now_vs < during:
+    first = play(series.rest, course.rest_vs, min(now_vs, during))
+    if now_vs < during:
         return first
-    during_end = now_vs if after is None else min(now_vs, after)
-    second = play(series.values, during, during_end)
+    second = play(series.values, during, min(now_vs, after))
     if series.counter:
         second = _sum(first, second)
-    if after is None or now_vs < after:
+    if now_vs < after:
         return second
     third = play(series.rest, after, now_vs)
     if not series.counter:
@@ -218,8 +216,7 @@ def notation(series: Scripted, course: Course, every_s: float, count: int, inter
 
 def _bends(series: Scripted, course: Course, until_vs: float, interval_s: float) -> Iterator[float]:
     """The instants up to one at which a series may leave its straight course."""
-    during = until_vs if course.during_vs is None else course.during_vs
-    after = until_vs if course.after_vs is None else course.after_vs
+    during, after = min(course.during_vs, until_vs), min(course.after_vs, until_vs)
     phases = ((series.rest, course.rest_vs, during), (series.values, during, after), (series.rest, after, until_vs))
     for sequence, since, end in phases:
         yield since

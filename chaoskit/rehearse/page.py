@@ -6,6 +6,7 @@ as the script says it is for the rules.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -91,7 +92,7 @@ class Page:
             at, now = self._now()
             for one in series:
                 there = self._shown.get(one.key)
-                if there is not None and there.course.during_vs is not None and there.course.after_vs is None:
+                if there is not None and there.course.during_vs < there.course.after_vs == math.inf:
                     there.course = replace(there.course, after_vs=now)
         return at
 
@@ -117,7 +118,7 @@ class Page:
 
     def _value(self, shown: _Shown, now_vs: float) -> float | None:
         course = shown.course
-        at_rest = course.during_vs is None or course.after_vs is not None
+        at_rest = not course.during_vs < course.after_vs == math.inf
         phase = shown.series.rest if at_rest else shown.series.values
         if phase.repeat:
             shown.scraped += 1
