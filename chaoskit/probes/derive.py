@@ -95,6 +95,8 @@ class Derived:
     subject: Subject
     probes: tuple[Probe, ...]
     lacking: tuple[str, ...] = ()
+    refused: str = ""
+    """Why promtool did not say what series come to; empty where it did."""
 
 
 def subject_of(rule: Rule, rules: Sequence[Rule], records: Mapping[str, Rule]) -> Subject:
@@ -263,6 +265,8 @@ def derive(
     for work, mine, (subject, levels) in zip(works, measured, subjects, strict=True):
         if isinstance(work, str):
             found.append(Derived(subject, (), (work,)))
+        elif isinstance(mine, str):
+            found.append(Derived(subject, (), refused=mine))
         else:
             found.append(_probes(work, mine, levels, promised_only))
     return found
@@ -327,8 +331,8 @@ def _rest(side: Side) -> float:
 
 def _measured(
     works: Sequence[_Work | str], tried: Sequence[Sequence[tuple[_Way, tuple[float, ...]]]], asking: Asking
-) -> list[dict[str, _Way]]:
-    """For each rule, by side, the first way whose series come to all its levels."""
+) -> list[dict[str, _Way] | str]:
+    """For each rule, by side, the first way whose series come to all its levels; or why promtool does not tell."""
     sheets: list[Sheet] = []
     for work, mine in zip(works, tried, strict=True):
         if isinstance(work, _Work) and mine:
@@ -336,12 +340,15 @@ def _measured(
             asked = [(probe, {"level": (side.quantity, probe.looks_s)}) for probe, side in made]
             sheets.append(Sheet(work.subject, asked, work.every_s))
     answers = iter(asking.ask(sheets))
-    found: list[dict[str, _Way]] = []
+    found: list[dict[str, _Way] | str] = []
     for work, mine in zip(works, tried, strict=True):
         best: dict[str, _Way] = {}
         if isinstance(work, _Work) and mine:
             said = next(answers)
-            got = iter(said if isinstance(said, list) else ())
+            if isinstance(said, str):
+                found.append(said)
+                continue
+            got = iter(said)
             for way, levels in mine:
                 reached = [_reaches(next(got, {}).get("level", ""), to) for to in levels]
                 if all(reached):

@@ -121,7 +121,7 @@ class Levels:
                 found.append((read_levels(kept, f"{alert}/{LEVELS}"), tuple(lacking), ""))
                 continue
             one, answer = next(fresh)
-            refused, answers = (answer, {}) if isinstance(answer, str) else ("", answer)
+            refused, answers = (answer, {}) if isinstance(answer, str) else (one.refused, answer)
             whole = Answered(one.subject.rule.alert, self.tool.version or "", one.probes, answers)
             found.append((whole, one.lacking, refused))
             if not refused:

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -257,12 +258,20 @@ def test_what_promtool_refuses_is_unproved(tool: Tool) -> None:
     assert len(lines(said, UNPROVED)) == 3
 
 
+SILENT: dict[str, Any] = {
+    "ask": lambda self, sheets: ["it did not end" if one.probes else [] for one in sheets],
+    "answers": lambda self, subjects: ["it did not end"] * len(subjects),
+}
+
+
+@pytest.mark.parametrize("asked_for", SILENT)
 def test_that_promtool_did_not_answer_is_said_and_not_remembered(
-    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked_for: str, tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Neither what series come to, nor what the rule answers."""
     monkeypatch.setenv("CHAOSKIT_STATE", str(tmp_path / "state"))
     with monkeypatch.context() as busy:
-        busy.setattr(Asking, "answers", lambda self, subjects: ["it did not end"] * len(subjects))
+        busy.setattr(Asking, asked_for, SILENT[asked_for])
         told = lines(asked(tool), UNPROVED)
         assert [line.endswith("promtool refuses its probes: it did not end") for line in told] == [True] * 3
     assert len(asked(tool).proved) == 3
