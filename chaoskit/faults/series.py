@@ -271,7 +271,8 @@ class OneSeries(BaseModel):
         values = parse_values(str(self.values))
         if not values.segments:
             raise ValueError(f"{self.series} has no values")
-        rest = parse_values(str(self.rest)) if self.rest is not None else Values((_first(values),))
+        first = replace(values.segments[0], step=0.0, count=1)
+        rest = parse_values(str(self.rest)) if self.rest is not None else Values((first,))
         return Scripted(
             name,
             tuple(sorted(labels.items())),
@@ -283,11 +284,6 @@ class OneSeries(BaseModel):
 
     def _played(self, values: Values) -> Values:
         return replace(values, repeat=self.repeat and sum(segment.count for segment in values.segments) > 1)
-
-
-def _first(values: Values) -> Segment:
-    first = values.segments[0]
-    return Segment(first.start, 0.0, 1)
 
 
 class SeriesSettings(Settings):

@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import yaml
-
 from chaoskit.alerting.model import AlertConfig, Labels, Matcher, Route
 from chaoskit.alerting.routing import group_labels, match_routes, matches_all, printed
+from chaoskit.rehearse.promtool import dumped
 from chaoskit.yaml_source import read
 
 MARK = "chaoskit_apart"
@@ -127,4 +126,4 @@ def _with_children(text: str, file: str, own: Mapping[tuple[int, ...], Sequence[
         kept = {key: node[key] for key in _KEPT if key in node}
         more = [{"matchers": [printed(m) for m in matchers], **kept} for matchers in own[path]]
         node["routes"] = [*(node.get("routes") or []), *more]
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+    return dumped(document)

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from chaoskit.alerting.model import AlertConfig, Labels, PromisedNotice, Route, Rule
 from chaoskit.alerting.routing import alert_labels, match_routes
 from chaoskit.alerting.windows import delivery_of, live_notify
@@ -91,15 +89,8 @@ def wrong_with(spec: FaultSpec) -> list[Problem]:
 
 def profile_text(scale: float) -> str:
     """The profile of a rehearsal: no target to harm, hence no narrow limits."""
-    return yaml.safe_dump(
-        {
-            "chaoskit": 1,
-            "target": "local",
-            "time_scale": scale,
-            "load": {"rate": "1/s"},
-            "limits": {"fault": "2d", "run": "8d"},
-        }
-    )
+    limits = {"fault": "2d", "run": "8d"}
+    return dumped({"chaoskit": 1, "target": "local", "time_scale": scale, "load": {"rate": "1/s"}, "limits": limits})
 
 
 @dataclass(frozen=True, slots=True)
