@@ -38,11 +38,10 @@ _WORTH_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Drills of one time scale that one stack plays, and how long that may take."""
+    """Drills of one time scale that one stack plays with a configuration, and how long that may take."""
 
     drills: tuple[Drill, ...]
-    config: AlertConfig | None = None
-    """The Alertmanager configuration of this lane alone; None: that of all lanes."""
+    config: AlertConfig
 
     @property
     def longest_real_s(self) -> float:
@@ -55,31 +54,31 @@ class Lane:
         return f"from-{self.drills[0].name}"
 
 
-def partition(drills: Sequence[Drill], side_by_side: int) -> list[Lane]:
+def partition(drills: Sequence[Drill], side_by_side: int, config: AlertConfig) -> list[Lane]:
     """The drills on as few stacks as end soonest: the longest is split again and again, and the best of all that is
     kept.
     """
     by_scale: dict[float, list[Drill]] = {}
     for drill in sorted(drills, key=lambda one: -one.plan.longest_real_s):
         by_scale.setdefault(drill.plan.time_scale, []).append(drill)
-    lanes = {scale: _split(group, 1) for scale, group in by_scale.items()}
+    lanes = {scale: _split(group, 1, config) for scale, group in by_scale.items()}
     best = every = [lane for some in lanes.values() for lane in some]
     while every:
         scale = max(every, key=lambda lane: lane.longest_real_s).drills[0].plan.time_scale
         if len(lanes[scale]) == len(by_scale[scale]):
             break
-        lanes[scale] = _split(by_scale[scale], len(lanes[scale]) + 1)
+        lanes[scale] = _split(by_scale[scale], len(lanes[scale]) + 1, config)
         every = [lane for some in lanes.values() for lane in some]
         best = min(best, every, key=lambda some: took_s(some, side_by_side) + _WORTH_S * len(some))
     return sorted(best, key=lambda lane: -lane.longest_real_s)
 
 
-def _split(drills: Sequence[Drill], count: int) -> list[Lane]:
+def _split(drills: Sequence[Drill], count: int, config: AlertConfig) -> list[Lane]:
     """So many lanes about equally long, of drills that begin with the longest."""
     heaps: list[list[Drill]] = [[] for _ in range(count)]
     for drill in drills:
         min(heaps, key=lambda heap: sum(one.plan.longest_real_s for one in heap)).append(drill)
-    return [Lane(tuple(heap)) for heap in heaps]
+    return [Lane(tuple(heap), config) for heap in heaps]
 
 
 def took_s(lanes: Sequence[Lane], side_by_side: int) -> float:
@@ -93,7 +92,6 @@ def took_s(lanes: Sequence[Lane], side_by_side: int) -> float:
 def play(
     lanes: Sequence[Lane],
     side_by_side: int,
-    config: AlertConfig,
     folder: Path,
     binaries: Binaries,
     interval_s: float,
@@ -115,7 +113,7 @@ def play(
 
     def begin(lane: Lane) -> None:
         where = folder / lane.name
-        job = partial(_played, lane, lane.config or config, where, binaries, interval_s)
+        job = partial(_played, lane, where, binaries, interval_s)
         with lock:
             if not reasons:
                 child = fork(job, name=lane.name, log=where / "lane.log", title=f"chaoskit rehearse: {lane.name}")
@@ -147,12 +145,12 @@ def play(
         raise Interrupted(reasons[0])
 
 
-def _played(lane: Lane, config: AlertConfig, where: Path, binaries: Binaries, interval_s: float) -> int:
+def _played(lane: Lane, where: Path, binaries: Binaries, interval_s: float) -> int:
     """Plays the lane as the forked process that it has for itself; 0 also where it leaves an error for a result.
     All other output of the process goes to the log."""
     os.dup2(2, 1)
     try:
-        found: object = perform(config, lane.drills, where, binaries, interval_s)
+        found: object = perform(lane.config, lane.drills, where, binaries, interval_s)
     except Exception as error:
         if not isinstance(error, ChaoskitError):
             error.add_note(traceback.format_exc())

@@ -145,8 +145,7 @@ class Session:
     def _partitioned(drills: Sequence[Drill], apart: AlertConfig, side_by_side: int) -> list[Lane]:
         """Unit tests share stacks; a scenario has one of its own, for rules that it does not name look back as well."""
         own = [Lane((drill,), drill.plan.config) for drill in drills if drill.test is None]
-        shared = partition([drill for drill in drills if drill.test is not None], side_by_side)
-        return [*own, *(replace(lane, config=apart) for lane in shared)]
+        return [*own, *partition([drill for drill in drills if drill.test is not None], side_by_side, apart)]
 
     def _given_drills(
         self, given: Sequence[Given], apart: AlertConfig, scale: float, slower: float = 1.0
@@ -174,7 +173,7 @@ class Session:
 
     def _play(self, lanes: Sequence[Lane], side_by_side: int) -> Performed:
         asked, found = self.asked, Performed()
-        for one in play(lanes, side_by_side, asked.config, asked.folder, self.binaries, asked.interval_s, self.say):
+        for one in play(lanes, side_by_side, asked.folder, self.binaries, asked.interval_s, self.say):
             found.add(one)
         return found
 
@@ -224,7 +223,7 @@ class Session:
         self._apart([one for members in by_scale.values() for one in members])
         drills = self._all_drills(by_scale, done)
         places = self._places(drills)
-        lanes = partition(drills, places)
+        lanes = partition(drills, places, self.asked.config)
         alerts, waves = amount(sum(map(len, by_scale.values())), "alerts"), amount(len(drills), "waves")
         self.say(f"{alerts} in {waves} on {amount(len(lanes), 'stacks')}, at most {took_s(lanes, places):.0f} s")
         done.add(self._play(lanes, places))
@@ -235,7 +234,7 @@ class Session:
             for (scale, far, every_s), members in by_scale.items():
                 left = [one for one in members if one.subject.rule.key in unknown]
                 paces.setdefault((self._slower(scale, slower), far, every_s), []).extend(left)
-            return partition(self._all_drills(paces, done, AGAIN), side_by_side)
+            return partition(self._all_drills(paces, done, AGAIN), side_by_side, self.asked.config)
 
         self._retry(again, took_s(lanes, places), done)
         done.codes += {ExitCode.BUG for one in unproven if one.reason.startswith(BUG)}

@@ -99,7 +99,7 @@ def test_second_attempts_take_no_longer_than_the_first_or_three_minutes_if_half_
 
     def again(slower: float, _: int) -> list[Lane]:
         plan = SimpleNamespace(longest_real_s=36 * slower, time_scale=round(120 / slower, 1), alerts=())
-        return [Lane((SimpleNamespace(name=f"{n}", plan=plan),)) for n in range(waves)]  # type: ignore[arg-type]
+        return [Lane((SimpleNamespace(name=f"{n}", plan=plan),), config) for n in range(waves)]  # type: ignore[arg-type]
 
     attempts, said, first = Attempts(Result.PASS), list[str](), alerts(config)[0]
     monkeypatch.setattr(session, "play", attempts)
@@ -241,8 +241,8 @@ def lanes_that_say(
 
     monkeypatch.setattr(lanes, "perform", performed)
     plan = SimpleNamespace(alerts=[SimpleNamespace(rule=config.rules[1])])
-    two: Any = [Lane((SimpleNamespace(name=name, plan=plan),)) for name in ("one", "two")]  # type: ignore[arg-type]
-    return lanes.play(two, 1, config, tmp_path, Binaries(NONE, NONE, NONE, NONE, {}), 15.0, say)
+    two: Any = [Lane((SimpleNamespace(name=name, plan=plan),), config) for name in ("one", "two")]  # type: ignore[arg-type]
+    return lanes.play(two, 1, tmp_path, Binaries(NONE, NONE, NONE, NONE, {}), 15.0, say)
 
 
 def test_a_stack_that_waits_for_its_turn_does_not_start_once_the_rehearsal_is_over(
@@ -304,7 +304,7 @@ def perform(*_):
     Path(sys.argv[1]).write_text(str(os.getpid()))
     time.sleep(600)
 lanes.perform = perform
-list(lanes.play([lanes.Lane((SimpleNamespace(name="one"),))], 1, None, Path(sys.argv[2]), None, 15.0, print))
+list(lanes.play([lanes.Lane((SimpleNamespace(name="one"),), None)], 1, Path(sys.argv[2]), None, 15.0, print))
 """
 
 

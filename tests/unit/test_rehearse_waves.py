@@ -99,7 +99,7 @@ def test_work_is_dealt_out_evenly_and_scales_are_kept_apart(config: AlertConfig)
         for scale in (60.0, 120.0)
         for n in range(3)
     ]
-    lanes = partition(drills, 2)
+    lanes = partition(drills, 2, config)
     assert sorted(d.name for lane in lanes for d in lane.drills) == sorted(d.name for d in drills)
     assert all(len({d.plan.time_scale for d in lane.drills}) == 1 for lane in lanes)
     assert len({lane.name for lane in lanes}) == len(lanes)
@@ -124,7 +124,7 @@ def test_the_longest_lane_is_split_so_that_all_end_together(
         plan = replace(one.plan, steps=(), steady_vs=0.0, end_vs=0.0)
         plan = replace(plan, end_vs=(10.0 - plan.longest_real_s) * scale)
         drills += [replace(one, name=f"w{scale}-{n}", plan=plan) for n in range(number)]
-    found = [round(sum(d.plan.longest_real_s for d in lane.drills)) for lane in partition(drills, places)]
+    found = [round(sum(d.plan.longest_real_s for d in lane.drills)) for lane in partition(drills, places, config)]
     assert found == lengths
 
 
