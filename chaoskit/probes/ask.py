@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from chaoskit.probes.model import Answer, Instance, Probe, Subject
-from chaoskit.rehearse.promtool import answered, ask, asking, dumped, values_of
+from chaoskit.rehearse.promtool import answered, ask, asking, dumped, rule_entry, values_of
 from chaoskit.rehearse.proof import stepped
 from chaoskit.units import format_duration
 
@@ -89,15 +89,9 @@ class Asking:
 
 def rules_of(subject: Subject, every_s: float) -> dict[str, Any]:
     """A rule file of the alert and the records it reads, as one group; without annotations, whose queries need more."""
-    rule, interval = subject.rule, format_duration(every_s)
-    records = [
-        {"record": r.record, "expr": stepped(r.expr, every_s), "labels": dict(r.labels)}
-        for r in (*subject.records, *subject.shown)
-    ]
-    alert: dict[str, Any] = {"alert": rule.alert, "expr": stepped(rule.expr, every_s), "labels": dict(rule.labels)}
-    alert |= {"for": format_duration(rule.for_s)} if rule.for_s else {}
-    alert |= {"keep_firing_for": format_duration(rule.keep_firing_for_s)} if rule.keep_firing_for_s else {}
-    return {"groups": [{"name": rule.group, "interval": interval, "rules": [*records, alert]}]}
+    rules = (*subject.records, *subject.shown, subject.rule)
+    entries = [rule_entry(replace(one, expr=stepped(one.expr, every_s))) for one in rules]
+    return {"groups": [{"name": subject.rule.group, "interval": format_duration(every_s), "rules": entries}]}
 
 
 def document(sheet: Sheet, rules: str, numbers: Sequence[int]) -> dict[str, Any]:

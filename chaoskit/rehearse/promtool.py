@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from chaoskit.alerting.model import Rule
 from chaoskit.errors import EquipmentError
 from chaoskit.host.process import tied
 from chaoskit.stack.monitoring import contained_environment
@@ -52,6 +53,14 @@ def run_tests(promtool: Path, file: Path, document: Mapping[str, Any], within_s:
     """How `promtool test rules` ended on a document, which it reads from `file`, and all it said; raises as `ask`."""
     file.write_text(dumped(document), encoding="utf-8")
     return ask(promtool, "test", "rules", file, within_s=within_s)
+
+
+def rule_entry(rule: Rule) -> dict[str, Any]:
+    """A rule as a rule file has it, without its annotations, whose queries may need more."""
+    named = {"alert": rule.alert} if rule.alert else {"record": rule.record}
+    held = {"for": rule.for_s, "keep_firing_for": rule.keep_firing_for_s}
+    times = {key: format_duration(seconds) for key, seconds in held.items() if seconds}
+    return {**named, "expr": rule.expr, "labels": dict(rule.labels), **times}
 
 
 def asking(number: int, word: str, expr: str, at_s: float) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.alerting.expression import Expr
-from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.routing import matches_all
 from chaoskit.check.service_levels import MONTH_S, Condition, Level, Watch
 from chaoskit.diff.expressions import below
 from chaoskit.errors import EquipmentError
-from chaoskit.rehearse.promtool import UNENDED, dumped, run_tests
+from chaoskit.rehearse.promtool import UNENDED, dumped, rule_entry, run_tests
 from chaoskit.units import format_duration
 
 SEARCH_S = 10.0
@@ -298,17 +298,8 @@ def rules_of(config: AlertConfig, watches: Sequence[Watch]) -> dict[str, Any]:
     for rule in config.rules:
         if id(rule) in alerts or rule.record in read:
             group = groups.setdefault(rule.group, {"name": rule.group, "rules": []})
-            group["rules"].append(_written_rule(rule))
+            group["rules"].append(rule_entry(rule))
     return {"groups": list(groups.values())}
-
-
-def _written_rule(rule: Rule) -> dict[str, Any]:
-    found: dict[str, Any] = {"alert": rule.alert} if rule.alert else {"record": rule.record}
-    found |= {"expr": rule.expr, "labels": dict(rule.labels)}
-    if rule.alert:
-        found |= {"for": format_duration(rule.for_s), "keep_firing_for": format_duration(rule.keep_firing_for_s)}
-        found = {key: value for key, value in found.items() if value != "0s"}
-    return found
 
 
 def prove(promtool: Path, rules: Mapping[str, Any], documents: Iterable[Mapping[str, Any]], folder: Path) -> str:
