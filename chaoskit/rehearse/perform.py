@@ -112,7 +112,7 @@ def perform(
         header = _header(config, drill, localized.notes, localized.doors, binaries)
         track = Track(drill.plan, header, folder / drill.name)
         tracks.append(track)
-        target.scripts[track] = Script(drill.series, first, then, drill.past, drill.stay)
+        target.scripts[track] = Script(drill, first, then)
     Runner(target, [[track] for track in tracks]).run()
     found = Performed(notes=list(localized.notes))
     for drill in drills:

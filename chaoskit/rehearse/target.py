@@ -38,6 +38,7 @@ from chaoskit.observe.alertmanager import AlertmanagerObserver
 from chaoskit.observe.pressure import Readings
 from chaoskit.observe.prometheus import PrometheusObserver
 from chaoskit.rehearse import past
+from chaoskit.rehearse.drill import Drill
 from chaoskit.rehearse.marker import read as read_mark
 from chaoskit.rehearse.page import Page
 from chaoskit.rehearse.past import Remembered
@@ -181,17 +182,12 @@ _SEEN_AT_REST = 2
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The series, rules and past that a wave needs of the stack."""
+    """A drill, and the rules that it needs of the stack."""
 
-    series: Sequence[tuple[tuple[Scripted, ...], float]]
-    """All series that the scenario's steps will move, with the seconds between two values."""
+    drill: Drill
     records: Mapping[str, str]
     """Rule files that are evaluated from the beginning; `rules`, once the series are at rest. They may be equal."""
     rules: Mapping[str, str]
-    past: Sequence[Remembered] = ()
-    """The series under the fault that Prometheus has stored when it begins."""
-    stay: frozenset[str] = frozenset()
-    """The series whose end is not played."""
 
 
 class SeriesTarget(Live):
@@ -243,12 +239,12 @@ class SeriesTarget(Live):
     def begin(self, wave: Sequence[Track], renew: Callable[[str], None]) -> None:
         """Loads the wave's recording rules and shows its series at rest; nothing is left of the wave before."""
         before, now = self._now, self.scripts[wave[0]]
-        for series, _ in before.series if before else ():
+        for series, _ in before.drill.series if before else ():
             self.stack.page.remove(series)
         self.stack.load_rules(now.records)
         if before is not None:
             renew("alertmanager")
-        for series, interval_s in now.series if not now.past else ():
+        for series, interval_s in now.drill.series if not now.drill.past else ():
             self.stack.page.rest(series, interval_s)
         if before is None:  # the first scrape waits for the first discovery
             self.stack.await_discovery(_DISCOVERY_S)
@@ -260,7 +256,7 @@ class SeriesTarget(Live):
         """Waits until ranges are filled at rest, and the alerts are loaded and seen at rest."""
         plan, script = wave[0].plan, self.scripts[wave[0]]
         interrupted.wait(plan.steady_vs / plan.time_scale)
-        if script.rules != script.records and not script.past:
+        if script.rules != script.records and not script.drill.past:
             self.stack.load_rules(script.rules)
             slowest_s = max(rule.interval_s for rule in plan.config.rules)
             interrupted.wait(_SEEN_AT_REST * slowest_s / plan.time_scale)
@@ -279,7 +275,7 @@ class SeriesTarget(Live):
 
     def follow(self, series: Sequence[Scripted], interval_s: float) -> Seen:
         """Shows the script: every scrape gets it from this instant on; that of a past has begun before."""
-        if self._now is not None and self._now.past:
+        if self._now is not None and self._now.drill.past:
             said = f"{len(series)} series have followed the script since before the start"
             return Seen(self._remember(self._now), said)
         at = self.stack.page.start(series, interval_s)
@@ -287,15 +283,15 @@ class SeriesTarget(Live):
 
     def rest(self, series: Sequence[Scripted]) -> Seen:
         """Shows the series at rest: every scrape gets that from this instant on."""
-        stay = self._now.stay if self._now else ()
+        stay = self._now.drill.stay if self._now else ()
         at = self.stack.page.stop([one for one in series if one.key not in stay])
         return Seen((at, max(at, time.time())), "the series are at rest")
 
     def _remember(self, script: Script) -> Interval:
         """Prometheus anew, on the past and with all rules; when its faults began."""
         self._observers[0].stop()
-        until = time.time() + past.ahead_s(script.past)
-        faults = self.stack.remember(script.past, script.rules, self.interval_s)
+        until = time.time() + past.ahead_s(script.drill.past)
+        faults = self.stack.remember(script.drill.past, script.rules, self.interval_s)
         try:
             self._renew("prometheus")
             self._observers[0] = self._watch_prometheus()

@@ -81,6 +81,11 @@ class Waved:
         self.say = self.said.append
 
 
+def script(series: Any, records: Any, rules: Any, past: Any = (), stay: frozenset[str] = frozenset()) -> Script:
+    drill: Any = SimpleNamespace(series=series, past=past, stay=stay)
+    return Script(drill, records, rules)
+
+
 def playing(stack: Stack, config: AlertConfig, *scripts: Script) -> tuple[SeriesTarget, list[Any]]:
     target = SeriesTarget(stack, 15.0)  # type: ignore[arg-type]
     tracks: list[Any] = [Waved(config) for _ in scripts]
@@ -96,8 +101,8 @@ def begin(target: SeriesTarget, wave: Any, stack: Stack) -> None:
 
 
 def test_a_wave_finds_nothing_of_the_one_before(stack: Stack, config: AlertConfig) -> None:
-    first = Script([((UP,), 15.0)], {"records": ""}, {"all": ""})
-    second = Script([((QUEUE,), 15.0)], {"same": ""}, {"same": ""})
+    first = script([((UP,), 15.0)], {"records": ""}, {"all": ""})
+    second = script([((QUEUE,), 15.0)], {"same": ""}, {"same": ""})
     target, (one, other) = playing(stack, config, first, second)
     begin(target, one, stack)
     assert stack.done == ["start", ("rules", "records"), ("rest", ["up"]), ("rules", "all")]
@@ -107,7 +112,7 @@ def test_a_wave_finds_nothing_of_the_one_before(stack: Stack, config: AlertConfi
 
 
 def test_its_history_gets_what_else_its_verdict_rests_on(stack: Stack, config: AlertConfig) -> None:
-    target, (one,) = playing(stack, config, Script([], {}, {}))
+    target, (one,) = playing(stack, config, script([], {}, {}))
     begin(target, one, stack)
     target.over(one)
     scrapes, pressure = one.said
@@ -122,7 +127,7 @@ def test_a_past_starts_prometheus_anew_with_all_rules_when_its_fault_begins(
 ) -> None:
     monkeypatch.setattr(rehearsing.past, "ahead_s", lambda past: 60.0)
     past: Any = (SimpleNamespace(),)
-    target, (one,) = playing(stack, config, Script([((UP,), 15.0)], {"r": ""}, {"all": ""}, past, frozenset({UP.key})))
+    target, (one,) = playing(stack, config, script([((UP,), 15.0)], {"r": ""}, {"all": ""}, past, frozenset({UP.key})))
     watched: list[str] = []
     target._watch_prometheus = lambda: SimpleNamespace(start=lambda: watched.append("anew"), stop=lambda: None)  # type: ignore[assignment, return-value]
     target._observers = [SimpleNamespace(stop=lambda: watched.append("ended"))]  # type: ignore[list-item]
