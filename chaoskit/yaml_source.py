@@ -28,8 +28,8 @@ from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import read_regular
 
 __all__ = [
-    "FALSE", "LOADER", "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "TRUE", "Node", "nearest", "read", "read_file",
-    "read_text", "scalar", "second_document",
+    "FALSE", "LOADER", "MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "TRUE", "Node", "nearest", "read", "read_text",
+    "scalar", "second_document",
 ]  # fmt: skip
 
 MAX_BYTES = 8 * 2**20
@@ -66,11 +66,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{by_folded[found[0]]}'?" if found else ""
 
 
-def read_file(path: Path) -> Node:
-    """The only document of this file, as `read` gives it; raises BadInput, also when it cannot be opened."""
-    return read(read_text(path), str(path))
-
-
 def read_text(path: Path, *, any_bytes: bool = False) -> str:
     """The text of a file, without a byte order mark; raises BadInput unless UTF-8 of at most MAX_BYTES.
 
@@ -92,17 +87,13 @@ def read_text(path: Path, *, any_bytes: bool = False) -> str:
         raise BadInput(Problem(Place(str(path), line), found, "save the file as UTF-8")) from None
 
 
+# The same text is asked about by many, and of configurations that differ in one file the others stay.
+@lru_cache(maxsize=_KEPT)
 def read(text: str, file: str, *, first: bool = False) -> Node:
     """The root node of a YAML text; `file` names it in places. Raises BadInput with every problem found.
 
     With `first`, further documents are left unread, as Prometheus and Alertmanager leave them; else they are refused.
     """
-    return _read(text, file, first)
-
-
-@lru_cache(maxsize=_KEPT)
-def _read(text: str, file: str, first: bool) -> Node:
-    """The same text is asked about by many, and of configurations that differ in one file the others stay."""
     _refuse_unreadable(text, file)
     composer = _Composer(file, first)
     try:

@@ -48,14 +48,13 @@ _receivers = form.listed(form.text, "[critical-alerts]", unique=True)
 def notifies(node: Node, what: str, problems: Problems) -> dict[str, Notify] | None:
     """By receiver: a list promises exactly these; a mapping says for each what it must hear."""
     if node.kind == "sequence" and not node.items:
-        problems.say(node.place, f"{what} is an empty list", "if a receiver must hear nothing, write {RECEIVER: never}")
-        return None
+        hint = "if a receiver must hear nothing, write {RECEIVER: never}"
+        return problems.refuse(node.place, f"{what} is an empty list", hint)
     if node.kind != "mapping":
         names = _receivers(node, what, problems)
         return None if names is None else {receiver: Notify("promised") for receiver in names}
     if not node.pairs:
-        problems.say(node.place, f"{what} is an empty mapping", "name the receivers, or remove the key")
-        return None
+        return problems.refuse(node.place, f"{what} is an empty mapping", "name the receivers, or remove the key")
     found = {str(key.value): _notify(value, f"{what} for '{key.value}'", problems) for key, value in node.pairs}
     return {receiver: notify for receiver, notify in found.items() if notify is not None}
 
@@ -94,8 +93,7 @@ def _resolves(node: Node, what: str, problems: Problems) -> Literal[True, "false
     hint = nearest(node.value, ("true", "false_alarm")) if isinstance(node.value, str) else ""
     if node.value is False:
         hint = "for an alert that is still firing at the end write until: never"
-    problems.say(node.place, f"{what} must be true or false_alarm, found {node.described()}", hint)
-    return None
+    return problems.expected(node, what, "true or false_alarm", hint)
 
 
 EXPECTED = Record(
@@ -128,7 +126,7 @@ EXPECTED = Record(
 @form.of({"const": True})
 def _true(node: Node, what: str, problems: Problems) -> bool | None:
     if node.value is not True:
-        problems.say(node.place, f"{what} must be true, found {node.described()}", "remove it if the alert fires")
+        problems.expected(node, what, "true", "remove it if the alert fires")
     return True
 
 
@@ -320,7 +318,7 @@ def allow(node: Node, what: str, problems: Problems) -> tuple[Allow, ...]:
 def notices(node: Node, what: str, problems: Problems) -> dict[str, Bounds]:
     """Bounds on a run's notices, by receiver or under `total`."""
     if node.kind != "mapping" or not node.pairs:
-        problems.say(node.place, f"{what} must be a mapping, found {node.described()}", "write {total: ..10}")
+        problems.expected(node, what, "a mapping", "write {total: ..10}")
         return {}
     found = {str(key.value): form.bounds(value, f"{what} of '{key.value}'", problems) for key, value in node.pairs}
     return {receiver: bound for receiver, bound in found.items() if bound is not None}

@@ -54,6 +54,15 @@ class Problems:
         """Note one problem; reading goes on."""
         self.found.append(Problem(place, message, hint))
 
+    def refuse(self, place: Place, message: str, hint: str = "") -> T | None:
+        """Note one problem; gives the None that a reader has for an unusable value."""
+        self.say(place, message, hint)
+        return None
+
+    def expected(self, node: Node, what: str, must: str, hint: str = "") -> T | None:
+        """Refuse a value that is not what it must be, and say what was found."""
+        return self.refuse(node.place, f"{what} must be {must}, found {node.described()}", hint)
+
     def raise_if_any(self) -> None:
         """Raise BadInput with everything found: the file's problems by line, then those of overrides."""
         if self.found:
@@ -211,11 +220,9 @@ def text(node: Node, what: str, problems: Problems) -> str | None:
     """Reads a text that is not empty, without the blanks around it."""
     if not isinstance(node.value, str):
         hint = f'write "{node.raw}" in quotes' if node.kind == "scalar" and node.value is not None else ""
-        problems.say(node.place, f"{what} must be text, found {node.described()}", hint)
-        return None
+        return problems.expected(node, what, "text", hint)
     if not node.value.strip():
-        problems.say(node.place, f"{what} is blank", "write its value, or remove the key")
-        return None
+        return problems.refuse(node.place, f"{what} is blank", "write its value, or remove the key")
     return node.value.strip()
 
 
@@ -225,8 +232,7 @@ def spelt(pattern: str, else_: str, hint: str) -> Form[str]:
     def read(node: Node, what: str, problems: Problems) -> str | None:
         value = text(node, what, problems)
         if value is not None and not re.fullmatch(pattern, value):
-            problems.say(node.place, f"{what} {else_.format(node.described())}", hint)
-            return None
+            return problems.refuse(node.place, f"{what} {else_.format(node.described())}", hint)
         return value
 
     return Form(read, {"type": "string", "pattern": f"^{pattern}$"})
@@ -245,11 +251,9 @@ def count(most: int | None = None) -> Form[int]:
     def read(node: Node, what: str, problems: Problems) -> int | None:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            problems.say(node.place, f"{what} must be a whole number of 1 or more, found {node.described()}")
-            return None
+            return problems.expected(node, what, "a whole number of 1 or more")
         if most is not None and value > most:
-            problems.say(node.place, f"{what} must be at most {most}, found {node.described()}")
-            return None
+            return problems.expected(node, what, f"at most {most}")
         return value
 
     return Form(read, {"type": "integer", "minimum": 1} | ({} if most is None else {"maximum": most}))
@@ -259,8 +263,7 @@ def count(most: int | None = None) -> Form[int]:
 def switch(node: Node, what: str, problems: Problems) -> bool | None:
     """The value of a field that is true or false; None after a problem was noted."""
     if not isinstance(node.value, bool):
-        problems.say(node.place, f"{what} must be true or false, found {node.described()}")
-        return None
+        return problems.expected(node, what, "true or false")
     return node.value
 
 
@@ -273,8 +276,7 @@ def choice(*options: str) -> Form[str]:
             return value
         near = nearest(value, options) if isinstance(value, str) else ""
         one = options[0] if len(options) == 1 else f"one of {', '.join(options)}"
-        problems.say(node.place, f"{what} must be {one}, found {node.described()}", near)
-        return None
+        return problems.expected(node, what, one, near)
 
     return Form(read, {"enum": list(options)})
 
@@ -283,8 +285,7 @@ def choice(*options: str) -> Form[str]:
 def settings(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
     """A mapping kept as plain data; the kind of fault or action validates it."""
     if node.kind != "mapping":
-        problems.say(node.place, f"{what} must be a mapping such as {{ratio: 95%}}, found {node.described()}")
-        return None
+        return problems.expected(node, what, "a mapping such as {ratio: 95%}")
     plain: dict[str, Any] = node.plain()
     return plain
 
@@ -294,8 +295,7 @@ def listed(one: Form[T], example: str, *, unique: bool = False, empty: bool = Fa
 
     def read(node: Node, what: str, problems: Problems) -> tuple[T, ...] | None:
         if node.kind != "sequence":
-            problems.say(node.place, f"{what} must be a list, found {node.described()}", f"write {example}")
-            return None
+            return problems.expected(node, what, "a list", f"write {example}")
         if not node.items:
             if not empty:
                 problems.say(node.place, f"{what} is an empty list", f"write {example}, or remove the key")
@@ -316,8 +316,7 @@ def listed(one: Form[T], example: str, *, unique: bool = False, empty: bool = Fa
 def texts_by_key(node: Node, what: str, problems: Problems) -> dict[str, str] | None:
     """A mapping whose values are text; numbers and truth values are taken as they were written."""
     if node.kind != "mapping" or not node.pairs:
-        problems.say(node.place, f"{what} must be a mapping with at least one key, found {node.described()}")
-        return None
+        return problems.expected(node, what, "a mapping with at least one key")
     found: dict[str, str] = {}
     for key, value in node.pairs:
         if value.kind != "scalar" or value.value is None:
@@ -363,8 +362,7 @@ def _duration(zero: bool, most_s: float = LONGEST_S) -> Reader[float]:
                 elif not seconds and not zero:
                     message = f"{what} must be longer than 0"
         if message:
-            problems.say(node.place, message, hint)
-            return None
+            return problems.refuse(node.place, message, hint)
         return seconds
 
     return read
@@ -408,8 +406,7 @@ def share(node: Node, what: str, problems: Problems) -> float | None:
     if 0 < ratio <= 1:
         return ratio
     hint = f"write {value}%" if bare and 1 < value <= 100 else "write a percentage such as 75%"  # type: ignore[operator]
-    problems.say(node.place, f"{what} must be a share above 0% and at most 100%, found {node.described()}", hint)
-    return None
+    return problems.expected(node, what, "a share above 0% and at most 100%", hint)
 
 
 def _measured(parse: Callable[[str], T], must: str, unit: str, hint: str, pattern: str) -> Form[T]:
@@ -418,16 +415,14 @@ def _measured(parse: Callable[[str], T], must: str, unit: str, hint: str, patter
     def read(node: Node, what: str, problems: Problems) -> T | None:
         value: Any = node.value
         if isinstance(value, int | float) and not isinstance(value, bool):
-            problems.say(node.place, f"{what} has no unit: {node.raw}", unit.format(node.raw))
-            return None
+            return problems.refuse(node.place, f"{what} has no unit: {node.raw}", unit.format(node.raw))
         try:
             found: Any = parse(value) if isinstance(value, str) else 0
         except (ValueError, OverflowError):
             found = 0
         if 0 < found < math.inf:
             return found  # type: ignore[no-any-return]
-        problems.say(node.place, f"{what} must be a {must} above 0, found {node.described()}", hint)
-        return None
+        return problems.expected(node, what, f"a {must} above 0", hint)
 
     return Form(read, {"type": "string", "pattern": pattern})
 
@@ -445,8 +440,7 @@ def number(low: float, high: float) -> Form[float]:
     def read(node: Node, what: str, problems: Problems) -> float | None:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            problems.say(node.place, f"{what} must be a number from {low:g} to {high:g}, found {node.described()}")
-            return None
+            return problems.expected(node, what, f"a number from {low:g} to {high:g}")
         return float(value)
 
     return Form(read, {"type": "number", "minimum": low, "maximum": high})
@@ -470,13 +464,11 @@ def bounds(node: Node, what: str, problems: Problems) -> Bounds | None:
     low, high = (match["low"], match["high"]) if match else (None, None)
     if match is None or (low is None and high is None) or (match["dots"] is None and high is not None):
         message = f"{what} must be a number or a range, found {node.described()}"
-        problems.say(node.place, message, "write 2, 1..3, ..10 or 2..")
-        return None
+        return problems.refuse(node.place, message, "write 2, 1..3, ..10 or 2..")
     lower = int(low or 0)
     upper = lower if match["dots"] is None else (None if high is None else int(high))
     if upper is not None and upper < lower:
-        problems.say(node.place, f"{what} ends below its start: {node.raw}", f"write {upper}..{lower}")
-        return None
+        return problems.refuse(node.place, f"{what} ends below its start: {node.raw}", f"write {upper}..{lower}")
     return lower, upper
 
 

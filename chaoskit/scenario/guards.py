@@ -71,8 +71,7 @@ def hours(node: Node, what: str, problems: Problems) -> tuple[TimePart, ...] | N
     """Time intervals as Alertmanager has them: runs are under way only within one of them."""
     if node.kind != "sequence" or not node.items:
         hint = "write [{weekdays: ['monday:friday'], times: [{start_time: '09:00', end_time: '16:00'}]}]"
-        problems.say(node.place, f"{what} must be a list of time intervals, found {node.described()}", hint)
-        return None
+        return problems.expected(node, what, "a list of time intervals", hint)
     reading = Reading()
     found = tuple(read_part(reading, reading.as_mapping(item, "an entry of hours")) for item in node.items)
     problems.found += [*reading.problems, *(each.problem for each in reading.not_understood)]

@@ -46,8 +46,7 @@ def _level(node: Node, what: str, problems: Problems) -> float | None:
     except ValueError:
         value = -1.0
     if node.kind != "scalar" or not 0 <= value <= HIGHEST_PEAK or (not percent and value > 1):
-        problems.say(node.place, f"{what} must be a share of the level, found {node.described()}", "write 50% or 200%")
-        return None
+        return problems.expected(node, what, "a share of the level", "write 50% or 200%")
     return value
 
 
@@ -98,22 +97,19 @@ def read_shape(node: Node, what: str, problems: Problems) -> Shape | None:
     if node.value == "constant":
         return Shape()
     if node.value in known:
-        problems.say(node.place, f"{what} {node.value} needs settings", f"write {EXAMPLES[str(node.value)]}")
-        return None
+        return problems.refuse(node.place, f"{what} {node.value} needs settings", f"write {EXAMPLES[str(node.value)]}")
     if node.kind != "mapping" or len(node.pairs) != 1:
         near = nearest(node.value, known) if isinstance(node.value, str) else ""
         found = f"{len(node.pairs)} of them" if node.pairs else node.described()
         hint = near or f"write constant or, for instance, {EXAMPLES['ramp']}"
-        problems.say(node.place, f"{what} must be one of {', '.join(known)}, found {found}", hint)
-        return None
+        return problems.refuse(node.place, f"{what} must be one of {', '.join(known)}, found {found}", hint)
     key, inner = node.pairs[0]
     name = str(key.value)
     if name == "stages":
         return _stages(inner, problems)
     if name not in _SHAPES:
         hint = "write shape: constant" if name == "constant" else nearest(name, known) or f"known: {', '.join(known)}"
-        problems.say(key.place, f"'{name}' is no shape with settings", hint)
-        return None
+        return problems.refuse(key.place, f"'{name}' is no shape with settings", hint)
     record = Record(f"the shape '{name}'", _SHAPES[name].forms, _SHAPES[name].needs, f"write {EXAMPLES[name]}")
     read = Fields(inner, record, problems).all(**_CALLED[name])
     if not {_CALLED[name].get(key, key) for key in record.needs} <= read.keys():
@@ -126,8 +122,7 @@ def _stages(node: Node, problems: Problems) -> Shape | None:
     if not stages or len(stages) != len(node.items):
         return None
     if not any(to for _, to, _ in stages):
-        problems.say(node.place, "'stages' never rise above 0", "write to: 100% in one of them")
-        return None
+        return problems.refuse(node.place, "'stages' never rise above 0", "write to: 100% in one of them")
     return Shape(kind="stages", stages=stages)
 
 
@@ -137,8 +132,8 @@ def _stage(node: Node, what: str, problems: Problems) -> tuple[float, float, flo
     if length is None or to is None:
         return None
     if over > length:
-        problems.say(node.place, "'over' of a stage is longer than its 'for'", "the way there is a part of the stage")
-        return None
+        hint = "the way there is a part of the stage"
+        return problems.refuse(node.place, "'over' of a stage is longer than its 'for'", hint)
     return length, to, over
 
 
@@ -156,8 +151,7 @@ def _limit(node: Node, what: str, problems: Problems) -> FailIf | None:
     if node.kind != "mapping":
         return None
     if not set(node.keys) & (_LIMIT.forms.keys() - {"name"}):
-        problems.say(node.place, f"{what} limits nothing", "write failed: 1% or p95: 800ms")
-        return None
+        return problems.refuse(node.place, f"{what} limits nothing", "write failed: 1% or p95: 800ms")
     read = fields.all()
     if read.get("failed", 0) > 1:
         problems.say(node.place, f"'failed' of {what} is more than all", "write 1%")
@@ -181,8 +175,7 @@ def _options(node: Node, what: str, problems: Problems) -> dict[str, Any] | None
 @form.of(form.some({"type": "integer", "minimum": 0}))
 def _mix(node: Node, what: str, problems: Problems) -> dict[str, int] | None:
     if node.kind != "mapping" or not node.pairs:
-        problems.say(node.place, f"{what} must be a mapping of weights, found {node.described()}", "write {leads: 3}")
-        return None
+        return problems.expected(node, what, "a mapping of weights", "write {leads: 3}")
     weights = {}
     for key, value in node.pairs:
         weight = value.value
@@ -206,8 +199,7 @@ def _bind(node: Node, what: str, problems: Problems) -> str | None:
         return str(found)
     what_found = "every address of the machine" if found or node.raw.strip() == "*" else node.described()
     hint = "write the address that the workers reach, such as 10.0.0.5"
-    problems.say(node.place, f"{what} must be one IP address of this machine, found {what_found}", hint)
-    return None
+    return problems.refuse(node.place, f"{what} must be one IP address of this machine, found {what_found}", hint)
 
 
 _TOKEN_HINT = "token_file: load-token, made by (umask 077; openssl rand -hex 32 > load-token)"

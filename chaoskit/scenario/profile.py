@@ -74,14 +74,12 @@ def _by_name(kind: type[Handle]) -> Form[dict[str, Handle]]:
         if isinstance(said.value, str) and said.value in ways:
             return ways[said.value]
         hint = nearest(str(said.value), ways) or f"there are: {', '.join(ways)}"
-        problems.say(said.place, f"'via' of {what} cannot be {said.described()}", hint)
-        return None
+        return problems.refuse(said.place, f"'via' of {what} cannot be {said.described()}", hint)
 
     def read_all(node: Node, what: str, problems: Problems) -> dict[str, Handle] | None:
         if node.kind != "mapping" or not node.pairs:
             example = f"write {{NAME: {{{keys[0]}: ...}}}}"
-            problems.say(node.place, f"{what} must be a mapping by name, found {node.described()}", example)
-            return None
+            return problems.expected(node, what, "a mapping by name", example)
         found = {}
         for key, value in node.pairs:
             if form.name(key, f"a {kind.kind}", problems):
@@ -174,15 +172,12 @@ def read_url(node: Node, what: str, problems: Problems) -> str | None:
     if "@" in value:
         # It may be a secret, so it is not repeated in a message.
         hint = "write the URL without them, and access: {NAME: {username: USER, password_file: FILE}} beside it"
-        problems.say(node.place, f"{what} carries a user or a password", hint)
-        return None
+        return problems.refuse(node.place, f"{what} carries a user or a password", hint)
     parts = form.address_parts(value, ("http", "https"))
     if parts is None:
-        problems.say(node.place, f"{what} must be a URL, found {node.described()}", "write http://HOST:PORT")
-        return None
+        return problems.expected(node, what, "a URL", "write http://HOST:PORT")
     if parts.query or parts.fragment:
-        problems.say(node.place, f"{what} has a query or a fragment", "write the address alone")
-        return None
+        return problems.refuse(node.place, f"{what} has a query or a fragment", "write the address alone")
     return value.rstrip("/")
 
 
@@ -210,8 +205,7 @@ _SECRET = Record("", {"file": form.text, "env": _variable}, hint="write {file: F
 def _headers(node: Node, what: str, problems: Problems) -> tuple[Header, ...] | None:
     if node.kind != "mapping" or not node.pairs:
         hint = "write {X-Scope-OrgID: team}"
-        problems.say(node.place, f"{what} must be a mapping by name, found {node.described()}", hint)
-        return None
+        return problems.expected(node, what, "a mapping by name", hint)
     found = (_header(key, value, problems) for key, value in node.pairs)
     return tuple(header for header in found if header is not None)
 
@@ -220,8 +214,7 @@ def _header(key: Node, value: Node, problems: Problems) -> Header | None:
     header = str(key.value)
     what = f"the header '{header}'"
     if not _HEADER_NAME.fullmatch(header):
-        problems.say(key.place, f"'{header}' is no name of a header", "write letters, digits and dashes")
-        return None
+        return problems.refuse(key.place, f"'{header}' is no name of a header", "write letters, digits and dashes")
     if value.kind == "mapping":
         secret = Secret(**Fields(value, _SECRET, problems, what).all())
         if bool(secret.file) == bool(secret.env):
@@ -230,11 +223,9 @@ def _header(key: Node, value: Node, problems: Problems) -> Header | None:
     said = form.text(value, what, problems)
     if said is not None and _SECRET_HEADER.search(header):
         hint = f"write {header}: {{file: FILE}} or {{env: VARIABLE}}"
-        problems.say(value.place, f"{what} may be a secret, and a profile holds no secrets", hint)
-        return None
+        return problems.refuse(value.place, f"{what} may be a secret, and a profile holds no secrets", hint)
     if said is not None and not (said.isascii() and said.isprintable()):
-        problems.say(value.place, f"{what} has characters that no header may have", "write plain text")
-        return None
+        return problems.refuse(value.place, f"{what} has characters that no header may have", "write plain text")
     return None if said is None else Header(header, said)
 
 
@@ -326,10 +317,7 @@ _REQUEST = Record(
 @form.of(form.some(_REQUEST.schema))
 def _requests(node: Node, what: str, problems: Problems) -> dict[str, dict[str, Any]] | None:
     if node.kind != "mapping" or not node.pairs:
-        problems.say(
-            node.place, f"{what} must be a mapping by name, found {node.described()}", "write {orders: {path: /orders}}"
-        )
-        return None
+        return problems.expected(node, what, "a mapping by name", "write {orders: {path: /orders}}")
     named = [(key, value) for key, value in node.pairs if form.name(key, "a request", problems)]
     return {
         str(key.value): Fields(value, _REQUEST, problems, f"the request '{key.value}'").all() for key, value in named
@@ -366,8 +354,7 @@ def _target(node: Node, what: str, problems: Problems) -> Literal["local"] | Att
         return "local"
     if node.kind != "mapping":
         near = nearest(node.value, ("local",)) if isinstance(node.value, str) else ""
-        problems.say(node.place, f"{what} cannot be {node.described()}", near or _USAGE)
-        return None
+        return problems.refuse(node.place, f"{what} cannot be {node.described()}", near or _USAGE)
     inner: Node | None = Fields(node, _TARGET, problems).take("attached")
     if inner is None:
         return None

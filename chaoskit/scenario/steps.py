@@ -51,8 +51,7 @@ def _target() -> Record:
 def target(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
     """The target as plain data: at most one handle, at most one amount, and a handle or a name."""
     if node.kind != "mapping" or not node.pairs:
-        problems.say(node.place, f"{what} must be a mapping with a handle, found {node.described()}", _TARGET)
-        return None
+        return problems.expected(node, what, "a mapping with a handle", _TARGET)
     fields = Fields(node, _target(), problems)
     fields.all()
     kinds = tuple(handle_kinds())
@@ -191,8 +190,7 @@ class _StepReader:
                 if near := nearest(key, VERBS):
                     message, hint = f"'{key}' is not a step's verb", near
                     break
-        self._problems.say(node.place, message, hint)
-        return None
+        return self._problems.refuse(node.place, message, hint)
 
     def _name(self, fields: Fields, base: str) -> str:
         """The step's name: as written, else the base with the first free number."""
@@ -321,40 +319,31 @@ class _StepReader:
         if wanted in self._in_force:
             return True
         step = self.steps.by_name.get(wanted)
-        hint = ""
         match step:
             case Inject():
-                message = f"'{wanted}' is no longer in force here"
+                what = "is no longer in force here"
                 hint = "it has been undone; inject the fault again in a step with another name"
+            case Change(of="load"):
+                what = f"is a change, and only faults are {done}"
+                hint = "write change: load again, or leave it to the end"
             case Change():
-                message = f"'{wanted}' is a change, and only faults are {done}"
-                hint = (
-                    f"name the fault: {step.of}"
-                    if step.of != "load"
-                    else "write change: load again, or leave it to the end"
-                )
+                what, hint = f"is a change, and only faults are {done}", f"name the fault: {step.of}"
             case Do():
-                message, hint = f"'{wanted}' is an action, and only faults are {done}", "an action has no undo"
+                what, hint = f"is an action, and only faults are {done}", "an action has no undo"
             case Undo() | Wait():
-                message, hint = f"'{wanted}' is no fault, and only faults are {done}", self._near(wanted)
+                what, hint = f"is no fault, and only faults are {done}", self._near(wanted)
             case None if wanted in self.steps.broken:
                 return False
             case None if wanted in self._given:
-                line = self._given[wanted].line
-                message, hint = (
-                    f"'{wanted}' is {done} before it is defined",
-                    f"its step is on line {line}; move this one below",
-                )
+                what = f"is {done} before it is defined"
+                hint = f"its step is on line {self._given[wanted].line}; move this one below"
             case None if wanted == "end":
-                message, hint = f"'end' cannot be {done}", "all faults end after the last step: remove this"
+                what, hint = f"cannot be {done}", "all faults end after the last step: remove this"
             case None if wanted == "load":
-                message, hint = (
-                    "'load' cannot be undone",
-                    "write change: load with the former figures, or leave it to the end",
-                )
+                what, hint = "cannot be undone", "write change: load with the former figures, or leave it to the end"
             case None:
-                message, hint = f"'{wanted}' names no step", self._near(wanted)
-        self._problems.say(place, message, hint)
+                what, hint = "names no step", self._near(wanted)
+        self._problems.say(place, f"'{wanted}' {what}", hint)
         return False
 
     def _near(self, wanted: str) -> str:
@@ -373,6 +362,5 @@ def _waited(node: Node, problems: Problems) -> float | None:
             parse_duration(node.value)
         except (ValueError, OverflowError):
             hint = nearest(node.value, ("settled",)) or _WAITS
-            problems.say(node.place, f"'wait' cannot be {node.described()}", hint)
-            return None
+            return problems.refuse(node.place, f"'wait' cannot be {node.described()}", hint)
     return form.duration(node, "'wait'", problems)

@@ -37,8 +37,7 @@ def _address(*schemes: str) -> Form[str]:
         if parts is None or "@" in parts.netloc:
             # It may hold a secret, so it is not repeated.
             hint = f"write {schemes[0]}://HOST[:PORT]; users and passwords have keys of their own"
-            problems.say(node.place, f"{what} is no address of {' or '.join(schemes)}", hint)
-            return None
+            return problems.refuse(node.place, f"{what} is no address of {' or '.join(schemes)}", hint)
         return value.rstrip("/")
 
     return Form(read, {"type": "string", "pattern": rf"^({'|'.join(schemes)})://[^\s@]+$"})
@@ -125,8 +124,7 @@ def _wrong_search(find: str) -> str:
 def _by_integration(record: Record, make: Callable[[Node, str, str, Problems], Any], key: str) -> Form[dict[str, Any]]:
     def read(node: Node, what: str, problems: Problems) -> dict[str, Any] | None:
         if node.kind != "mapping" or not node.pairs:
-            problems.say(node.place, f"{what} must be a mapping by integration, found {node.described()}", record.hint)
-            return None
+            return problems.expected(node, what, "a mapping by integration", record.hint)
         found = {}
         for name, value in node.pairs:
             if INTEGRATION.read(name, f"an entry of {what}", problems):

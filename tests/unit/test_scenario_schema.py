@@ -18,7 +18,7 @@ from chaoskit.scenario.catalog import profile_names, scenario_names
 from chaoskit.scenario.fields import DRAFT, Record
 from chaoskit.scenario.loader import SCENARIO
 from chaoskit.scenario.profile import PROFILE
-from chaoskit.yaml_source import read, read_file
+from chaoskit.yaml_source import read, read_text
 
 TYPES: dict[str, Any] = {
     "object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool,
@@ -107,12 +107,12 @@ def test_every_profile_that_keeps_the_rules_is_valid(text: str) -> None:
 
 @pytest.mark.parametrize("path", scenario_names().values(), ids=str)
 def test_shipped_scenarios_are_valid(path: Path) -> None:
-    assert valid(read_file(path).plain(), SCENARIO.document)
+    assert valid(read(read_text(path), str(path)).plain(), SCENARIO.document)
 
 
 @pytest.mark.parametrize("path", profile_names().values(), ids=str)
 def test_shipped_profiles_are_valid(path: Path) -> None:
-    assert valid(read_file(path).plain(), PROFILE.document)
+    assert valid(read(read_text(path), str(path)).plain(), PROFILE.document)
 
 
 ACROSS = ("two steps", "lists '", "is expected twice", "control", "from", "until", "earlier than", "which is never",
@@ -161,7 +161,7 @@ def test_the_command_prints_the_schema_that_the_shipped_files_keep(
     assert printed == schema.document
     names = scenario_names() if what == "scenario" else profile_names()
     assert names
-    assert [name for name, path in names.items() if not valid(read_file(path).plain(), printed)] == []
+    assert [name for name, path in names.items() if not valid(read(read_text(path), str(path)).plain(), printed)] == []
     assert not valid({"chaoskit": 1, "titel": "x"}, printed)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chaoskit.alerting.config import load_config
 from chaoskit.alerting.rules import rule_document
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.yaml_source import MAX_BYTES, MAX_NODES, nearest, read, read_file
+from chaoskit.yaml_source import MAX_BYTES, MAX_NODES, nearest, read, read_text
 
 
 def complaints(text: str) -> list[str]:
@@ -179,9 +179,9 @@ def test_a_file_that_is_too_long_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "long.yml"
     path.write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(BadInput, match="is larger than 8 MiB"):
-        read_file(path)
+        read(read_text(path), str(path))
     path.write_bytes(b"a: 1 #" + b"#" * (MAX_BYTES - 6))
-    assert read_file(path).plain() == {"a": 1}
+    assert read(read_text(path), str(path)).plain() == {"a": 1}
     with pytest.raises(BadInput, match="is larger than 8 MiB"):
         read("#" * (MAX_BYTES + 1), "a.yml")
 
@@ -190,21 +190,21 @@ def test_bytes_that_are_not_utf8_are_placed(tmp_path: Path) -> None:
     path = tmp_path / "latin.yml"
     path.write_bytes(b"a: 1\nb: caf\xe9\n")
     with pytest.raises(BadInput) as caught:
-        read_file(path)
+        read(read_text(path), str(path))
     assert str(caught.value) == f"{path}:2: is not UTF-8: byte 0xe9 (save the file as UTF-8)"
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     path = tmp_path / "bom.yml"
     path.write_bytes(b"\xef\xbb\xbfa: 1\n")
-    assert read_file(path).plain() == {"a": 1}
+    assert read(read_text(path), str(path)).plain() == {"a": 1}
 
 
 def test_a_file_that_cannot_be_opened_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read: No such file"):
-        read_file(tmp_path / "absent.yml")
+        read(read_text(tmp_path / "absent.yml"), str(tmp_path / "absent.yml"))
     with pytest.raises(BadInput, match="cannot be read: Is a directory"):
-        read_file(tmp_path)
+        read(read_text(tmp_path), str(tmp_path))
 
 
 def test_the_nearest_name_is_suggested_whatever_its_case() -> None:
