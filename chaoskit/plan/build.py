@@ -9,7 +9,7 @@ from chaoskit.alerting import windows
 from chaoskit.alerting.model import AlertConfig
 from chaoskit.alerting.promql import unaskable
 from chaoskit.alerting.windows_expression import range_of
-from chaoskit.errors import BadInput, Problem, Refused
+from chaoskit.errors import BadInput, Place, Problem, Refused
 from chaoskit.plan.alerts import AlertPlanner
 from chaoskit.plan.controls import plan_controls
 from chaoskit.plan.model import Inventory, Plan, PlannedAlert, PlannedFault, PlannedStep
@@ -104,19 +104,13 @@ def _choose_targets(scenario: Scenario, targets: TargetPlanner) -> dict[str, tup
 
 def _undefined_names(scenario: Scenario, config: AlertConfig) -> list[Problem]:
     alerts = {rule.alert for rule in config.rules if rule.alert} | config.unread
-    problems = [
-        undefined("alert", allow.alert, alerts, allow.place) for allow in scenario.allow if allow.alert not in alerts
-    ]
-    for step in scenario.steps:
-        if isinstance(step, Wait) and step.alert is not None and step.alert not in alerts:
-            problems.append(undefined("alert", step.alert, alerts, step.place))
-    for expectation in scenario.expect:
-        source = expectation.suppressed_by
-        if source is not None and source not in alerts:
-            problems.append(undefined("alert", source, alerts, expectation.place))
+    named: list[tuple[str | None, Place]] = [(allow.alert, allow.place) for allow in scenario.allow]
+    named += [(step.alert, step.place) for step in scenario.steps if isinstance(step, Wait)]
+    named += [(each.suppressed_by, each.place) for each in scenario.expect]
     known = {*config.receivers, "total"}
-    return problems + [
-        undefined("receiver", name, known, scenario.place) for name in scenario.notices if name not in known
+    return [
+        *(undefined("alert", name, alerts, place) for name, place in named if name and name not in alerts),
+        *(undefined("receiver", name, known, scenario.place) for name in scenario.notices if name not in known),
     ]
 
 

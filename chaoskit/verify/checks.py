@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaoskit.verify.background import BACKGROUND_TRAFFIC
+from chaoskit.verify.attached import BACKGROUND_TRAFFIC, PAIRS
 from chaoskit.verify.check import Check
 from chaoskit.verify.checklist import GROUPED, RECEIVED
 from chaoskit.verify.findings import FINDINGS
@@ -12,7 +12,6 @@ from chaoskit.verify.hops import HOPS
 from chaoskit.verify.load import LOAD
 from chaoskit.verify.never import NEVER
 from chaoskit.verify.notification_content import CONTENT
-from chaoskit.verify.pairs import PAIRS
 from chaoskit.verify.preconditions import CLOCKS, CONFIGURATION, EFFECTS, END, STEADY, STEPS
 from chaoskit.verify.promised import PROMISED
 from chaoskit.verify.requests import EXIT_CODE, LIMITS

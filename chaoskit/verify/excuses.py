@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import operator
 from collections.abc import Sequence
 
 import msgspec
@@ -265,13 +266,10 @@ def on_the_way_s(
 
 
 def _any_waited_s(readings: Sequence[Interval], begin: float, end: float) -> float:
-    first = bisect.bisect_right(readings, begin, key=_instant) - 1
-    last = min(bisect.bisect_left(readings, end, key=_instant), len(readings) - 1)
+    instant = operator.itemgetter(0)
+    first = bisect.bisect_right(readings, begin, key=instant) - 1
+    last = min(bisect.bisect_left(readings, end, key=instant), len(readings) - 1)
     return readings[last][1] - readings[first][1] if first >= 0 else 0.0
-
-
-def _instant(reading: Interval) -> float:
-    return reading[0]
 
 
 def _inside(seen: Sequence[Processor], begin: float, end: float) -> list[Processor]:

@@ -355,10 +355,8 @@ def ended(one: Instance, notice: PlannedNotice) -> Iterator[Strict]:
             yield promise.silent(resolved, where)
 
 
-def _owes_clear(one: Instance) -> Iterator[Owed]:
-    for notice in one.alert.notices:
-        if notice.all_clear is not None or notice.no_all_clear is not None:
-            yield one.about, Hop.ALL_CLEAR, notice.to
+def _owes_all_clear(one: Instance) -> list[Owed]:
+    return [(one.about, Hop.ALL_CLEAR, n.to) for n in one.alert.notices if n.all_clear or n.no_all_clear]
 
 
 HOPS = (
@@ -366,5 +364,5 @@ HOPS = (
     Check("holding", Instance, hold, lambda one: [(one.about, Hop.HOLD, "")]),
     Check("notification", Instance, _notify, lambda one: [(one.about, n.notify.hop, n.to) for n in one.alert.notices]),
     Check("clearing", Instance, clear, lambda one: [(one.about, Hop.CLEAR, "")]),
-    Check("the all-clear", Instance, _all_clear, _owes_clear),
+    Check("the all-clear", Instance, _all_clear, _owes_all_clear),
 )

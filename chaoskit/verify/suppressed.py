@@ -147,9 +147,9 @@ def _told(one: Instance, episode: Episode, firing: Interval) -> list[Notice]:
     return [notice for notice in came if episode.is_told(notice, "firing")]
 
 
-def _owes(one: Instance) -> Iterator[Owed]:
-    if one.alert.expectation.suppressed_by is not None or one.alert.expectation.silenced_by is not None:
-        yield one.about, Hop.SUPPRESSED, ""
+def _owes(one: Instance) -> list[Owed]:
+    muted = one.alert.expectation.suppressed_by or one.alert.expectation.silenced_by
+    return [(one.about, Hop.SUPPRESSED, "")] if muted else []
 
 
 SUPPRESSED = Check("suppression", Instance, _judge, _owes)
