@@ -14,7 +14,6 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.sources import PROFILE, config_options, or_shipped
 from chaoskit.draft.write import draft
 from chaoskit.errors import BadInput, Place, Problem
-from chaoskit.plan.model import Inventory
 from chaoskit.scenario import loader
 from chaoskit.scenario import profile as profiles
 from chaoskit.scenario.catalog import find_profile, scenario_names
@@ -41,7 +40,7 @@ def new_command(alert: str, files: ConfigFiles, profile: str, out: Path | None) 
     """
     config = understood(or_shipped(files).load(complete=True))
     read = profiles.load_profile_file(find_profile(profile))
-    text, model = draft(config, alert, scenario_names().values(), read, Inventory(inventory()))
+    text, model = draft(config, alert, scenario_names().values(), read, inventory())
     file = out or Path("scenarios") / f"{_name(alert)}.yml"
     write_new(file, text)
     words = [str(file), *files.words, *(("--profile", profile) if profile != "local" else ())]

@@ -14,12 +14,8 @@ from chaoskit.events import SinkKey
 from chaoskit.hop import Hop
 from chaoskit.scenario.model import Control, Expectation, FaultSpec, Notify, Profile, Scenario, Step
 
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """The parts of the target: by handle (as `role:worker`) the names of the processes or links behind it."""
-
-    names: Mapping[str, tuple[str, ...]]
+Inventory = Mapping[str, tuple[str, ...]]
+"""The parts of the target: by handle (as `role:worker`) the names of the processes or links behind it."""
 
 
 @dataclass(frozen=True, slots=True)

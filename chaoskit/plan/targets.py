@@ -45,13 +45,13 @@ class TargetPlanner:
         name = str(spec.target[kind.kind])
         key = f"{kind.kind}:{name}"
         handle = self._handles.of(kind.kind).get(name)
-        known = [one.partition(":")[2] for one in self._inventory.names if one.startswith(f"{kind.kind}:")]
+        known = [one.partition(":")[2] for one in self._inventory if one.startswith(f"{kind.kind}:")]
         if kind.in_profiles:
             known = list(self._handles.of(kind.kind))
         if name not in known:
             self.problems.append(undefined(f"{kind.kind} handle", name, known, spec.place))
             return None
-        there = self._inventory.names.get(key, ())
+        there = self._inventory.get(key, ())
         chosen = self._pick(fault_id, spec, key, there)
         if chosen is None:
             return None

@@ -20,7 +20,7 @@ from chaoskit.events import Rehearsal
 from chaoskit.faults.registry import read_settings
 from chaoskit.faults.series import Scripted, Series, SeriesSettings
 from chaoskit.plan.build import make_plan
-from chaoskit.plan.model import Inventory, Plan
+from chaoskit.plan.model import Plan
 from chaoskit.rehearse.apart import with_a_group_of_theirs
 from chaoskit.rehearse.derive import closure, exprs_of, recording_rules, watched_by
 from chaoskit.rehearse.outcome import NO_END, RESTORED
@@ -259,7 +259,7 @@ def planned(scenario: Scenario, config: AlertConfig, scale: float, beside: Seque
         scenario,
         load_profile(profile_text(scale), PROFILE),
         config,
-        Inventory({}),
+        {},
         time_scale=scale,
         seed=0,
         check_settings=wrong_with,

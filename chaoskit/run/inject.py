@@ -25,7 +25,7 @@ from chaoskit.faults.registry import known, read_settings
 from chaoskit.handles import handle_kinds
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import Handle
-from chaoskit.plan.model import Inventory, Plan, PlannedFault, PlannedStep
+from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
 from chaoskit.plan.targets import undefined
 from chaoskit.run.prepare import versions
 from chaoskit.run.runner import Runner
@@ -206,7 +206,7 @@ def _plan(order: Order, longest_s: float) -> Plan:
     )
     route = Route((), "", (), 0.0, 0.0, 0.0, (), False, (), _HERE)
     config = AlertConfig((), 15.0, (), route, {}, (), Promise({}, {}), {})
-    return Plan(scenario, profile, config, 1.0, 0, Inventory({}), steps, (), 0.0, 0.0, 0.0, ())
+    return Plan(scenario, profile, config, 1.0, 0, {}, steps, (), 0.0, 0.0, 0.0, ())
 
 
 def _header(folder: Path) -> Header:

@@ -30,7 +30,7 @@ from chaoskit.host.ports import LOOPBACKS
 from chaoskit.inputs import Inputs, attempt, read_inputs
 from chaoskit.localize.configuration import incompressible
 from chaoskit.plan.build import make_plan, unaskable_waits
-from chaoskit.plan.model import Inventory, Plan
+from chaoskit.plan.model import Plan
 from chaoskit.plan.paged import paged
 from chaoskit.plan.targets import undefined
 from chaoskit.run.abort import wrong_with
@@ -137,7 +137,7 @@ def plan_inputs(
             inputs.scenario,
             inputs.profile,
             inputs.config,
-            Inventory(there),
+            there,
             time_scale=time_scale,
             seed=seed,
             check_settings=lambda spec: _unasked(spec, time_scale),

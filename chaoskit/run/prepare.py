@@ -167,7 +167,7 @@ def _runs(
                 settings=list(asked.settings),
                 time_scale=plan.time_scale,
                 seed=plan.seed,
-                targets={handle: list(names) for handle, names in plan.inventory.names.items()},
+                targets={handle: list(names) for handle, names in plan.inventory.items()},
                 set_aside=dict(plan.config.set_aside),
                 doubts=list(said),
                 beside=list(asked.beside),

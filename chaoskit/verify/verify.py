@@ -20,7 +20,7 @@ from chaoskit.history import History
 from chaoskit.hop import Hop
 from chaoskit.inputs import read_inputs
 from chaoskit.plan.build import make_plan
-from chaoskit.plan.model import Inventory, Plan
+from chaoskit.plan.model import Plan
 from chaoskit.units import amount
 from chaoskit.verify.case import Case, Instance, case_of
 from chaoskit.verify.check import Check, Owed, between
@@ -46,7 +46,7 @@ def plan_of(header: Header) -> Plan:
         inputs.scenario,
         inputs.profile,
         config,
-        Inventory({handle: tuple(names) for handle, names in header.targets.items()}),
+        {handle: tuple(names) for handle, names in header.targets.items()},
         time_scale=header.time_scale,
         seed=header.seed,
         beside=header.beside,

@@ -76,7 +76,7 @@ def injecting(fault: str, more: str = "") -> str:
 
 def test_the_processes_of_this_host_are_the_inventory(case: Case) -> None:
     plan = case.plan()[0]
-    assert plan.inventory.names == {"role:worker": NAMES}
+    assert plan.inventory == {"role:worker": NAMES}
     assert plan.steps[0].faults[0].targets[0] in NAMES
     assert plan.attached
 
