@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import requests
 import urllib3
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import AuthBase
 
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.files import SMALL, read_regular
@@ -116,19 +117,19 @@ def session_at(url: str, access: Access | None) -> requests.Session:
     if access is None:
         return session
     problems: list[Problem] = []
-    headers = {}
+    headers, place = {}, access.place
     for header in access.headers:
-        headers[header.name] = header.value if header.secret is None else _read(header.secret, access, problems)
-    auth: AuthBase | None = None
+        headers[header.name] = header.value if header.secret is None else _read(header.secret, place, problems)
     if access.bearer is not None:
-        headers["Authorization"] = f"Bearer {_read(access.bearer, access, problems)}"
+        headers["Authorization"] = f"Bearer {_read(access.bearer, place, problems)}"
     if access.password is not None:
-        auth = HTTPBasicAuth(access.username.encode(), _read(access.password, access, problems).encode())
+        pair = f"{access.username}:{_read(access.password, place, problems)}"
+        headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
     if access.ca_file:
-        _trust(session, file_of(access.ca_file, access.place), access, problems)
+        _trust(session, file_of(access.ca_file, place), access, problems)
     if problems:
         raise BadInput(problems)
-    session.auth = _Credentials(url, headers, auth)
+    session.auth = _Credentials(url, headers)
     return session
 
 
@@ -142,14 +143,14 @@ def session_bearing(
     session = _Loyal(url)
     if secret is not None:
         headers["Authorization"] = f"{scheme}{secret_in(secret, place)}"
-    session.auth = _Credentials(url, headers, None)
+    session.auth = _Credentials(url, headers)
     return session
 
 
 def secret_in(secret: Secret, place: Place | None) -> str:
     """The secret in a file or variable that a profile names; raises BadInput, which never shows it."""
     problems: list[Problem] = []
-    found = _read(secret, Access(place=place), problems)
+    found = _read(secret, place, problems)
     if problems:
         raise BadInput(problems)
     return found
@@ -213,16 +214,12 @@ def _why_untrusted(error: Exception) -> str:
 class _Credentials(AuthBase):
     """Adds what the endpoint asks for, to requests to the endpoint alone."""
 
-    def __init__(self, url: str, headers: dict[str, str], auth: AuthBase | None) -> None:
-        self._origin = _origin(url)
-        self._headers = headers
-        self._auth = auth
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        self._origin, self._headers = _origin(url), headers
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if _origin(request.url or "") == self._origin:
             request.headers.update(self._headers)
-            if self._auth is not None:
-                self._auth(request)
         return request
 
 
@@ -284,21 +281,21 @@ def _trust(session: requests.Session, file: Path, access: Access, problems: list
         session.verify = str(file)
 
 
-def _read(secret: Secret, access: Access, problems: list[Problem]) -> str:
+def _read(secret: Secret, place: Place | None, problems: list[Problem]) -> str:
     if secret.env:
         value = os.environ.get(secret.env, "")
         if not value:
-            problems.append(Problem(access.place, f"the environment variable {secret.env} is not set", "export it"))
+            problems.append(Problem(place, f"the environment variable {secret.env} is not set", "export it"))
         return value
-    file = file_of(secret.file, access.place)
+    file = file_of(secret.file, place)
     try:
         value = read_secret(file).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "no text"
-        problems.append(Problem(access.place, f"the secret in {file} cannot be read: {why}", "write it there"))
+        problems.append(Problem(place, f"the secret in {file} cannot be read: {why}", "write it there"))
         return ""
     if not value or not value.isprintable():
         found = "no secret" if not value else "more than one line, or characters that no secret has"
-        problems.append(Problem(access.place, f"{file} holds {found}", "write the secret there, and nothing else"))
+        problems.append(Problem(place, f"{file} holds {found}", "write the secret there, and nothing else"))
         return ""
     return value
