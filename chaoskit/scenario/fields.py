@@ -146,6 +146,15 @@ class Record:
         """This record's form, of which exactly one key may be written."""
         return {**self.schema, "oneOf": [{"required": [key]} for key in self.forms]}
 
+    def made(self, make: Callable[..., T]) -> Form[T]:
+        """What is made of its keys; None where one that it needs is missing."""
+
+        def read(node: Node, what: str, problems: Problems) -> T | None:
+            found = Fields(node, self, problems).all()
+            return make(**found) if self.needs.keys() <= found.keys() else None
+
+        return Form(read, self.schema)
+
 
 class Fields:
     """One mapping as written; what is no mapping, and keys that the record does not know, are problems."""

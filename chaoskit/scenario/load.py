@@ -203,20 +203,12 @@ def _bind(node: Node, what: str, problems: Problems) -> str | None:
 
 
 _TOKEN_HINT = "token_file: load-token, made by (umask 077; openssl rand -hex 32 > load-token)"
-WORKERS = Record(
+_workers = Record(
     "'workers' of load",
     {"expect": form.count(1000), "bind": _bind, "port": form.count(65535), "token_file": form.text},
     {"expect": "how many there are: expect: 8", "token_file": _TOKEN_HINT},
     hint="write {expect: 8, bind: 10.0.0.5, token_file: load-token}",
-)
-
-
-@form.of(WORKERS.schema)
-def _workers(node: Node, what: str, problems: Problems) -> Workers | None:
-    read = Fields(node, WORKERS, problems).all()
-    return Workers(**read) if {"expect", "token_file"} <= read.keys() else None
-
-
+).made(Workers)
 _APART = (
     ("rate", "users"), ("rate", "locustfile"), ("mix", "locustfile"), ("think", "locustfile"), ("think", "rate"),
     ("in_flight", "users"), ("in_flight", "locustfile"), ("spawn_rate", "rate"), ("processes", "workers"),

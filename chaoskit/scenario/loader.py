@@ -58,22 +58,18 @@ def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
     if not form.version_ok(root, "a scenario", problems):
         problems.raise_if_any()
     fields = Fields(root, SCENARIO, problems)
-    read_ = fields.all()
-    steps: Steps = read_.get("steps") or Steps(incomplete=True)
-    expect, controls = read_expect(fields, read_.get("expect"), steps, problems)
+    read_ = {"title": "", "runbook": "", "tags": (), "allow": (), "notices": {}, **fields.all()}
+    read_.pop("chaoskit", None)
+    steps: Steps = read_.pop("steps", None) or Steps(incomplete=True)
+    expect, controls = read_expect(fields, read_.pop("expect", None), steps, problems)
     written = root.get("expect")
     if expect or (written is not None and written.value == "nothing"):
         check_settled(steps, expect, problems)
     return Scenario(
         name=Path(file).stem,
-        title=read_.get("title", ""),
-        runbook=read_.get("runbook", ""),
-        tags=read_.get("tags", ()),
         steps=tuple(steps.by_name.values()),
         expect=expect,
         controls=controls,
-        allow=read_.get("allow", ()),
-        notices=read_.get("notices", {}),
-        volume=read_.get("volume", ""),
         place=Place(file, root.place.line),
+        **read_,
     )

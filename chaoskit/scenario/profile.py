@@ -265,27 +265,15 @@ def _secret_of(fields: Fields, what: str, problems: Problems) -> Secret | None:
 
 
 # The service is asked by the load's own tasks.
-_ACCESSES = Record(
+_accesses: Form[dict[str, Access]] = Record(
     "'access'",
     dict.fromkeys(ENDPOINTS[:4], read_access),
     hint="write {prometheus: {bearer_file: FILE}}",
     more={"minProperties": 1},
-)
-
-
-@form.of(_ACCESSES.schema)
-def _accesses(node: Node, what: str, problems: Problems) -> dict[str, Access]:
-    return Fields(node, _ACCESSES, problems).all()
-
-
-_SERIES = Record("'environment_from'", {"series": form.text}, {"series": ""}, "write {series: 'up{job=\"shop\"}'}")
-
-
-@form.of(_SERIES.schema)
-def _series(node: Node, what: str, problems: Problems) -> str:
-    return str(Fields(node, _SERIES, problems).take("series", ""))
-
-
+).made(dict)
+_series = Record(
+    "'environment_from'", {"series": form.text}, {"series": ""}, "write {series: 'up{job=\"shop\"}'}"
+).made(lambda series: str(series))
 _BACKGROUND = Record(
     "'background'",
     {"query": form.text, "at_least": form.number(1e-9, 1e15)},
