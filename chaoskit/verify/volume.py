@@ -12,15 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-import msgspec
-
 from chaoskit.events import Notice
 from chaoskit.hop import Hop
 from chaoskit.units import amount
 from chaoskit.verify.case import Case, Instance
-from chaoskit.verify.check import Check, Need, Strict, but, unknown
+from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, unknown
 from chaoskit.verify.evidence import Episode
-from chaoskit.verify.verdict import Result, Row
 
 _CHAIN = ("alertmanager", "prometheus", "target")
 
@@ -31,8 +28,7 @@ def _volumes(case: Case) -> Iterator[Strict]:
     counts = Counter(notice.receiver for notice in notices)
     counts["total"] = len(notices)
     for name, bounds in case.plan.scenario.notices.items():
-        row = Row(about=f"notices {name}", hop=Hop.FINDING, result=Result.PASS)
-        yield _judged(row, counts[name], bounds, f"{name} got", "", *_whole(case))
+        yield _judged(Hop.FINDING, f"notices {name}", counts[name], bounds, f"{name} got", "", *_whole(case))
 
 
 def _day(case: Case) -> Iterator[Strict]:
@@ -47,13 +43,11 @@ def _day(case: Case) -> Iterator[Strict]:
         return
     kinds = by_kind(counted(case))
     apart = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS)
-    row = Row(about=f"volume {day}", hop=Hop.FINDING, result=Result.PASS)
-    governed = f" ({apart}); promised at {promised.place}"
-    bounds = (promised.least, promised.most)
-    found = _judged(row, kinds.total(), bounds, "people got", governed, *_whole(case), f"{promised} is promised")
-    if found.row.rests_on:
-        found = Strict(msgspec.structs.replace(found.row, rests_on=f"{found.row.rests_on}: {apart}"), found.needs)
-    yield found
+    governed, bounds = f" ({apart}); promised at {promised.place}", (promised.least, promised.most)
+    yield _judged(
+        Hop.FINDING, f"volume {day}", kinds.total(), bounds, "people got", governed, *_whole(case),
+        says=f"{promised} is promised", apart=f": {apart}",
+    )  # fmt: skip
 
 
 def _whole(case: Case) -> tuple[Need, Need]:
@@ -96,7 +90,6 @@ def _notices(one: Instance) -> Iterator[Strict]:
             reason = f"{who}: not judged: the alert was not seen firing, so no notice counts; {governed}"
             yield unknown(Hop.NOTICES, one.about, reason, planned.to)
         else:
-            row = Row(about=one.about, hop=Hop.NOTICES, to=planned.to, result=Result.PASS)
             watched, running = _needs(one, one.episode, planned.sinks)
             count = sum(
                 notice.sink_key == planned.sink_key
@@ -105,7 +98,10 @@ def _notices(one: Instance) -> Iterator[Strict]:
                 and one.episode.is_told(notice)
                 for notice in one.case.evidence.notices
             )
-            yield _judged(row, count, planned.ask.notices, f"{who}: it got", f"; {governed}", watched, running)
+            yield _judged(
+                Hop.NOTICES, one.about, count, planned.ask.notices, f"{who}: it got", f"; {governed}", watched, running,
+                to=planned.to,
+            )  # fmt: skip
 
 
 def _needs(one: Instance, episode: Episode, sinks: tuple[str, ...]) -> tuple[Need, Need]:
@@ -153,14 +149,18 @@ def tells_only(case: Case, notice: Notice, others: Callable[[Mapping[str, str]],
 
 
 def _judged(
-    row: Row,
+    hop: Hop,
+    about: str,
     count: int,
     bounds: tuple[int, int | None],
     got: str,
     governed: str,
     watched: Need,
     running: Need,
+    *,
     says: str = "",
+    apart: str = "",
+    to: str = "",
 ) -> Strict:
     """How many there were against how many there may be. A sink that did not watch may have missed some."""
     least, most = bounds
@@ -169,9 +169,8 @@ def _judged(
     watched, running = (replace(need, says=but(said, governed)) for need in (watched, running))
     too_many = most is not None and count > most
     if too_many or count < least:
-        failed = msgspec.structs.replace(row, result=Result.FAIL, reason=f"{said}{governed}")
-        return Strict(failed, (running,) if too_many else (watched, running))
-    return Strict(msgspec.structs.replace(row, rests_on=amount(count, "notices")), () if most is None else (watched,))
+        return broken(hop, about, f"{said}{governed}", *(() if too_many else (watched,)), running, to=to)
+    return kept(hop, about, amount(count, "notices") + apart, *(() if most is None else (watched,)), to=to)
 
 
 VOLUMES = Check(
