@@ -7,7 +7,7 @@ about is placed at the option itself.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from chaoskit.alerting.config_secrets import shown_value
@@ -16,32 +16,21 @@ from chaoskit.yaml_source import MAX_DEPTH, Node, nearest, read
 
 Document = Literal["profile", "scenario"]
 
-_PREFIXES: dict[str, Document] = {"profile": "profile", "scenario": "scenario"}
 _USAGE = "write --set load.rate=20/s, or --set scenario.title=TEXT"
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """One `--set`: the key that it replaces, and the new value."""
+def parse_override(option: str) -> tuple[Document, tuple[str, ...], Node]:
+    """What `key=value` asks for: of which document, which key, and its new value, which stands at the option.
 
-    document: Document
-    path: tuple[str, ...]
-    value: Node
-    place: Place
-
-
-def parse_override(option: str) -> Override:
-    """The override that `key=value` asks for; the value is YAML, and a bare key means the profile's.
-
-    Raises BadInput when it is not of that form.
+    The value is YAML, and a bare key means the profile's. Raises BadInput when it is not of that form.
     """
     key, equals, value = option.partition("=")
     place = Place(f"--set {key}{equals}{shown_value(key, value)}")
     path = tuple(part.strip() for part in key.split("."))
     if not equals or not all(path) or len(path) > MAX_DEPTH:
         raise BadInput(Problem(place, "is not of the form key=value", _USAGE))
-    document = _PREFIXES.get(path[0])
-    if document:
+    document: Document = "scenario" if path[0] == "scenario" else "profile"
+    if path[0] in ("scenario", "profile"):
         path = path[1:]
     if not path:
         raise BadInput(Problem(place, f"'{key}' is a whole document, not a key of it", _USAGE))
@@ -51,7 +40,7 @@ def parse_override(option: str) -> Override:
         node = read(value, place.file)
     except BadInput as error:
         raise BadInput([replace(problem, place=place) for problem in error.problems]) from None
-    return Override(document or "profile", path, _placed(node, place), place)
+    return document, path, _placed(node, place)
 
 
 def override(root: Node, options: Iterable[str], document: Document) -> Node:
@@ -63,9 +52,9 @@ def override(root: Node, options: Iterable[str], document: Document) -> Node:
     problems: list[Problem] = []
     for option in options:
         try:
-            one = parse_override(option)
-            if one.document == document:
-                root = _put(root, one.path, one, ())
+            belongs_to, path, value = parse_override(option)
+            if belongs_to == document:
+                root = _put(root, path, value, ())
         except BadInput as error:
             problems += error.problems
     if problems:
@@ -83,28 +72,28 @@ def _placed(node: Node, place: Place) -> Node:
     return replace(node, place=place)
 
 
-def _put(node: Node, path: tuple[str, ...], one: Override, above: tuple[str, ...]) -> Node:
+def _put(node: Node, path: tuple[str, ...], new: Node, above: tuple[str, ...]) -> Node:
     if not path:
-        return one.value
+        return new
     key, rest = path[0], path[1:]
     if node.kind == "sequence":
-        index = _index(node, key, one, above)
-        changed = _put(node.items[index], rest, one, (*above, key))
+        index = _index(node, key, new, above)
+        changed = _put(node.items[index], rest, new, (*above, key))
         return replace(node, value=(*node.items[:index], changed, *node.items[index + 1 :]))
     if node.kind == "scalar" and node.value is not None and above:
-        raise BadInput(Problem(one.place, f"'{'.'.join(above)}' is {node.described()} and has no '{key}'", _USAGE))
-    absent = Node("mapping", (), one.place)
+        raise BadInput(Problem(new.place, f"'{'.'.join(above)}' is {node.described()} and has no '{key}'", _USAGE))
+    absent = Node("mapping", (), new.place)
     if node.kind == "mapping" and key in node.keys:
         pairs = tuple(
-            (name, _put(value, rest, one, (*above, key)) if name.value == key else value) for name, value in node.pairs
+            (name, _put(value, rest, new, (*above, key)) if name.value == key else value) for name, value in node.pairs
         )
         return replace(node, value=pairs)
-    name = Node("scalar", key, one.place, key)
-    added = _put(absent, rest, one, (*above, key))
+    name = Node("scalar", key, new.place, key)
+    added = _put(absent, rest, new, (*above, key))
     return Node("mapping", (*node.pairs, (name, added)), node.place)
 
 
-def _index(node: Node, key: str, one: Override, above: tuple[str, ...]) -> int:
+def _index(node: Node, key: str, new: Node, above: tuple[str, ...]) -> int:
     if key.isascii() and key.isdigit() and len(key) < 7 and int(key) < len(node.items):
         return int(key)
     names = [
@@ -114,4 +103,4 @@ def _index(node: Node, key: str, one: Override, above: tuple[str, ...]) -> int:
         return names.index(key)
     what = "names several elements" if key in names else "is no element"
     hint = nearest(key, filter(None, names)) or f"it has {len(node.items)} elements, counted from 0"
-    raise BadInput(Problem(one.place, f"'{key}' {what} of '{'.'.join(above)}'", hint))
+    raise BadInput(Problem(new.place, f"'{key}' {what} of '{'.'.join(above)}'", hint))

@@ -116,5 +116,5 @@ def test_every_changed_node_stands_at_the_option() -> None:
 
 
 def test_an_override_says_where_it_belongs() -> None:
-    one = parse_override("scenario.steps.errors.with.ratio=50%")
-    assert (one.document, one.path, one.value.plain()) == ("scenario", ("steps", "errors", "with", "ratio"), "50%")
+    document, path, value = parse_override("scenario.steps.errors.with.ratio=50%")
+    assert (document, path, value.plain()) == ("scenario", ("steps", "errors", "with", "ratio"), "50%")
