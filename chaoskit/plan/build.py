@@ -191,7 +191,7 @@ def _delay_s(profile: Profile) -> float:
 
 def _refuse_beyond_limits(plan: Plan) -> None:
     limits = plan.profile.limits
-    problems: list[Problem] = []
+    lasted: list[tuple[str, float]] = []
     in_force: dict[str, float] = {}
     for planned in plan.steps:
         for name in in_force:
@@ -199,21 +199,15 @@ def _refuse_beyond_limits(plan: Plan) -> None:
         if isinstance(planned.step, Inject):
             in_force[planned.step.name] = 0.0
         elif isinstance(planned.step, Undo):
-            for name in planned.step.targets or tuple(in_force):
-                _check_fault_time(plan, name, in_force.pop(name, 0.0), problems)
-    for name, real_s in in_force.items():
-        _check_fault_time(plan, name, real_s, problems)
-    if plan.longest_real_s > limits.run_s:
-        what = f"the run may take {plan.longest_real_s:.0f} real seconds"
-        problems.append(_beyond(plan, what, "run", limits.run_s, plan.longest_real_s))
+            lasted += [(name, in_force.pop(name, 0.0)) for name in planned.step.targets or tuple(in_force)]
+    asked = [
+        (f"fault '{name}' may be in force for {real_s:.0f} real seconds", "fault", limits.fault_s, real_s)
+        for name, real_s in (*lasted, *in_force.items())
+    ]
+    asked.append((f"the run may take {plan.longest_real_s:.0f} real seconds", "run", limits.run_s, plan.longest_real_s))
+    problems = [_beyond(plan, what, key, most_s, real_s) for what, key, most_s, real_s in asked if real_s > most_s]
     if problems:
         raise Refused(problems)
-
-
-def _check_fault_time(plan: Plan, name: str, real_s: float, problems: list[Problem]) -> None:
-    if real_s > plan.profile.limits.fault_s:
-        what = f"fault '{name}' may be in force for {real_s:.0f} real seconds"
-        problems.append(_beyond(plan, what, "fault", plan.profile.limits.fault_s, real_s))
 
 
 def _beyond(plan: Plan, what: str, key: str, most_s: float, real_s: float) -> Problem:

@@ -5,7 +5,7 @@ In an installed chaoskit the shipped ones lie inside the package; in a checkout 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -80,7 +80,7 @@ def scenario_files(folder: Path | None, own: bool, here: Path | None = None) -> 
     elif not folder.is_dir():
         raise BadInput(Problem(Place(str(folder)), "is not a folder", "give the folder that holds the scenarios"))
     else:
-        paths = sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.is_dir())
+        paths = _yaml_files(folder)
     return [near(path) for path in paths]
 
 
@@ -97,14 +97,13 @@ def is_shipped(path: Path, kind: str) -> bool:
 def _names(kind: str, here: Path | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders(kind, here):
-        for path in _yaml_files(folder):
+        for path in reversed(_yaml_files(folder)):  # x.yml before x.yaml
             found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
 
 
-def _yaml_files(folder: Path) -> Iterator[Path]:
-    for suffix in SUFFIXES:
-        yield from sorted(path for path in folder.glob(f"*{suffix}") if not path.is_dir())
+def _yaml_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.is_dir())
 
 
 def _find(what: str, wanted: str, known: dict[str, Path], here: Path | None) -> Path:
