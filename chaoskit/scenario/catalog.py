@@ -22,10 +22,7 @@ class Listed:
     """One line of the list of scenarios; one that cannot be read is listed with its problems, not left out."""
 
     name: str
-    path: Path
     title: str
-    runbook: str
-    tags: tuple[str, ...]
     faults: tuple[str, ...]
     """Kinds of faults and actions, in the order of their first use."""
     alerts: tuple[str, ...]
@@ -135,7 +132,7 @@ def _listed(name: str, path: Path) -> Listed:
     try:
         scenario = load_scenario_file(path)
     except BadInput as error:
-        return Listed(name, path, "", "", (), (), (), error.problems)
+        return Listed(name, "", (), (), error.problems)
     alerts = tuple(dict.fromkeys(expectation.alert for expectation in scenario.expect))
     kinds = tuple(dict.fromkeys(spec.kind for _, spec in scenario.faults()))
-    return Listed(name, path, scenario.title, scenario.runbook, scenario.tags, kinds, alerts)
+    return Listed(name, scenario.title, kinds, alerts)

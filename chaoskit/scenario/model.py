@@ -358,6 +358,7 @@ class LoadPlan:
     in_flight: int | None = None
     """How many requests of a rate may be unanswered at once; what is due beyond is dropped, and counted."""
     drain_s: float | None = None
+    """How long the end of the load may take; None: as long as the time-outs, and half a second."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of a locustfile's own command line, as are the three that follow."""
     tags: tuple[str, ...] = ()
@@ -366,7 +367,6 @@ class LoadPlan:
     fail_if: tuple[FailIf, ...] = ()
     spawn_rate: float | None = None
     """Users that come or go in a real second; None: all at once."""
-    """How long the end of the load may take; None: as long as the time-outs, and half a second."""
     places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     """Where each key was written, and the whole under `load`."""
 

@@ -112,10 +112,8 @@ def test_what_cannot_be_a_scenario_is_bad_input(here: Path, wanted: str) -> None
 
 def test_the_list_shows_what_breaks_and_what_follows(here: Path) -> None:
     listed = {one.name: one for one in list_scenarios(here)}
-    assert listed["two-things"] == Listed(
-        "two-things", here / "scenarios" / "two-things.yml", "Two things break", "two-things", ("smoke",),
-        ("db.slow", "cpu.burn", "queue.replay"), ("B", "A"),
-    )  # fmt: skip
+    things = ("db.slow", "cpu.burn", "queue.replay")
+    assert listed["two-things"] == Listed("two-things", "Two things break", things, ("B", "A"))
 
 
 def test_a_scenario_that_cannot_be_read_is_listed_with_its_problems(here: Path) -> None:
