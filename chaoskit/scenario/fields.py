@@ -147,7 +147,7 @@ class Record:
         return {**self.schema, "oneOf": [{"required": [key]} for key in self.forms]}
 
     def made(self, make: Callable[..., T]) -> Form[T]:
-        """What is made of its keys; None where one that it needs is missing."""
+        """The form of the object that `make` gives for its keys; None where one that it needs is missing."""
 
         def read(node: Node, what: str, problems: Problems) -> T | None:
             found = Fields(node, self, problems).all()

@@ -20,7 +20,7 @@ _USAGE = "write --set load.rate=20/s, or --set scenario.title=TEXT"
 
 
 def parse_override(option: str) -> tuple[Document, tuple[str, ...], Node]:
-    """What `key=value` asks for: of which document, which key, and its new value, which stands at the option.
+    """The document, the key in it and its new value, which stands at the option, that `key=value` asks for.
 
     The value is YAML, and a bare key means the profile's. Raises BadInput when it is not of that form.
     """
