@@ -8,10 +8,9 @@ then is our doing, not the fault's. A fork takes some milliseconds.
     -> its pid, or 0 and why there is none
     <- EOF                               nothing more is asked for; the holders live on by themselves
 
-Which run a holder belongs to is told by its stderr, the holder log in that run's folder: a fork cannot be given an
-environment or a command line of its own. It keeps its fault in force exactly as long as its stdin is held open:
-however the runner ends (by SIGKILL, say), the kernel closes that pipe, and the holder undoes the fault. It says one
-line of JSON an answer:
+Which run a holder belongs to is told by its stderr, the holder log in that run's folder. It keeps its fault in force
+exactly as long as its stdin is held open: however the runner ends (by SIGKILL, say), the kernel closes that pipe, and
+the holder undoes the fault. It says one line of JSON an answer:
 
     <- {"kind": ..., "undo": {...}, "max_s": ...}      what to hold
     -> {"armed": true}
@@ -29,7 +28,6 @@ and hands none of that on to the programs that it starts.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -42,8 +40,11 @@ from typing import Any, cast
 from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Seen, Undo
 from chaoskit.faults.registry import known
 from chaoskit.fresh import outlive
+from chaoskit.host import warm
 from chaoskit.host.lines import Lines
 
+FORK_SERVER = "chaoskit.faults.fork_server"
+"""This module, so a word in the command lines of holders and not in those of a fault's programs."""
 _STREAMS = 3
 _RUNNER = Lines(1, 0)
 """A holder's lines, by the streams that it becomes."""
@@ -60,49 +61,28 @@ def main() -> int:
     # Holders are waited for by no process here, so the kernel shall not keep them for that.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     known()
-    # What is shared stays shared: the collector would write to every page of it in every holder.
-    gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as asked:
         while True:
             word, streams, _, _ = socket.recv_fds(asked, 1, _STREAMS, socket.MSG_CMSG_CLOEXEC)
             if not word:
                 return 0
-            asked.sendall(_answer(asked, streams).encode() + b"\n")
+            asked.sendall(_answer(streams).encode() + b"\n")
             for stream in streams:
                 os.close(stream)
 
 
-def _answer(asked: socket.socket, streams: list[int]) -> str:
+def _answer(streams: list[int]) -> str:
     if len(streams) != _STREAMS:
         return "0 too many files are open"
     try:
-        pid = os.fork()
+        return str(warm.fork(hold, FORK_SERVER, streams, apart=True, tied=False))
     except OSError as error:
         return f"0 {error.strerror}"
-    if not pid:
-        _become_holder(asked, streams)
-    return str(pid)
-
-
-def _become_holder(asked: socket.socket, streams: list[int]) -> None:
-    """Serves one fault in this forked child, and ends the process: it never returns."""
-    try:
-        os.setsid()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-            os.close(stream)
-        asked.close()
-        os._exit(hold())
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        sys.stderr.flush()
-    finally:
-        os._exit(1)
 
 
 def hold() -> int:
     """Runs the protocol above on stdin and stdout; 0 when the fault is undone, 1 when it could not be."""
+    leave_signals_to_the_runner()
     order = json.loads(_RUNNER.hear() or "null")
     if order is None:
         return 0
@@ -120,7 +100,7 @@ def hold() -> int:
     finally:
         ended.set()
         healed = _tried("undone", "undo_failed", lambda: fault.stop(undo))
-    os._exit(0 if healed else 1)
+    return 0 if healed else 1
 
 
 def _hold(fault: Fault[Any], undo: Undo, ended: threading.Event) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from chaoskit import niceness
 from chaoskit.errors import BadInput
 from chaoskit.events import Event, Phase
+from chaoskit.faults.fork_server import FORK_SERVER
 from chaoskit.faults.registry import known
 from chaoskit.host.lines import Lines
 from chaoskit.report.judge_run import judge_folder
@@ -27,7 +28,6 @@ from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import prepare
 from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live
-from chaoskit.safety.heal import FORK_SERVER
 from chaoskit.safety.lease import WATCHDOG
 from chaoskit.surroundings import lacking
 

@@ -27,9 +27,10 @@ import psutil
 
 from chaoskit.faults import processes
 from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
+from chaoskit.faults.fork_server import FORK_SERVER
 from chaoskit.host.lines import Lines, pipes
 from chaoskit.host.process import start_untied
-from chaoskit.safety.heal import FORK_SERVER, HOLDER_LOG
+from chaoskit.safety.heal import HOLDER_LOG
 
 _COME_UP_S = 20.0
 _ANSWER_S = 20.0

@@ -27,6 +27,7 @@ from chaoskit.events import Header, Invoke, UndoBegin, UndoFail, UndoOk
 from chaoskit.faults import processes
 from chaoskit.faults.base import FaultError, Made, Seen, Settings
 from chaoskit.faults.command import Command
+from chaoskit.faults.fork_server import FORK_SERVER
 from chaoskit.faults.registry import known, read_settings
 from chaoskit.inputs import read_inputs
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
@@ -36,8 +37,6 @@ from chaoskit.trust import real_folder
 
 HOLDER_LOG = "holder.log"
 """The file in a run's folder that is the stderr of each of its holders, and by which they are found."""
-FORK_SERVER = "chaoskit.faults.fork_server"
-"""The module that holders are forked from, so a word in their command lines and not in those of a fault's programs."""
 GRACE_S = 2.0
 """How long holders whose runner is gone are left to heal by themselves."""
 _END_S = 5.0
