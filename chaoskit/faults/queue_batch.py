@@ -77,42 +77,15 @@ class _Practice(Broker):
         return len(get(self._at, "POST", "/dead-letters/replay", {"count": count})["ids"])
 
 
-def rise(queue: Broker, undo: Undo, what: What, spare: int = 0) -> Seen:
-    """Puts messages until the census shows the level; `spare` more at a time, for what is taken meanwhile.
-
-    The level was reached while the last were put: before, the census showed less, and after, it shows enough.
-    """
-    begun, end, level = time.time(), time.monotonic() + _LEVEL_S, undo["level"]
-    put_until = None
-    while (now := queue.census()[what]) < level:
-        if time.monotonic() > end:
-            raise FaultError(
-                f"{undo['queue']}: {what} is {now} after {_LEVEL_S:g} s of putting, "
-                f"{level} were wanted; see the service's log"
-            )
-        begun = time.time()
-        queue.put(undo["batch"], what, level + spare - now, replayable=undo.get("replayable", True))
-        put_until = time.time()
-    return Seen((begun, put_until or time.time()), f"{undo['queue']}: {what} {now}")
-
-
-def sink(queue: Broker, undo: Undo, what: What, level: int) -> None:
-    """Takes messages of the batch away until the level is reached, or none of ours is left."""
-    over = queue.census()[what] - level
-    if over > 0:
-        queue.remove(undo["batch"], over)
-
-
-def spare(level: int) -> int:
-    """How many more than needed are put, so that a queue that is worked off stays above its level."""
-    return max(2, level // 20)
-
-
 class BatchFault(Changeable[S]):
     """A level of messages in a queue; a kind says of which, and how it is reached."""
 
     handles = ("queue",)
     what: ClassVar[What]
+
+    def spare(self, level: int) -> int:
+        """How many more than needed are put, so that a queue that is worked off stays above its level."""
+        return 0
 
     def broker(self, undo: Undo) -> Broker:
         """The queue that a token leads to."""
@@ -129,6 +102,40 @@ class BatchFault(Changeable[S]):
         self.broker(undo).census()
         return self.alter(undo, settings)
 
+    def start(self, undo: Undo) -> Seen:
+        """Puts messages until the queue's census shows the level.
+
+        The level was reached while the last were put: before, the census showed less, and after, it shows enough.
+        """
+        queue, level = self.broker(undo), undo["level"]
+        begun, end, put_until = time.time(), time.monotonic() + _LEVEL_S, None
+        while (now := queue.census()[self.what]) < level:
+            if time.monotonic() > end:
+                raise FaultError(
+                    f"{undo['queue']}: {self.what} is {now} after {_LEVEL_S:g} s of putting, "
+                    f"{level} were wanted; see the service's log"
+                )
+            begun = time.time()
+            more = level + self.spare(level) - now
+            queue.put(undo["batch"], self.what, more, replayable=undo.get("replayable", True))
+            put_until = time.time()
+        return Seen((begun, put_until or time.time()), f"{undo['queue']}: {self.what} {now}")
+
+    def change(self, undo: Undo) -> Seen:
+        """Puts more, or takes messages of the batch away, until the new level is reached or none of ours is left."""
+        begun, queue = time.time(), self.broker(undo)
+        most = undo["level"] + self.spare(undo["level"])
+        if (over := queue.census()[self.what] - most) > 0:
+            queue.remove(undo["batch"], over)
+        seen = self.start(undo)
+        if why := self.missed(queue, undo, most):
+            raise FaultError(f"{undo['queue']}: {why}")
+        return Seen((begun, time.time()), seen.detail)
+
+    @abstractmethod
+    def missed(self, queue: Broker, undo: Undo, most: int) -> str:
+        """Why a queue did not come down to its new level, with so many at most; empty where it did."""
+
     def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Puts new messages whenever a level that is kept is no longer reached; raises Lapsed when that is in vain."""
         watch, strength = Watch(), Strength(f"messages in {undo['queue']} ({self.what})", _WEAK_S)
@@ -141,7 +148,7 @@ class BatchFault(Changeable[S]):
             if not ended.is_set():
                 strength.look(found[self.what], undo["level"])
             if missing > 0:
-                more = missing + spare(undo["level"])
+                more = missing + self.spare(undo["level"])
                 watch.look(lambda count=more: queue.put(undo["batch"], self.what, count))  # type: ignore[misc]
 
     def stop(self, undo: Undo) -> Seen:
@@ -189,24 +196,18 @@ class QueueFlood(BatchFault[QueueFloodSettings]):
     kind = "queue.flood"
     what = "depth"
 
-    def start(self, undo: Undo) -> Seen:
-        """Puts messages until the queue's census shows the level."""
-        return rise(self.broker(undo), undo, self.what, spare(undo["level"]))
+    def spare(self, level: int) -> int:
+        return max(2, level // 20)
 
     def alter(self, undo: Undo, settings: QueueFloodSettings) -> Undo:
         """The token of the other level: the same batch, so it undoes either."""
         return {**undo, "level": settings.level, "kept": settings.kept}
 
-    def change(self, undo: Undo) -> Seen:
-        """Raises or lowers the queue to the new level."""
-        begun, level, queue = time.time(), undo["level"], self.broker(undo)
-        most = level + spare(level)
-        sink(queue, undo, self.what, most)
-        seen = self.start(undo)
+    def missed(self, queue: Broker, undo: Undo, most: int) -> str:
         now = queue.census()[self.what]
-        if now > most + spare(level) and queue.census(undo["batch"])[self.what]:
-            raise FaultError(f"{undo['queue']}: depth is {now}, and did not fall to {level}; do its workers run?")
-        return Seen((begun, time.time()), seen.detail)
+        if now <= most + self.spare(undo["level"]) or not queue.census(undo["batch"])[self.what]:
+            return ""
+        return f"depth is {now}, and did not fall to {undo['level']}; do its workers run?"
 
 
 class QueueDeadLettersSettings(Settings):
@@ -234,25 +235,14 @@ class QueueDeadLetters(BatchFault[QueueDeadLettersSettings]):
             )
         return undo
 
-    def start(self, undo: Undo) -> Seen:
-        """Parks letters, as a restore would, until the queue's census shows the level."""
-        return rise(self.broker(undo), undo, self.what)
-
     def alter(self, undo: Undo, settings: QueueDeadLettersSettings) -> Undo:
         """The token of the other level. A fall is no lapse: being replayed is what dead letters are for."""
         return {**undo, "level": settings.level, "replayable": settings.replayable, "kept": False}
 
-    def change(self, undo: Undo) -> Seen:
-        """Parks more, or removes the newest, until the level is reached."""
-        queue = self.broker(undo)
-        sink(queue, undo, self.what, undo["level"])
-        seen = self.start(undo)
-        now = queue.census()[self.what]
-        if now > undo["level"]:
-            raise FaultError(
-                f"{undo['queue']}: {now} dead letters are there, {undo['level']} were wanted; see the service's log"
-            )
-        return seen
+    def missed(self, queue: Broker, undo: Undo, most: int) -> str:
+        if (now := queue.census()[self.what]) <= most:
+            return ""
+        return f"{now} dead letters are there, {most} were wanted; see the service's log"
 
 
 class QueueReplaySettings(Settings):
