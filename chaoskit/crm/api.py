@@ -15,6 +15,7 @@ the answer: one that fails is counted as a database error and changes no answer.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import uvloop
-from sqlalchemy import Table
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -71,9 +70,9 @@ class Crm:
         self._clock = config.clock
         self.emitter = wiring.emitter()
         self.cache = ReportCache(physics.CACHE_ENTRIES, self.emitter)
-        self.queue = Queue(config, wiring.bell.write, connections=2)
+        self.queue = Queue(config, wiring.bell.write)
         self.gateway = Gateway(wiring.port("proxy"), config.clock, self.emitter)
-        self._database = database.Database(config, _THREADS, self.emitter)
+        self._database = database.Database(config, self.emitter)
         self._threads = ThreadPoolExecutor(_THREADS, "database")
         self._queue_threads = ThreadPoolExecutor(2, "queue")
         self._audits: set[asyncio.Task[None]] = set()
@@ -100,7 +99,7 @@ class Crm:
     def _audit(self, action: str, subject: str) -> None:
         async def write() -> None:
             # An error is counted where it is measured; a missing audit entry must not fail the request.
-            with suppress(SQLAlchemyError):
+            with suppress(sqlite3.Error):
                 await self.transact("audit", database.add_audit(action, subject))
 
         task = asyncio.ensure_future(write())
@@ -109,7 +108,7 @@ class Crm:
 
     async def leads(self, request: Request) -> Response:
         if request.method == "GET":
-            return await self._newest(database.leads, request)
+            return await self._newest("leads", request)
         given = json_text.decode(await request.body(), type=LeadIn)
         lead_id = await self.transact("insert", database.add_lead(given.name, given.email))
         await self.queued(lambda: self.queue.put([draft("follow-up", {"lead_id": lead_id})]))
@@ -122,14 +121,14 @@ class Crm:
 
     async def opportunities(self, request: Request) -> Response:
         if request.method == "GET":
-            return await self._newest(database.opportunities, request)
+            return await self._newest("opportunities", request)
         given = json_text.decode(await request.body(), type=OpportunityIn)
         work = database.add_opportunity(given.lead_id, given.title, given.amount)
         deal_id = await self.transact("insert", work)
         self._audit("opportunity created", str(deal_id))
         return answer({"id": deal_id}, 201)
 
-    async def _newest(self, table: Table, request: Request) -> Response:
+    async def _newest(self, table: str, request: Request) -> Response:
         try:
             limit = min(100, max(1, int(request.query_params.get("limit", "20"))))
         except ValueError:

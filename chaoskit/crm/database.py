@@ -8,77 +8,51 @@ writes fail, and a held write lock makes every write slow.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from random import Random
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-
 from chaoskit.crm.config import Config
 from chaoskit.crm.emit import Emitter
-from chaoskit.crm.engine import open_engine
+from chaoskit.crm.engine import Execute, File
 
 SEGMENTS = 50
 _SEED_LEADS = 200
 _FILE = "crm.db"
-
-schema = sa.MetaData()
-leads = sa.Table(
-    "leads",
-    schema,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String, nullable=False),
-    sa.Column("email", sa.String, nullable=False),
-    sa.Column("score", sa.Float, nullable=False, server_default="0"),
-)
-opportunities = sa.Table(
-    "opportunities",
-    schema,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("lead_id", sa.Integer, nullable=False),
-    sa.Column("title", sa.String, nullable=False),
-    sa.Column("amount", sa.Float, nullable=False),
-    sa.Column("segment", sa.Integer, nullable=False),
-    sa.Index("opportunities_by_segment", "segment", "amount"),
-)
-audit = sa.Table(
-    "audit",
-    schema,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("action", sa.String, nullable=False),
-    sa.Column("subject", sa.String, nullable=False),
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS leads (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, "
+    "score REAL NOT NULL DEFAULT 0)",
+    "CREATE TABLE IF NOT EXISTS opportunities (id INTEGER PRIMARY KEY, lead_id INTEGER NOT NULL, title TEXT NOT NULL, "
+    "amount REAL NOT NULL, segment INTEGER NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS opportunities_by_segment ON opportunities (segment, amount)",
+    "CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, action TEXT NOT NULL, subject TEXT NOT NULL)",
 )
 
 Result = TypeVar("Result")
-Work = Callable[[sa.Connection], Result]
-"""The statements of one transaction, as a function of its connection."""
+Work = Callable[[Execute], Result]
+"""The statements of one transaction, as a function of what executes them."""
 
 
 def prepare(config: Config) -> None:
     """Create the tables and, in a new file, a first stock of leads and opportunities."""
-    engine = open_engine(config, _FILE, 1)
-    schema.create_all(engine)
-    with engine.begin() as connection:
-        if not connection.scalar(sa.select(sa.func.count()).select_from(leads)):
-            chance, numbers = Random(0), range(1, _SEED_LEADS + 1)
-            rows = [{"name": f"Lead {n}", "email": f"lead{n}@example.com"} for n in numbers]
-            deals = [_deal(n, f"Deal {n}", chance.randint(1, 900) * 100.0) for n in numbers]
-            connection.execute(sa.insert(leads), rows)
-            connection.execute(sa.insert(opportunities), deals)
-    engine.dispose()
-
-
-def _deal(lead_id: int, title: str, amount: float) -> dict[str, Any]:
-    return {"lead_id": lead_id, "title": title, "amount": amount, "segment": lead_id % SEGMENTS}
+    with closing(File(config, _FILE)) as file, file.begin() as execute:
+        for statement in _SCHEMA:
+            execute(statement)
+        if not execute("SELECT 1 FROM leads LIMIT 1"):
+            chance = Random(0)
+            for n in range(1, _SEED_LEADS + 1):
+                add_lead(f"Lead {n}", f"lead{n}@example.com")(execute)
+                add_opportunity(n, f"Deal {n}", chance.randint(1, 900) * 100.0)(execute)
 
 
 class Database:
     """One process's access, for several threads; what transactions took goes to the emitter."""
 
-    def __init__(self, config: Config, connections: int, emitter: Emitter) -> None:
-        self.engine, self.clock, self.emitter = open_engine(config, _FILE, connections), config.clock, emitter
+    def __init__(self, config: Config, emitter: Emitter) -> None:
+        self.file, self.clock, self.emitter = File(config, _FILE), config.clock, emitter
 
 
 class Measured:
@@ -96,79 +70,62 @@ class Measured:
         return self
 
     def run(self, work: Work[Result]) -> Result:
-        """Runs `work` in the transaction; raises SQLAlchemyError."""
+        """Runs `work` in the transaction; raises sqlite3.Error."""
         self._start_s = time.monotonic()
         try:
-            with self._database.engine.begin() as connection:
-                return work(connection)
+            with self._database.file.begin() as execute:
+                return work(execute)
         finally:
             self._end_s = time.monotonic()
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        status = "error" if isinstance(error, SQLAlchemyError) else "success"
+        status = "error" if isinstance(error, sqlite3.Error) else "success"
         took_s = (time.monotonic() if self._end_s is None else self._end_s) - self._start_s
         emitter = self._database.emitter
         emitter.inc("insa_database_operations_total", self._operation, status)
         emitter.observe("insa_database_query_duration_seconds", self._database.clock.virtual_vs(took_s))
 
 
-# Statements that every request or task asks are made once: to make one takes SQLAlchemy longer than to run it.
-_ID: sa.BindParameter[int] = sa.bindparam("of", type_=sa.Integer)
-_ADD_LEAD = sa.insert(leads).returning(leads.c.id)
-_ADD_OPPORTUNITY = sa.insert(opportunities).returning(opportunities.c.id)
-_ADD_AUDIT = sa.insert(audit)
-_SCORE = sa.update(leads).where(leads.c.id == _ID).values(score=sa.bindparam("to"))
-_LEAD = sa.select(leads).where(leads.c.id == _ID)
-_NEWEST = {
-    table: sa.select(table).order_by(table.c.id.desc()).limit(sa.bindparam("most", type_=sa.Integer))
-    for table in (leads, opportunities)
-}
-_PIPELINE = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(opportunities.c.amount), 0.0)).where(
-    opportunities.c.segment == sa.bindparam("part", type_=sa.Integer)
-)
-
-
 def add_lead(name: str, email: str) -> Work[int]:
     """A transaction that stores a lead and gives its id."""
-    return lambda connection: connection.execute(_ADD_LEAD, {"name": name, "email": email}).scalar_one()
+    statement = "INSERT INTO leads (name, email) VALUES (:name, :email) RETURNING id"
+    return lambda execute: int(execute(statement, name=name, email=email)[0]["id"])
 
 
 def add_opportunity(lead_id: int, title: str, amount: float) -> Work[int]:
     """A transaction that stores an opportunity and gives its id."""
-    row = _deal(lead_id, title, amount)
-    return lambda connection: connection.execute(_ADD_OPPORTUNITY, row).scalar_one()
+    statement = (
+        "INSERT INTO opportunities (lead_id, title, amount, segment) "
+        "VALUES (:lead_id, :title, :amount, :segment) RETURNING id"
+    )
+    row = {"lead_id": lead_id, "title": title, "amount": amount, "segment": lead_id % SEGMENTS}
+    return lambda execute: int(execute(statement, **row)[0]["id"])
 
 
 def add_audit(action: str, subject: str) -> Work[object]:
     """A transaction that notes who did what."""
-    return lambda connection: connection.execute(_ADD_AUDIT, {"action": action, "subject": subject})
+    statement = "INSERT INTO audit (action, subject) VALUES (:action, :subject)"
+    return lambda execute: execute(statement, action=action, subject=subject)
 
 
 def score_lead(lead_id: int, score: float) -> Work[object]:
     """A transaction that sets a lead's score."""
-    return lambda connection: connection.execute(_SCORE, {"of": lead_id, "to": score})
+    return lambda execute: execute("UPDATE leads SET score = :to WHERE id = :of", of=lead_id, to=score)
 
 
 def lead(lead_id: int) -> Work[dict[str, Any] | None]:
     """A transaction that reads one lead."""
-
-    def work(connection: sa.Connection) -> dict[str, Any] | None:
-        row = connection.execute(_LEAD, {"of": lead_id}).mappings().first()
-        return dict(row) if row else None
-
-    return work
+    return lambda execute: next(map(dict, execute("SELECT * FROM leads WHERE id = :of", of=lead_id)), None)
 
 
-def newest(table: sa.Table, limit: int) -> Work[list[dict[str, Any]]]:
+def newest(table: str, limit: int) -> Work[list[dict[str, Any]]]:
     """A transaction that reads the newest rows of leads or opportunities."""
-    return lambda connection: [dict(row) for row in connection.execute(_NEWEST[table], {"most": limit}).mappings()]
+    return lambda execute: [dict(row) for row in execute(f"SELECT * FROM {table} ORDER BY id DESC LIMIT :n", n=limit)]
 
 
 def pipeline(segment: int) -> Work[dict[str, Any]]:
     """A transaction that sums up one segment's opportunities."""
-
-    def work(connection: sa.Connection) -> dict[str, Any]:
-        deals, amount = connection.execute(_PIPELINE, {"part": segment}).one()
-        return {"segment": segment, "deals": deals, "amount": amount}
-
-    return work
+    statement = """
+        SELECT :part AS segment, count(*) AS deals, coalesce(sum(amount), 0.0) AS amount
+        FROM opportunities WHERE segment = :part"""
+    return lambda execute: dict(execute(statement, part=segment)[0])

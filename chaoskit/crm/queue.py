@@ -13,78 +13,62 @@ choice, without having heard the ids. A replay is a single attempt.
 
 from __future__ import annotations
 
+import json
 import os
-import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
-
-import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from chaoskit.crm import physics
 from chaoskit.crm.config import Config
-from chaoskit.crm.engine import await_lock, open_engine
+from chaoskit.crm.engine import File
 
 _FILE = "queue.db"
-
-schema = sa.MetaData()
-messages = sa.Table(
-    "messages",
-    schema,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("payload", sa.JSON, nullable=False),
-    sa.Column("state", sa.String, nullable=False),
-    sa.Column("available_at", sa.Float, nullable=False),
-    sa.Column("lease_s", sa.Float, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("max_attempts", sa.Integer, nullable=False, server_default=str(physics.TASK_ATTEMPTS)),
-    sa.Column("replay", sa.Boolean, nullable=False, server_default="0"),
-    sa.Column("batch", sa.String, nullable=False),
-    sa.Index("messages_by_state", "state", "available_at", "id"),
-    sa.Index("messages_by_batch", "batch", "id"),
-    sqlite_autoincrement=True,  # an id is never used again: a late worker must not hit another message
+_SCHEMA = (
+    f"""
+    CREATE TABLE IF NOT EXISTS messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: a late worker must not hit another message
+        kind TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        state TEXT NOT NULL,
+        available_at REAL NOT NULL,
+        lease_s REAL NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        max_attempts INTEGER NOT NULL DEFAULT {physics.TASK_ATTEMPTS},
+        replay INTEGER NOT NULL DEFAULT 0,
+        batch TEXT NOT NULL
+    )""",
+    "CREATE INDEX IF NOT EXISTS messages_by_state ON messages (state, available_at, id)",
+    "CREATE INDEX IF NOT EXISTS messages_by_batch ON messages (batch, id)",
 )
-
-# Statements that are asked again and again are made once: to make one takes SQLAlchemy longer than to run it.
-_NOW: sa.BindParameter[float] = sa.bindparam("now", type_=sa.Float)
-_OLDEST = (
-    sa.select(messages.c.id)
-    .where(messages.c.state == "queued", messages.c.available_at <= _NOW)
-    .order_by(messages.c.available_at, messages.c.id)
-    .limit(1)
-)
-_LEASE = (
-    sa.update(messages)
-    .where(messages.c.id == _OLDEST.scalar_subquery())
-    .values(attempts=messages.c.attempts + 1, available_at=_NOW + messages.c.lease_s)
-    .returning(*messages.c["id", "kind", "payload", "attempts", "max_attempts", "replay"])
-)
-_ADD = sa.insert(messages).returning(messages.c.id, sort_by_parameter_order=True)
-_HELD = (
-    messages.c.id == sa.bindparam("of", type_=sa.Integer),
-    messages.c.attempts == sa.bindparam("lease", type_=sa.Integer),
-    messages.c.state == "queued",
-)
-_FINISH = sa.delete(messages).where(*_HELD)
-_RETRY = sa.update(messages).where(*_HELD).values(available_at=_NOW)
-_BURY = sa.update(messages).where(*_HELD).values(state="dead", replay=False)
-_QUEUED, _DEAD = messages.c.state == "queued", messages.c.state == "dead"
-_CENSUS = sa.select(
-    sa.func.count(sa.case((_QUEUED, 1))).label("depth"),
-    sa.func.count(sa.case((_DEAD, 1))).label("dead_letters"),
-    sa.func.count(sa.case((_QUEUED & messages.c.replay, 1))).label("replaying"),
-)
-_CENSUS_OF = _CENSUS.where(messages.c.batch == sa.bindparam("of"))
-
-
-@cache
-def _compiled(query: sa.SelectBase) -> sa.Compiled:
-    return query.compile(dialect=sqlite.dialect(paramstyle="named"))
+# All rows in one statement: others wait some milliseconds for the lock, not ten times that.
+_ADD = """
+    INSERT INTO messages (kind, payload, state, available_at, lease_s, batch)
+    SELECT json_extract(value, '$.kind'), json_extract(value, '$.payload'), json_extract(value, '$.state'),
+        :now, json_extract(value, '$.lease_s'), json_extract(value, '$.batch')
+    FROM json_each(:drafts) RETURNING id"""
+_OLDEST = """
+    SELECT id FROM messages WHERE state = 'queued' AND available_at <= :now ORDER BY available_at, id LIMIT 1"""
+_LEASE = f"""
+    UPDATE messages SET attempts = attempts + 1, available_at = :now + lease_s WHERE id = ({_OLDEST})
+    RETURNING id, kind, payload, attempts, max_attempts, replay"""
+_HELD = "WHERE id = :of AND attempts = :lease AND state = 'queued' RETURNING id"
+_FINISH = f"DELETE FROM messages {_HELD}"
+_RETRY = f"UPDATE messages SET available_at = :now {_HELD}"
+_BURY = f"UPDATE messages SET state = 'dead', replay = 0 {_HELD}"
+_REPLAY = """
+    UPDATE messages SET state = 'queued', replay = 1, attempts = 0, max_attempts = 1, available_at = :now
+    WHERE id IN (SELECT id FROM messages WHERE state = 'dead' ORDER BY id LIMIT :count) RETURNING id"""
+_REMOVE = """
+    DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE batch = :of ORDER BY id DESC LIMIT :count)
+    RETURNING id"""
+_CENSUS = """
+    SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'dead'),
+        count(*) FILTER (WHERE state = 'queued' AND replay)
+    FROM messages"""
+_CENSUS_OF = f"{_CENSUS} WHERE batch = :of"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,49 +105,47 @@ class Census:
 
 def prepare(config: Config) -> None:
     """Create the queue's table in the database."""
-    engine = open_engine(config, _FILE, 1)
-    schema.create_all(engine)
-    engine.dispose()
+    with closing(File(config, _FILE)) as file, file.begin() as execute:
+        for statement in _SCHEMA:
+            execute(statement)
 
 
 class Queue:
     """One process's access to the queue. `bell` is the write end of a pipe that wakes idle workers, or None."""
 
-    def __init__(self, config: Config, bell: int | None, connections: int = 1) -> None:
-        self._config, self._clock = config, config.clock
+    def __init__(self, config: Config, bell: int | None) -> None:
+        self._clock = config.clock
         self._bell = bell
         self._workers = config.workers
-        self.engine = open_engine(config, _FILE, connections)
-        self.put([])  # opens a connection, so that the first message does not pay for it
+        self.file = File(config, _FILE)
+        self.census()  # opens a connection, so that the first message does not pay for it
 
     def put(self, drafts: Sequence[Draft]) -> list[int]:
         """Store messages in one transaction; their ids."""
-        now = time.time()
         rows = [
             {
                 "kind": draft.kind,
                 "payload": draft.payload,
                 "state": "dead" if draft.dead else "queued",
-                "available_at": now,
                 "lease_s": self._clock.real_s(draft.lease_vs),
                 "batch": draft.batch,
             }
             for draft in drafts
         ]
-        with self.engine.begin() as connection:
-            # All rows in one statement: others wait some milliseconds for the lock, not ten times that.
-            ids = list(connection.execute(_ADD, rows).scalars()) if rows else []
+        with self.file.begin() as execute:
+            ids = sorted(number for (number,) in execute(_ADD, now=time.time(), drafts=json.dumps(rows)))
         self._ring(len(ids))
         return ids
 
     def take(self) -> Message | None:
         """Lease the oldest message that is available, or None."""
         now = time.time()
-        if self._look(_OLDEST, now=now) is None:  # most looks find nothing, and an update costs ten times as much
-            return None
-        with self.engine.begin() as connection:
-            row = connection.execute(_LEASE, {"now": now}).first()
-        return None if row is None else Message(*row)
+        with self.file.begin() as execute:
+            if not execute(_OLDEST, now=now):  # most looks find nothing, and an update would need the lock
+                return None
+            for number, kind, payload, attempts, most, replay in execute(_LEASE, now=now):
+                return Message(number, kind, json.loads(payload), attempts, most, bool(replay))
+        return None
 
     def finish(self, message: Message) -> bool:
         """Takes a message whose work is done off the queue; False when the lease had been lost."""
@@ -177,47 +159,26 @@ class Queue:
         """Make a message a dead letter; False when the lease had been lost."""
         return self._settle(message, _BURY)
 
-    def _settle(self, message: Message, change: sa.Update | sa.Delete, **values: float) -> bool:
-        with self.engine.begin() as connection:
-            return connection.execute(change, {"of": message.id, "lease": message.attempts, **values}).rowcount == 1
+    def _settle(self, message: Message, change: str, **values: float) -> bool:
+        with self.file.begin() as execute:
+            return bool(execute(change, of=message.id, lease=message.attempts, **values))
 
     def replay(self, count: int) -> list[int]:
         """Queue so many dead letters again, oldest first, for one attempt each; the ids of those that were there."""
-        oldest = sa.select(messages.c.id).where(messages.c.state == "dead").order_by(messages.c.id).limit(count)
-        change = (
-            sa.update(messages)
-            .where(messages.c.id.in_(oldest))
-            .values(state="queued", replay=True, attempts=0, max_attempts=1, available_at=time.time())
-            .returning(messages.c.id)
-        )
-        with self.engine.begin() as connection:
-            replayed = sorted(connection.execute(change).scalars())
+        with self.file.begin() as execute:
+            replayed = sorted(number for (number,) in execute(_REPLAY, now=time.time(), count=count))
         self._ring(len(replayed))
         return replayed
 
     def remove(self, batch: str, count: int | None = None) -> int:
         """Delete a batch's messages wherever they stand, all or the newest; how many were still there."""
-        newest = sa.select(messages.c.id).where(messages.c.batch == batch).order_by(messages.c.id.desc()).limit(count)
-        with self.engine.begin() as connection:
-            return connection.execute(sa.delete(messages).where(messages.c.id.in_(newest))).rowcount
+        with self.file.begin() as execute:
+            return len(execute(_REMOVE, of=batch, count=-1 if count is None else count))
 
     def census(self, batch: str | None = None) -> Census:
         """The number of messages in the queue, or of those of one batch."""
-        return Census(*(self._look(_CENSUS) if batch is None else self._look(_CENSUS_OF, of=batch)))
-
-    def _look(self, query: sa.SelectBase, **values: object) -> Any:
-        """The first row, or None, from SQLite's own driver: through SQLAlchemy it takes six times as long, and there
-        are twenty looks a second. Raises SQLAlchemyError."""
-        asked = _compiled(query)
-        connection = self.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
-            await_lock(self._config, cursor.execute, str(asked), {**asked.params, **values})
-            return cursor.fetchone()
-        except sqlite3.Error as error:
-            raise sa.exc.DBAPIError(str(asked), values, error) from error
-        finally:
-            connection.close()
+        with self.file.begin() as execute:
+            return Census(*execute(_CENSUS if batch is None else _CENSUS_OF, of=batch)[0])
 
     def _ring(self, times: int) -> None:
         """Wake workers. Only a hint: a worker that misses it finds the message at the next poll."""

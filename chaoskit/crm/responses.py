@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
 from cachetools import LRUCache
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -47,7 +47,7 @@ async def unavailable(_request: Request, error: Exception) -> Response:
     return answer({"error": f"the database failed: {error.__class__.__name__}"}, 503)
 
 
-handlers: dict[Any, Any] = {msgspec.DecodeError: refuse, SQLAlchemyError: unavailable}
+handlers: dict[Any, Any] = {msgspec.DecodeError: refuse, sqlite3.Error: unavailable}
 """The functions by which an application answers these exceptions."""
 
 

@@ -8,6 +8,7 @@ their processor time over its share, disk the blocks under the data folder over 
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections import deque
 from contextlib import suppress
@@ -15,7 +16,6 @@ from pathlib import Path
 from threading import Event
 
 import psutil
-from sqlalchemy.exc import SQLAlchemyError
 
 from chaoskit.crm import physics
 from chaoskit.crm.config import SLICE_ENV
@@ -97,7 +97,7 @@ def run(wiring: Wiring, ready: int) -> None:
     round_number, told = 0, None
     while True:
         whole = round_number % _SYSTEM_EVERY == 0
-        with suppress(SQLAlchemyError):
+        with suppress(sqlite3.Error):
             census = queue.census()
             if whole or census != told:  # told again with the rest, for a restarted metrics process knows nothing
                 emitter.level("insa_worker_queue_depth", census.depth)

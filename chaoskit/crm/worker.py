@@ -11,13 +11,12 @@ import http.client
 import json
 import os
 import select
+import sqlite3
 import struct
 import time
 from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from chaoskit.crm import physics
 from chaoskit.crm.database import Database, Measured, add_lead, score_lead
@@ -48,7 +47,7 @@ class Worker:
         self._poll_s = max(config.clock.real_s(physics.QUEUE_POLL_VS), physics.QUEUE_POLL_FLOOR_S)
         self._emitter = wiring.emitter()
         self._queue = Queue(config, wiring.bell.write)
-        self._database = Database(config, 1, self._emitter)
+        self._database = Database(config, self._emitter)
         longest_s = config.clock.real_s(max(physics.AGENTS.values())) + _CALL_MARGIN_S
         self._gateway = http.client.HTTPConnection(HOST, wiring.port("admin"), timeout=longest_s)
         self._headers = {"Authorization": f"Bearer {wiring.token}", "Content-Type": "application/json"}
@@ -59,7 +58,7 @@ class Worker:
             try:
                 while (message := self._queue.take()) is not None:
                     self._handle(message)
-            except SQLAlchemyError:
+            except sqlite3.Error:
                 pass  # the queue is locked for longer than we wait; leases and polls take care of the rest
             self._emitter.flush()
             self._rest()

@@ -91,7 +91,7 @@ def test_a_flood_changes_its_level_without_running_dry(
             one.change(QueueFlood().alter(token, QueueFlood().settings.model_validate({"level": after})))
             await_true(lambda: len(depths) > 0, "a look at the depth")
         assert min(depths) > min(before, after) - 10
-        assert after - 10 <= census(crm)["depth"] <= after + 2 * queue_batch.spare(after)
+        assert after - 10 <= census(crm)["depth"] <= after + 2 * QueueFlood().spare(after)
     finally:
         one.take_back()
 

@@ -13,8 +13,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
 
 from chaoskit.crm import database, engine, queue
 from chaoskit.crm.config import Config
@@ -45,14 +43,14 @@ class Lock:
 def locked(folder: Path, monkeypatch: pytest.MonkeyPatch, scale: float) -> Iterator[tuple[database.Database, Lock]]:
     config = Config(data_dir=str(folder), admin_token_file="", time_scale=scale)
     database.prepare(config)
-    opened = database.Database(config, 1, cast(Any, SimpleNamespace()))
+    opened = database.Database(config, cast(Any, SimpleNamespace()))
     lock = Lock(folder / "crm.db")
     monkeypatch.setattr(engine, "time", lock)
     try:
         yield opened, lock
     finally:
         lock.close()
-        opened.engine.dispose()
+        opened.file.close()
 
 
 @pytest.mark.parametrize("scale", [1.0, 60.0])
@@ -61,57 +59,48 @@ def test_a_writer_looks_again_after_twice_as_long_each_time_up_to_most_of_a_virt
 ) -> None:
     with locked(tmp_path, monkeypatch, scale) as (opened, lock):
         lock.until_s = 100.0 + 3.0 / scale
-        with opened.engine.begin() as connection:
-            database.add_audit("a", "b")(connection)
+        with opened.file.begin() as execute:
+            database.add_audit("a", "b")(execute)
         assert [span_s * scale for span_s in lock.slept_s] == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 0.8, 0.8])
-        with opened.engine.connect() as connection:
-            assert connection.exec_driver_sql("SELECT action FROM audit").scalar_one() == "a"
+        with opened.file.begin() as execute:
+            assert [action for (action,) in execute("SELECT action FROM audit")] == ["a"]
 
 
 def test_a_lock_that_stays_is_waited_for_so_long_and_then_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with locked(tmp_path, monkeypatch, 60.0) as (opened, lock):
-        with pytest.raises(OperationalError, match="database is locked"), opened.engine.begin() as connection:
-            database.add_audit("a", "b")(connection)
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"), opened.file.begin() as execute:
+            database.add_audit("a", "b")(execute)
         assert lock.now_s == pytest.approx(100.5, abs=0.8 / 60)
 
 
 def test_readers_pass_and_other_errors_are_not_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with locked(tmp_path, monkeypatch, 60.0) as (opened, lock):
-        with opened.engine.begin() as connection:
-            assert database.lead(1)(connection)
-        with pytest.raises(OperationalError, match="no such table"), opened.engine.begin() as connection:
-            connection.exec_driver_sql("SELECT 1 FROM elsewhere")
+        with opened.file.begin() as execute:
+            assert database.lead(1)(execute)
+        with pytest.raises(sqlite3.OperationalError, match="no such table"), opened.file.begin() as execute:
+            execute("SELECT 1 FROM elsewhere")
         assert lock.slept_s == []
 
 
-def test_several_rows_in_one_statement_wait_as_one_does_and_are_stored_once(
+def test_the_queue_waits_for_its_lock_in_virtual_time_and_stores_several_rows_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [{"action": action, "subject": "b"} for action in ("one", "two", "three")]
-    with locked(tmp_path, monkeypatch, 60.0) as (opened, lock):
-        lock.until_s = 100.0 + 3.0 / 60
-        with opened.engine.begin() as connection:
-            connection.execute(sa.insert(database.audit), rows)
-        assert len(lock.slept_s) == 7
-        with opened.engine.connect() as connection:
-            assert connection.exec_driver_sql("SELECT action FROM audit").scalars().all() == ["one", "two", "three"]
-
-
-def test_the_queue_waits_for_its_lock_in_virtual_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(data_dir=str(tmp_path), admin_token_file="")
     queue.prepare(config)
     opened, lock = queue.Queue(config, None), Lock(tmp_path / "queue.db")
     monkeypatch.setattr(engine, "time", lock)
     lock.until_s = 100.0 + 3.0 / 60
     try:
-        assert opened.put([queue.Draft("follow-up", {"lead_id": 7})]) == [1]
+        assert opened.put([queue.Draft("follow-up", {"lead_id": lead}) for lead in (7, 8, 9)]) == [1, 2, 3]
         assert len(lock.slept_s) == 7
-        assert opened.census().depth == 1
+        assert opened.census().depth == 3
+        taken = [opened.take() for _ in range(3)]
+        assert [one.payload for one in taken if one] == [{"lead_id": 7}, {"lead_id": 8}, {"lead_id": 9}]
     finally:
         lock.close()
-        opened.engine.dispose()
+        opened.file.close()
 
 
 @pytest.mark.parametrize(
@@ -134,10 +123,10 @@ def test_all_locks_are_waited_for_but_a_snapshot_that_stays_too_old(
         error.sqlite_errorcode = code
     told = iter([error])
 
-    def execute(statement: str, values: object) -> None:
+    def execute() -> None:
         if refused := next(told, None):
             raise refused
 
     with contextlib.nullcontext() if waits else pytest.raises(sqlite3.OperationalError, match="refused once"):
-        assert engine.await_lock(Config(data_dir="", admin_token_file=""), execute, "", ())
+        engine.await_lock(Config(data_dir="", admin_token_file=""), execute)
     assert len(slept) == waits

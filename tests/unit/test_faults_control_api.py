@@ -321,6 +321,8 @@ def test_a_level_is_reached_while_the_last_messages_are_put(monkeypatch: pytest.
     queue: Any = SimpleNamespace(census=census, put=put)
     monkeypatch.setattr(queue_batch, "time", SimpleNamespace(time=lambda: clock.now, monotonic=lambda: 0.0))
     token = {"level": 10, "queue": "tasks", "batch": "b"}
-    assert queue_batch.rise(queue, token, "depth").between == (111.0, 112.0)
+    flood = QueueFlood()
+    monkeypatch.setattr(flood, "broker", lambda _: queue)
+    assert flood.start(token).between == (111.0, 112.0)
     counts = iter([10])
-    assert queue_batch.rise(queue, token, "depth").between == (117.0, 122.0)
+    assert flood.start(token).between == (117.0, 122.0)
