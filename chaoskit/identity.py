@@ -20,10 +20,9 @@ from typing import Any
 import psutil
 
 Token = Mapping[str, Any]
-"""A process as JSON data: pid, ticks, boot, space; versions before had `created` (epoch seconds) for the ticks."""
+"""A process as JSON data: pid, ticks, boot, space."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_OLD_S = 0.02
 _lock = threading.RLock()
 _pins: dict[tuple[object, ...], int] = {}
 """pidfds of what was recognised, by what their tokens say; -1 for what was seen to end."""
@@ -36,7 +35,7 @@ class Fate(enum.Enum):
     ENDED = enum.auto()
     """The process ended, or its pid is free or belongs to a later process, or the machine was restarted since."""
     UNKNOWN = enum.auto()
-    """Another namespace, a hidden /proc, or an older version's token whose time does not fit."""
+    """Another namespace, a hidden /proc, or a token that does not tell the ticks."""
 
 
 def boot_id() -> str:
@@ -107,10 +106,9 @@ def fate(token: Token) -> Fate:
             return Fate.UNKNOWN
         if token["boot"] != boot_id():
             return Fate.ENDED
-        old = token.get("ticks") is None
-        if not old and (not token.get("space") or token["space"] != space()):
+        if token.get("ticks") is None or not token.get("space") or token["space"] != space():
             return Fate.UNKNOWN
-        return _look(token, key, old)
+        return _look(token, key)
 
 
 def send(token: Token, number: signal.Signals) -> None:
@@ -138,13 +136,13 @@ def send_to(process: psutil.Process, number: signal.Signals) -> None:
                 os.close(handle)
 
 
-def _look(token: Token, key: tuple[object, ...], old: bool) -> Fate:
+def _look(token: Token, key: tuple[object, ...]) -> Fate:
     pid = int(token["pid"])
     try:
         pin = _pidfd(pid)
     except ProcessLookupError:
         return Fate.ENDED
-    found = _compared(token, old)
+    found = _compared(token)
     if pin is not None:
         if _over(pin):
             found = Fate.ENDED if found is not Fate.UNKNOWN or not _exists(pid) else found
@@ -155,15 +153,12 @@ def _look(token: Token, key: tuple[object, ...], old: bool) -> Fate:
     return found
 
 
-def _compared(token: Token, old: bool) -> Fate:
+def _compared(token: Token) -> Fate:
     """The fate by what /proc says of the process that has the pid now."""
     pid = int(token["pid"])
     try:
-        if old:
-            same = abs(psutil.Process(pid).create_time() - token["created"]) < _OLD_S
-            return Fate.UNKNOWN if not same else Fate.ENDED if _stat(pid)[0] in "ZX" else Fate.LIVES
         stat = _stat(pid)
-    except (OSError, psutil.Error):
+    except OSError:
         return Fate.UNKNOWN if _exists(pid) else Fate.ENDED
     if int(stat[19]) == token["ticks"]:
         return Fate.ENDED if stat[0] in "ZX" else Fate.LIVES
@@ -206,4 +201,4 @@ def _over(pidfd: int) -> bool:
 
 
 def _key(token: Token) -> tuple[object, ...]:
-    return tuple(token.get(part) for part in ("pid", "ticks", "created", "boot", "space"))
+    return tuple(token.get(part) for part in ("pid", "ticks", "boot", "space"))
