@@ -76,7 +76,7 @@ class ReadyBurners:
     burners: list[psutil.Process]
     lines: Lines
 
-    def release(self, within_s: float, *, begun: bool) -> tuple[float, float] | None:
+    def release(self, begun_within_s: float | None = None) -> tuple[float, float] | None:
         """Lets all burners go at once; from just before that to when each has said `begun`, if that is awaited.
 
         Seconds since the epoch; None when one of them has not begun within that time.
@@ -84,18 +84,10 @@ class ReadyBurners:
         before = time.time()
         self.lines.send(b"." * len(self.burners))
         self.lines.let_go()
-        said = not begun or _all_said(self.lines, len(self.burners), within_s)
+        said = begun_within_s is None or _all_said(self.lines, len(self.burners), begun_within_s)
         after = time.time()
         self.lines.close()
         return (before, after) if said else None
-
-
-def token(target: Target) -> Undo:
-    """The part of a token that finds the burners; raises FaultError where the target has no slice."""
-    mark = target.address.mark
-    if not mark:
-        raise FaultError(f"{target.handle}: the target does not say how its slice's processes are marked; name another")
-    return {**burning(target), "mark": dict(mark)}
 
 
 def burning(target: Target) -> Undo:
@@ -103,26 +95,6 @@ def burning(target: Target) -> Undo:
     max_s = target.address.max_s
     clock = {} if max_s is None else {"clock_s": max_s + _SPARE_S}
     return {**processes.origin(), "burn": secrets.token_hex(8), **clock}
-
-
-def ignite(undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
-    """Starts this many burners, which wait to be released; call it from the thread that lives as long as they shall.
-
-    `program` calls `begun()` once it burns. Raises FaultError where one of them is not ready in time.
-    """
-    marked = {undo["mark"]["name"]: undo["mark"]["value"]} if undo.get("mark") else {}
-    environment = {"PATH": os.environ.get("PATH", ""), MARK: undo["burn"], **marked}
-    clock = str(math.ceil(undo.get("clock_s", 0.0)))
-    argv = [sys.executable, "-I", "-S", "-c", _TIED + _CLOCKED + _HELD + program, str(os.getpid()), *arguments, clock]
-    with pipes() as (lines, told, says):
-        children = [subprocess.Popen(fresh(argv), env=environment, stdin=told, stdout=says) for _ in range(count)]
-    _children.setdefault(undo["burn"], []).extend(children)
-    if not _all_said(lines, count, _READY_S):
-        lines.close()
-        raise FaultError(
-            f"{count} processes were started, but not all got ready within {_READY_S:g} s: end other programs here"
-        )
-    return ReadyBurners([psutil.Process(child.pid) for child in children], lines)
 
 
 def _all_said(lines: Lines, count: int, within_s: float) -> bool:
@@ -225,12 +197,32 @@ class Burn(Fault[S]):
         return {**self.found(target), **settings.model_dump()}
 
     def found(self, target: Target) -> Undo:
-        """The part of the token that says where the burners count."""
-        return token(target)
+        """The part of the token that finds the burners, and says where they count; raises FaultError for no slice."""
+        if not (mark := target.address.mark):
+            raise FaultError(
+                f"{target.handle}: the target does not say how its slice's processes are marked; name another"
+            )
+        return {**burning(target), "mark": dict(mark)}
 
     def ignite(self, undo: Undo, program: str, arguments: list[str], count: int) -> ReadyBurners:
-        """Starts this many burners in the target's slice, and returns once they are ready."""
-        return ignite(undo, program, arguments, count)
+        """Starts this many burners, which wait to be released; by the thread that lives as long as they shall.
+
+        `program` calls `begun()` once it burns. Raises FaultError where one of them is not ready in time.
+        """
+        marked = {undo["mark"]["name"]: undo["mark"]["value"]} if undo.get("mark") else {}
+        environment = {"PATH": os.environ.get("PATH", ""), MARK: undo["burn"], **marked}
+        clock = str(math.ceil(undo.get("clock_s", 0.0)))
+        text = _TIED + _CLOCKED + _HELD + program
+        argv = fresh([sys.executable, "-I", "-S", "-c", text, str(os.getpid()), *arguments, clock])
+        with pipes() as (lines, told, says):
+            children = [subprocess.Popen(argv, env=environment, stdin=told, stdout=says) for _ in range(count)]
+        _children.setdefault(undo["burn"], []).extend(children)
+        if not _all_said(lines, count, _READY_S):
+            lines.close()
+            raise FaultError(
+                f"{count} processes were started, but not all got ready within {_READY_S:g} s: end other programs here"
+            )
+        return ReadyBurners([psutil.Process(child.pid) for child in children], lines)
 
     def measured(self, undo: Undo) -> None:
         """Measures how much of the burn the target's own accounting shows; raises Lapsed where that is too little."""
@@ -357,7 +349,7 @@ class CpuBurn(Burn[CpuBurnSettings]):
         ready = self.ignite(undo, PROGRAM, arguments, undo["burners"])
         used = f"; the slice used {_got(before, (time.monotonic(), used_s())):.2f} before" if whole else ""
         # From the first one on the slice is busier, so the effect may be as old as the release.
-        burnt = ready.release(_CONFIRM_S, begun=True)
+        burnt = ready.release(_CONFIRM_S)
         if burnt is None:
             raise FaultError(
                 "the burners were started, but get no processor within the time: lower cores, or stop other work"
@@ -417,7 +409,7 @@ class MemoryBurn(Burn[MemoryBurnSettings]):
     def start(self, undo: Undo) -> Seen:
         """Starts the process and sees the memory resident."""
         ready = self.ignite(undo, _HOLDING, [str(undo["size"])], 1)
-        ready.release(_MEMORY_S, begun=False)
+        ready.release()
         some = waiting.since_true(lambda: _resident(ready.burners[0]) >= undo["size"] * _SOME, _MEMORY_S)
         full = waiting.since_true(lambda: _resident(ready.burners[0]) >= undo["size"], _MEMORY_S)
         if some is None or full is None:

@@ -26,6 +26,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from email import message_from_string
 from pathlib import Path
 
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Place, Problem
@@ -43,6 +44,13 @@ _LOCK_WAIT_S = 300.0
 _STEP_S = 300.0
 _TEMPLATES = b"/usr/share/prometheus/alertmanager"
 _SMALLEST_CONFIG = "route: {receiver: nowhere}\nreceivers: [{name: nowhere}]\n"
+_NO_APT = Problem(
+    None,
+    "Prometheus and Alertmanager can be installed for you on Debian and Ubuntu only",
+    "elsewhere put prometheus, promtool, alertmanager and amtool on PATH, such as with "
+    "`brew install prometheus alertmanager` or from the official release archives (compare their SHA-256), "
+    "or name them in CHAOSKIT_PROMETHEUS, CHAOSKIT_PROMTOOL, CHAOSKIT_ALERTMANAGER and CHAOSKIT_AMTOOL",
+)
 _TOOLS = ("apt-get", "apt-cache", "dpkg", "dpkg-deb")
 
 
@@ -63,7 +71,7 @@ def install(
     release = os_release() if release is None else release
     codename = release.get("VERSION_CODENAME", "")
     if any(shutil.which(tool) is None for tool in _TOOLS) or not codename:
-        raise BadInput(_no_apt())
+        raise BadInput(_NO_APT)
     generation = suite or codename
     folder = (cache or cache_folder()) / "binaries"
     target = folder / generation
@@ -258,16 +266,6 @@ def _put_in_place(unpacked: Path, target: Path) -> None:
         unpacked.rename(target)
 
 
-def _no_apt() -> Problem:
-    return Problem(
-        None,
-        "Prometheus and Alertmanager can be installed for you on Debian and Ubuntu only",
-        "elsewhere put prometheus, promtool, alertmanager and amtool on PATH, such as with "
-        "`brew install prometheus alertmanager` or from the official release archives (compare their SHA-256), "
-        "or name them in CHAOSKIT_PROMETHEUS, CHAOSKIT_PROMTOOL, CHAOSKIT_ALERTMANAGER and CHAOSKIT_AMTOOL",
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command `python -m chaoskit.stack.install [--suite SUITE]`, for the Makefile; gives the exit code."""
     parser = argparse.ArgumentParser(
@@ -356,8 +354,8 @@ def _one_line(text: str) -> Iterator[Source]:
 
 
 def _deb822(text: str) -> Iterator[Source]:
-    for paragraph in re.split(r"\n[ \t]*\n", text):
-        fields = _fields(paragraph)
+    for paragraph in re.split(r"\n[ \t]*\n", re.sub(r"(?m)^#.*\n?", "", text)):
+        fields = message_from_string(paragraph.lstrip())  # a key block keeps its lines
         if fields.get("enabled", "yes").lower() in ("no", "false", "off", "0"):
             continue
         if "deb" not in fields.get("types", "").split():
@@ -365,24 +363,7 @@ def _deb822(text: str) -> Iterator[Source]:
         for uri in fields.get("uris", "").split():
             for suite in fields.get("suites", "").split():
                 components = tuple(fields.get("components", "").split())
-                yield Source(uri, suite, components, fields.get("signed-by", ""))
-
-
-def _fields(paragraph: str) -> Mapping[str, str]:
-    """A deb822 paragraph's fields, names in lower case; a key block keeps its lines."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in paragraph.splitlines():
-        if line.startswith("#") or not line.strip():
-            continue
-        if line[0] in " \t":
-            if name:
-                fields[name] += "\n" + line
-            continue
-        name, _, value = line.partition(":")
-        name = name.strip().lower()
-        fields[name] = value.strip()
-    return fields
+                yield Source(uri, suite, components, fields.get("signed-by", "").strip(" "))
 
 
 if __name__ == "__main__":

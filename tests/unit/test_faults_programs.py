@@ -291,7 +291,7 @@ def test_programs_of_faults_and_actions_and_equipment_start_with_default_signals
     assert told_of(b"".join(child.lines).decode()) == NONE
     child.stop()
     undo = {"burn": "b", "mark": {"name": "M", "value": "m"}, **processes.origin()}
-    ready = burners.ignite(undo, "begun(); os.read(0, 1)", [], 1)
+    ready = burners.CpuBurn().ignite(undo, "begun(); os.read(0, 1)", [], 1)
     assert of(ready.burners[0].pid).endswith("SigIgn: 0000000001001000"), "SIGPIPE and SIGXFSZ any interpreter ignores"
     burners.CpuBurn().stop(undo)
 
