@@ -16,7 +16,7 @@ from chaoskit.errors import BadInput, ExitCode, Place, Problem, Refused
 from chaoskit.events import Invoke
 from chaoskit.faults.base import FaultError
 from chaoskit.report.text import clean
-from chaoskit.safety.heal import Healed, Journaled, Undone, heal, vouched
+from chaoskit.safety.heal import Healed, Undone, heal, vouched
 from chaoskit.safety.lock import forgive
 from chaoskit.safety.run_registry import notes
 from chaoskit.safety.status import RunSeen, machine_status, noted_folders, prune, run_folders
@@ -134,7 +134,7 @@ def _unhealed(folder: Path) -> Healed:
 def _what_it_does(fault: Invoke, ledger: FaultLedger, folder: Path) -> str:
     """The effect of undoing a fault, or why it would be refused."""
     try:
-        return f"its undo {vouched(fault, Journaled(folder, ledger.header))}"
+        return f"its undo {vouched(fault, folder, ledger.header)}"
     except FaultError as error:
         return f"would be refused: {error}"
 

@@ -31,7 +31,7 @@ from chaoskit.faults.fork_server import FORK_SERVER
 from chaoskit.faults.registry import known, read_settings
 from chaoskit.inputs import read_inputs
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
-from chaoskit.safety.unhealed import JOURNAL, read_standing
+from chaoskit.safety.unhealed import JOURNAL, FaultLedger, read_standing
 from chaoskit.scenario.model import Inject
 from chaoskit.trust import real_folder
 
@@ -112,7 +112,7 @@ def _heal(folder: Path, by: str, reason: str, grace_s: float, fence: bool) -> He
         ledger = read_standing(folder, obeyed=True)
     try:
         book.write(HealBegin(by=by, reason=reason, pid=os.getpid()))
-        undone = _undo(list(reversed(ledger.standing.values())), Journaled(folder, ledger.header), book)
+        undone = _undo(folder, ledger, book)
         left = [f"{one.fault.fault}: {one.detail}" for one in undone if not one.ok]
         book.write(HealEnd(healed=not left and not ledger.damaged, left=left + trouble))
     finally:
@@ -164,17 +164,17 @@ def _open(folder: Path) -> HealBook:
             time.sleep(0.05)  # a lock of the kernel that is let go tells nobody who may not have it
 
 
-def _undo(faults: list[Invoke], journaled: Journaled, book: HealBook) -> list[Undone]:
-    if not faults:
+def _undo(folder: Path, ledger: FaultLedger, book: HealBook) -> list[Undone]:
+    if not (faults := list(reversed(ledger.standing.values()))):
         return []
     with ThreadPoolExecutor(min(len(faults), _SIDE_BY_SIDE)) as pool:
-        return list(pool.map(lambda one: _undo_one(one, journaled, book), faults))
+        return list(pool.map(lambda one: _undo_one(one, folder, ledger.header, book), faults))
 
 
-def _undo_one(fault: Invoke, journaled: Journaled, book: HealBook) -> Undone:
+def _undo_one(fault: Invoke, folder: Path, header: Header | None, book: HealBook) -> Undone:
     book.write(UndoBegin(fault=fault.fault))
     try:
-        vouched(fault, journaled)
+        vouched(fault, folder, header)
         seen = _bounded(fault)
     except Exception as error:
         reason = str(error) if isinstance(error, FaultError) else f"{type(error).__name__}: {error}"
@@ -207,23 +207,16 @@ def _bounded(fault: Invoke) -> Seen:
     return found[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Journaled:
-    """Where a fault's journal lies, and how it begins."""
-
-    folder: Path
-    header: Header | None
-
-
-def vouched(fault: Invoke, journaled: Journaled) -> str:
+def vouched(fault: Invoke, folder: Path, header: Header | None) -> str:
     """The effect of undoing this fault, in words; raises FaultError where its kind cannot have made its token.
 
+    `folder` is where its journal lies, `header` how that begins.
     A journal is data that names programs, files and addresses: what its own plan never had is not done.
     """
     kind = known().get(fault.kind)
     if kind is None:
         raise FaultError(f"there is no fault kind {fault.kind} here; install the package that brings it")
-    made = Made(journaled.folder, tuple(fault.targets), fault.settings, fault.address)
+    made = Made(folder, tuple(fault.targets), fault.settings, fault.address)
     try:
         said = kind.vouch(fault.undo, made)
         if not 0 <= (more_s := kind.longest_undo_s(fault.undo)) <= _MORE_S:
@@ -233,7 +226,7 @@ def vouched(fault: Invoke, journaled: Journaled) -> str:
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise FaultError(f"no undo token of {fault.kind}: {type(error).__name__}: {error}: undo it by hand") from None
     if isinstance(kind, Command):
-        _planned(kind, fault, journaled.header)
+        _planned(kind, fault, header)
     return said
 
 

@@ -23,7 +23,7 @@ from chaoskit.faults.registry import known
 from chaoskit.files import as_before, keep_private
 from chaoskit.history import read_history
 from chaoskit.run.prepare import make_folder
-from chaoskit.safety.heal import Journaled, heal, vouched
+from chaoskit.safety.heal import heal, vouched
 from chaoskit.safety.lock import TargetLock, lock_file
 from chaoskit.safety.run_registry import FOLDER_VARIABLE, Entry, entries, me, notes, register, state_folder
 from chaoskit.safety.stop_all import block, blocked, sweep, unblock
@@ -311,7 +311,7 @@ def test_no_file_but_the_targets_token_is_sent_to_the_target_alone(tmp_path: Pat
 
 def vouch(kind: str, undo: dict[str, Any], folder: Path, **more: Any) -> str:
     event: Invoke = msgspec.structs.replace(invoke(kind, undo), **more)
-    return vouched(event, Journaled(folder, header()))
+    return vouched(event, folder, header())
 
 
 AT = {"url": "http://127.0.0.1:1", "token_file": "", "owner": None}
@@ -391,7 +391,7 @@ def test_a_command_runs_what_its_settings_and_its_plan_say(tmp_path: Path) -> No
     planned = msgspec.structs.replace(header(), scenario="s.yml", profile="local.yml", sources={})
     fault = msgspec.structs.replace(invoke("command", token), settings=as_set)
     with pytest.raises(FaultError, match="the plan in its journal"):
-        vouched(fault, Journaled(tmp_path, planned))
+        vouched(fault, tmp_path, planned)
 
 
 @pytest.mark.parametrize("ran", ["touch", "sh"])
