@@ -1,6 +1,6 @@
-"""The link to the upstream: a proxy that faults can bend, its control interface, and the upstream behind it.
+"""The link to the upstream: a proxy that faults can bend, its control interface, and the upstream's answers.
 
-    API --> proxy port --> [toxics] --> upstream port: a language service that answers every request at once
+    API --> proxy port --> [toxics] --> a language service that answers every request at once
                control: PUT/GET/DELETE /toxics/ID, GET /toxics (token)
 
 One connection carries one request, so that "every tenth call" and "every tenth connection" are the same thing and
@@ -18,6 +18,7 @@ import struct
 import time
 from contextlib import suppress
 
+import msgspec
 import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,17 +28,16 @@ from starlette.routing import Route
 from chaoskit.crm.config import Clock
 from chaoskit.crm.serve import server, tell_ready, with_token
 from chaoskit.crm.toxics import HttpError, HttpSlow, TcpBlackhole, TcpFlaky, TcpReset, Toxic, Toxics, parse
-from chaoskit.crm.wiring import HOST, Wiring
+from chaoskit.crm.wiring import Wiring
 
 _HEAD_END = b"\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)  # linger for 0 s: close() sends RST
 
 
 class Link:
-    """Passes calls on to the upstream's port, through the toxics."""
+    """Passes calls on to the upstream, through the toxics."""
 
-    def __init__(self, upstream_port: int, clock: Clock, toxics: Toxics) -> None:
-        self._upstream_port = upstream_port
+    def __init__(self, clock: Clock, toxics: Toxics) -> None:
         self._clock = clock
         self._toxics = toxics
 
@@ -53,7 +53,11 @@ class Link:
                 if await self._apply(toxic, reader, writer):
                     return
                 flaky = flaky or isinstance(toxic.settings, TcpFlaky)
-            await self._pass_on(head, body, writer, flaky)
+            answer = _upstream(path, body)
+            writer.write(answer[: len(answer) // 2] if flaky else answer)
+            await writer.drain()
+            if flaky:
+                _reset(writer)
         except (OSError, EOFError, asyncio.LimitOverrunError):
             _reset(writer)
         finally:
@@ -65,11 +69,7 @@ class Link:
         """Let a toxic act; True when the call ends here."""
         match toxic.settings:
             case HttpError(status=status):
-                text = b'{"error": "the upstream cannot answer"}'
-                writer.write(
-                    b"HTTP/1.1 %d Error\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-                    b"connection: close\r\n\r\n%s" % (status, len(text), text)
-                )
+                writer.write(_response(status, {"error": "the upstream cannot answer"}))
                 await writer.drain()
                 return True
             case HttpSlow(delay_vs=delay_vs):
@@ -85,23 +85,24 @@ class Link:
                 _reset(writer)
                 return True
             case TcpFlaky():
-                pass  # breaks the answer, see _pass_on
+                pass  # breaks the answer off, see carry
         return False
 
-    async def _pass_on(self, head: bytes, body: bytes, writer: asyncio.StreamWriter, flaky: bool) -> None:
-        reader, upstream = await asyncio.open_connection(HOST, self._upstream_port)
-        try:
-            kept = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(b"connection:")]
-            upstream.write(b"\r\n".join([*kept, b"connection: close"]) + _HEAD_END + body)
-            answer = await reader.read(-1)
-        finally:
-            upstream.close()
-        if not answer:
-            raise ConnectionResetError("the upstream closed without an answer")
-        writer.write(answer[: len(answer) // 2] if flaky else answer)
-        await writer.drain()
-        if flaky:
-            _reset(writer)
+
+def _upstream(path: str, body: bytes) -> bytes:
+    """The language service's answer to a call."""
+    asked = re.fullmatch(r"/v1/(?:agents|background)/([^/]+)", path)
+    if asked is None:
+        return _response(404, {"error": f"there is no {path}"})
+    return _response(200, {"agent": asked[1], "text": f"{asked[1]} has read {len(body)} bytes and suggests a call."})
+
+
+def _response(status: int, content: dict[str, str]) -> bytes:
+    text = msgspec.json.encode(content)
+    return (
+        b"HTTP/1.1 %d Answered\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+        % (status, len(text), text)
+    )
 
 
 async def _until_gone(toxic: Toxic, reader: asyncio.StreamReader) -> None:
@@ -146,20 +147,11 @@ def control(toxics: Toxics) -> Starlette:
     return Starlette(routes=routes)
 
 
-async def _upstream(request: Request) -> Response:
-    agent = request.path_params["agent"]
-    asked = await request.body()
-    return JSONResponse({"agent": agent, "text": f"{agent} has read {len(asked)} bytes and suggests a call."})
-
-
 def run(wiring: Wiring, ready: int) -> None:
     """Runs the upstream proxy until killed."""
     toxics = Toxics()
-    link = Link(wiring.port("upstream"), wiring.config.clock, toxics)
-    paths = ("/v1/agents/{agent}", "/v1/background/{agent}")
-    upstream = Starlette(routes=[Route(path, _upstream, methods=["POST"]) for path in paths])
-    admin = with_token(wiring.token, control(toxics))
-    serve = server({wiring.sockets["proxy_admin"]: admin, wiring.sockets["upstream"]: upstream})
+    link = Link(wiring.config.clock, toxics)
+    serve = server({wiring.sockets["proxy_admin"]: with_token(wiring.token, control(toxics))})
 
     async def main() -> None:
         carrier = await asyncio.start_server(link.carry, sock=wiring.sockets["proxy"])

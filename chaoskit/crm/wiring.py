@@ -16,7 +16,7 @@ from chaoskit.crm.emit import Emitter
 from chaoskit.errors import BadInput, Problem
 
 HOST = "127.0.0.1"
-_LISTENERS = ("api", "metrics", "admin", "proxy", "proxy_admin", "upstream")
+_LISTENERS = ("api", "metrics", "admin", "proxy", "proxy_admin")
 
 
 @dataclass(frozen=True, slots=True)

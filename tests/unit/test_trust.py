@@ -414,14 +414,14 @@ expect:
     settings = CommandSettings(start=["true"], stop=[ran, "x"], timeout_s=3)
     token = Command().prepare(Target("", ()), settings)
     event = msgspec.structs.replace(invoke("command", token), settings=settings.model_dump(mode="json"))
-    journaled = Journaled(tmp_path, msgspec.structs.replace(kept, sources=sources))
+    planned = msgspec.structs.replace(kept, sources=sources)
     with pytest.raises(FaultError, match="the journal has lost its beginning, so no program of"):
-        vouched(event, Journaled(tmp_path, None))
+        vouched(event, tmp_path, None)
     if ran == "touch":
-        assert "touch" in vouched(event, journaled)
+        assert "touch" in vouched(event, tmp_path, planned)
     else:
         with pytest.raises(FaultError, match="runs no such programs"):
-            vouched(event, journaled)
+            vouched(event, tmp_path, planned)
 
 
 # One state folder for several users
