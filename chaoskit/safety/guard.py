@@ -26,11 +26,9 @@ class Guard:
         folders: Sequence[Path],
         scratch: Sequence[Path],
         on_trouble: Callable[[str], None],
-        *,
-        lease_s: float = LEASE_S,
     ) -> None:
         """Acts on these targets, by their locks' names; on none that anything else can reach where there are none."""
-        self._entry = register(", ".join(targets) or LOCAL, list(folders), list(scratch), lease_s)
+        self._entry = register(", ".join(targets) or LOCAL, list(folders), list(scratch), LEASE_S)
         self._locks: list[TargetLock] = []
         self._lease: Lease | None = None
         try:
@@ -40,7 +38,7 @@ class Guard:
             self.left = [one for one in sweep("the command that came next") if not one.ok]
             """Earlier runs that could not be healed."""
             log = folders[0] / "watchdog.log"
-            self._lease = Lease(folders, log, on_trouble, entry=self._entry, lease_s=lease_s)
+            self._lease = Lease(folders, log, on_trouble, entry=self._entry)
         except BaseException:
             self.close(healed=True)
             raise

@@ -40,14 +40,11 @@ _WITH_LINE = (
 )
 
 
-def contained_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+def contained_environment() -> dict[str, str]:
     """The environment without what could lead a connection elsewhere: proxies, cloud profiles and credentials."""
-    kept = {
-        name: value for name, value in (os.environ if env is None else env).items() if not _UNWANTED.fullmatch(name)
-    }
     # What the AWS client (SNS) would otherwise ask: files in the home folder, a metadata service on the network.
     return {
-        **kept,
+        **{name: value for name, value in os.environ.items() if not _UNWANTED.fullmatch(name)},
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -113,7 +110,6 @@ def await_discovery(
     prometheus_url: str,
     *,
     timeout_s: float = 30.0,
-    child: Child | None = None,
     session: requests.Session | None = None,
     jobs: Collection[str] | None = None,
 ) -> None:
@@ -130,7 +126,7 @@ def await_discovery(
         missing[:] = undiscovered(prometheus_url, session, jobs)
         return not missing
 
-    wait_until(complete, timeout_s=timeout_s, what=lambda: "still " + "; ".join(missing), child=child)
+    wait_until(complete, timeout_s=timeout_s, what=lambda: "still " + "; ".join(missing))
 
 
 def check_rules(promtool: Path, files: Sequence[Path]) -> tuple[Problem, ...]:

@@ -74,7 +74,7 @@ def test_the_pair_starts_finds_each_other_and_listens_on_loopback_only(
             flags=["--query.lookback-delta=5s"],
         )  # fmt: skip
         stack.callback(prometheus.stop)
-        await_discovery(url, child=prometheus)
+        await_discovery(url)
 
         answer = requests.get(f"{url}/api/v1/query", params={"query": "probe"}, timeout=5).json()
         assert answer["data"]["result"][0]["value"][1] == "1"
@@ -102,7 +102,7 @@ def test_discovery_that_does_not_come_says_what_is_missing(binaries: Any, tmp_pa
     try:
         assert psutil.Process(child.pid).environ()["GOGC"] == os.environ.get("GOGC", "400")
         with pytest.raises(EquipmentError, match="no Alertmanager is active"):
-            await_discovery(f"http://127.0.0.1:{port}", timeout_s=0.2, child=child)
+            await_discovery(f"http://127.0.0.1:{port}", timeout_s=0.2)
     finally:
         child.stop()
 
@@ -162,9 +162,10 @@ def test_problems_in_configurations_carry_file_and_line(binaries: Any, tmp_path:
     assert problem.place == Place(str(tmp_path / "rules.yml"), 3)
 
 
-def test_the_environment_leads_nowhere_else() -> None:
+def test_the_environment_leads_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
     env = {"PATH": "/bin", "https_proxy": "x", "ALL_PROXY": "x", "AWS_PROFILE": "x", "GOMAXPROCS": "1", "GOGC": "50"}
-    assert contained_environment(env) == {
+    monkeypatch.setattr(os, "environ", env)
+    assert contained_environment() == {
         "PATH": "/bin",
         "GOGC": "50",
         "AWS_EC2_METADATA_DISABLED": "true",

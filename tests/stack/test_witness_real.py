@@ -117,7 +117,7 @@ def staging(programs: Binaries, folder: Path, server: WitnessServer, *, patch: b
             log=folder / "prom.log",
         )
         cleanup.callback(child.stop)
-        await_discovery(f"http://127.0.0.1:{prom_port}", child=child)
+        await_discovery(f"http://127.0.0.1:{prom_port}")
         yield Attached(
             prometheus=f"http://127.0.0.1:{prom_port}",
             alertmanager=f"http://127.0.0.1:{alert_port}",
