@@ -18,7 +18,7 @@ from chaoskit.faults.base import FaultError, Kind, Made, Seen, Target, Undo
 from chaoskit.faults.control_api import NO_OWNER, take_back
 from chaoskit.handles.address import Address
 from chaoskit.handles.base import HOST, Handle, Local, Trouble
-from chaoskit.host.process import tied
+from chaoskit.host.process import run
 from chaoskit.trust import read_secret
 
 LONGEST_S = 3600.0
@@ -181,18 +181,10 @@ def carries_password(url: str) -> bool:
         return True
 
 
-def program(*argv: str, given: str | None = None, within_s: float = _PROGRAM_S) -> str:
+def program(*argv: str, given: str = "", within_s: float = _PROGRAM_S) -> str:
     """The output of a program, which ends with us; raises FaultError, with its own words where it fails."""
     try:
-        done = subprocess.run(
-            tied(argv),
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=within_s,
-            check=False,
-            start_new_session=True,
-        )
+        done = run(argv, within_s, given=given)
     except FileNotFoundError:
         raise FaultError(f"there is no program {argv[0]} on this host; install it, or correct PATH") from None
     except subprocess.TimeoutExpired:

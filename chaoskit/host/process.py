@@ -375,13 +375,42 @@ def wait_until(
 def tied(argv: Sequence[str | Path]) -> list[str]:
     """The command with what binds its life to that of the thread that starts it, and must wait for it.
 
-    For subprocess.run; raises FileNotFoundError where there is no such program.
+    Raises FileNotFoundError where there is no such program.
     """
     words = [str(word) for word in argv]
     found = shutil.which(words[0])
     if found is None:
         raise FileNotFoundError(errno.ENOENT, f"{words[0]} is not an executable program")
     return fresh([*_tied_to_us(), found, *words[1:]])
+
+
+def run(
+    argv: Sequence[str | Path],
+    within_s: float,
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    given: str = "",
+    together: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """How a program ended that reads what is `given`, and its output; it ends with us, and hears no Ctrl-C of ours.
+
+    `together` has what it says on both streams in one, so that a complaint follows the name of what it is about.
+    Raises OSError where it cannot be started, subprocess.TimeoutExpired where it is not done in time.
+    """
+    return subprocess.run(
+        tied(argv),
+        cwd=cwd,
+        env=env,
+        input=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if together else subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        timeout=within_s,
+        check=False,
+        start_new_session=True,
+    )
 
 
 def _tied_to_us() -> list[str]:

@@ -16,7 +16,7 @@ import yaml
 
 from chaoskit.alerting.model import Rule
 from chaoskit.errors import EquipmentError
-from chaoskit.host.process import tied
+from chaoskit.host.process import run
 from chaoskit.stack.monitoring import contained_environment
 from chaoskit.units import format_duration
 
@@ -33,20 +33,12 @@ _RESULT = re.compile(r"(\{.*?\}) ([-+.\dENaInf]+)(?:, (?=\{)|$)")
 def ask(promtool: Path, *words: str | Path, within_s: float) -> tuple[int, str]:
     """How promtool ended (UNENDED where it did not in time) and its output; EquipmentError where it does not run."""
     try:
-        run = subprocess.run(
-            tied([promtool, *words]),
-            capture_output=True,
-            text=True,
-            timeout=within_s,
-            env={**_ROOMY, **contained_environment()},
-            check=False,
-            start_new_session=True,  # a Ctrl-C is ours to hear
-        )
+        done = run([promtool, *words], within_s, env={**_ROOMY, **contained_environment()})
     except OSError as error:
         raise EquipmentError("promtool", str(error)) from None
     except subprocess.TimeoutExpired:
         return UNENDED, f"promtool did not end within {within_s:g} s"
-    return run.returncode, run.stdout + run.stderr
+    return done.returncode, done.stdout + done.stderr
 
 
 def run_tests(promtool: Path, file: Path, document: Mapping[str, Any], within_s: float = TESTS_S) -> tuple[int, str]:

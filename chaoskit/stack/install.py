@@ -31,7 +31,7 @@ from pathlib import Path
 
 from chaoskit.errors import BadInput, ChaoskitError, EquipmentError, Place, Problem
 from chaoskit.host.ports import reserve
-from chaoskit.host.process import tied, wait_until
+from chaoskit.host.process import run, wait_until
 from chaoskit.stack.binaries import ELSEWHERE, INSTALL, NAMES, Binaries, cache_folder, cached, os_release
 from chaoskit.stack.monitoring import start_alertmanager
 
@@ -207,20 +207,17 @@ def _run(argv: Sequence[str], cwd: Path) -> str:
     env = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     name = argv[0]
     try:
-        run = subprocess.run(
-            tied(argv), cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=_STEP_S, check=False
-        )
+        done = run(argv, _STEP_S, cwd=cwd, env=env)
     except subprocess.TimeoutExpired:
         raise EquipmentError(
             name, f"{' '.join(argv)} took more than {_STEP_S:g} s", "see that the package mirror answers"
         ) from None
-    said = run.stdout.decode(errors="replace")
-    if run.returncode:
-        complaints = [line for line in (run.stderr.decode(errors="replace") + said).splitlines() if line.strip()]
+    if done.returncode:
+        complaints = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         told = [line for line in complaints if line.startswith(("E:", "W:", "Err:"))] or complaints[-10:]
         verb = next((word for word in argv[1:] if word[0] not in "-/"), "")
-        raise EquipmentError(name, f"{verb or argv[1]} failed with {run.returncode}", "\n".join(told))
-    return said
+        raise EquipmentError(name, f"{verb or argv[1]} failed with {done.returncode}", "\n".join(told))
+    return done.stdout
 
 
 @contextlib.contextmanager

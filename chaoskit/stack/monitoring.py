@@ -20,7 +20,7 @@ import requests
 from chaoskit.access import plain_session
 from chaoskit.errors import BadInput, EquipmentError, Place, Problem
 from chaoskit.host.ports import LOOPBACK, check_free
-from chaoskit.host.process import Child, spawn, tied, wait_until
+from chaoskit.host.process import Child, run, spawn, wait_until
 from chaoskit.stack.binaries import Binaries
 
 _READY_S = 30.0
@@ -230,18 +230,10 @@ def _refuse(problems: Sequence[Problem]) -> None:
 def answer_of(argv: Sequence[str | Path]) -> tuple[int, str]:
     """Exit code and output of promtool or amtool; raises EquipmentError where it cannot be run, or takes too long."""
     try:
-        run = subprocess.run(
-            tied(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,  # together, so that a complaint follows the name of its file
-            timeout=_CHECK_S,
-            check=False,
-            start_new_session=True,  # a Ctrl-C is ours to hear
-        )
+        done = run(argv, _CHECK_S, together=True)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EquipmentError(Path(argv[0]).name, f"{error}") from None
-    return run.returncode, run.stdout.decode(errors="replace")
+    return done.returncode, done.stdout
 
 
 def _check(argv: Sequence[str | Path], file: Path) -> tuple[Problem, ...]:
