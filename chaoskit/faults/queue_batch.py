@@ -123,18 +123,19 @@ class BatchFault(Changeable[S]):
 
     def change(self, undo: Undo) -> Seen:
         """Puts more, or takes messages of the batch away, until the new level is reached or none of ours is left."""
-        begun, queue = time.time(), self.broker(undo)
-        most = undo["level"] + self.spare(undo["level"])
+        begun, queue, most = time.time(), self.broker(undo), undo["level"] + self.spare(undo["level"])
+        self.start(undo)
+        # Also what `hold` has put beside it, which knows the new level since before.
         if (over := queue.census()[self.what] - most) > 0:
             queue.remove(undo["batch"], over)
-        seen = self.start(undo)
-        if why := self.missed(queue, undo, most):
+        now = queue.census()[self.what]
+        if why := self.missed(queue, undo, now):
             raise FaultError(f"{undo['queue']}: {why}")
-        return Seen((begun, time.time()), seen.detail)
+        return Seen((begun, time.time()), f"{undo['queue']}: {self.what} {now}")
 
     @abstractmethod
-    def missed(self, queue: Broker, undo: Undo, most: int) -> str:
-        """Why a queue did not come down to its new level, with so many at most; empty where it did."""
+    def missed(self, queue: Broker, undo: Undo, now: int) -> str:
+        """Why a queue with so many did not come down to its new level; empty where it did."""
 
     def hold(self, undo: Undo, ended: threading.Event) -> None:
         """Puts new messages whenever a level that is kept is no longer reached; raises Lapsed when that is in vain."""
@@ -203,9 +204,8 @@ class QueueFlood(BatchFault[QueueFloodSettings]):
         """The token of the other level: the same batch, so it undoes either."""
         return {**undo, "level": settings.level, "kept": settings.kept}
 
-    def missed(self, queue: Broker, undo: Undo, most: int) -> str:
-        now = queue.census()[self.what]
-        if now <= most + self.spare(undo["level"]) or not queue.census(undo["batch"])[self.what]:
+    def missed(self, queue: Broker, undo: Undo, now: int) -> str:
+        if now <= undo["level"] + 2 * self.spare(undo["level"]) or not queue.census(undo["batch"])[self.what]:
             return ""
         return f"depth is {now}, and did not fall to {undo['level']}; do its workers run?"
 
@@ -239,10 +239,9 @@ class QueueDeadLetters(BatchFault[QueueDeadLettersSettings]):
         """The token of the other level. A fall is no lapse: being replayed is what dead letters are for."""
         return {**undo, "level": settings.level, "replayable": settings.replayable, "kept": False}
 
-    def missed(self, queue: Broker, undo: Undo, most: int) -> str:
-        if (now := queue.census()[self.what]) <= most:
-            return ""
-        return f"{now} dead letters are there, {most} were wanted; see the service's log"
+    def missed(self, queue: Broker, undo: Undo, now: int) -> str:
+        level = undo["level"]
+        return f"{now} dead letters are there, {level} were wanted; see the service's log" if now > level else ""
 
 
 class QueueReplaySettings(Settings):

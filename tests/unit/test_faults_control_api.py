@@ -306,6 +306,25 @@ def test_a_stranger_on_the_port_of_something_that_ended_with_its_owner_is_left_a
     assert not processes.alive(token["at"]["owner"])
 
 
+def test_a_level_is_changed_though_its_holder_puts_as_many_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = 60
+
+    def put(batch: str, what: str, count: int, **more: object) -> None:
+        nonlocal there
+        there += 2 * count
+
+    def remove(batch: str, count: int) -> int:
+        nonlocal there
+        there -= count
+        return count
+
+    queue: Any = SimpleNamespace(census=lambda batch=None: {"depth": there}, put=put, remove=remove)
+    flood = QueueFlood()
+    monkeypatch.setattr(flood, "broker", lambda _: queue)
+    assert flood.change({"level": 130, "queue": "tasks", "batch": "b"}).detail == "tasks: depth 136"
+    assert flood.change({"level": 40, "queue": "tasks", "batch": "b"}).detail == "tasks: depth 42"
+
+
 def test_a_level_is_reached_while_the_last_messages_are_put(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not while the census is asked before and after: that shows less, and that shows enough."""
     clock = SimpleNamespace(now=100.0)
