@@ -213,9 +213,9 @@ class Burn(Fault[S]):
         environment = {"PATH": os.environ.get("PATH", ""), MARK: undo["burn"], **marked}
         clock = str(math.ceil(undo.get("clock_s", 0.0)))
         text = _TIED + _CLOCKED + _HELD + program
-        argv = fresh([sys.executable, "-I", "-S", "-c", text, str(os.getpid()), *arguments, clock])
+        argv = [sys.executable, "-I", "-S", "-c", text, str(os.getpid()), *arguments, clock]
         with pipes() as (lines, told, says):
-            children = [subprocess.Popen(argv, env=environment, stdin=told, stdout=says) for _ in range(count)]
+            children = [subprocess.Popen(fresh(argv), env=environment, stdin=told, stdout=says) for _ in range(count)]
         _children.setdefault(undo["burn"], []).extend(children)
         if not _all_said(lines, count, _READY_S):
             lines.close()

@@ -199,7 +199,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         cleanup.callback(alerting.stop)
         child = start_prometheus(require(), folder / "prometheus.yml", folder / "prom", prom_port, folder / "prom.log")
         cleanup.callback(child.stop)
-        await_discovery(found.prometheus, child=child)
+        await_discovery(found.prometheus)
         yield found
 
 
