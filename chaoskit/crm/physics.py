@@ -58,7 +58,7 @@ WARM_REPORTS = 40
 """Reports 1 to 40 are computed at start, so that an empty cache is not mistaken for a bad one."""
 
 CACHE_ENTRIES = 64
-MEMORY_BYTES = 160 << 20
+MEMORY_BYTES = 168 << 20
 CPU_SHARE = 0.5
 """Processor cores that the CRM's slice may use."""
 DISK_BYTES = 256 << 20
