@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from chaoskit.alerting.model import AlertConfig
+from chaoskit.alerting.model import AlertConfig, of_role
 from chaoskit.check.findings import Severity, Violation
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.stack.binaries import Tool
@@ -49,7 +49,7 @@ def ask_programs(
     said: dict[str, tuple[Violation, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as folder, ThreadPoolExecutor(4) as pool:
         asked = pool.submit(ask, config, yours, found)
-        amtool = found["amtool"].path if "amtool" in found and _texts(config, "alertmanager") else None
+        amtool = found["amtool"].path if "amtool" in found and config.shows("alertmanager") else None
         if amtool is not None and not config.lost_templates:
             said["template-fails"] = failing_templates(config, amtool, Path(folder), pool)
         answer = asked.result()
@@ -74,17 +74,13 @@ def _said(problem: Problem) -> Violation:
     return Violation(problem.place or Place(""), problem.message, problem.hint or "correct it, and check again")
 
 
-def _texts(config: AlertConfig, role: str) -> dict[str, str]:
-    return {key.partition(":")[2]: text for key, text in config.sources.items() if key.startswith(f"{role}:")}
-
-
 def failing_templates(
     config: AlertConfig, amtool: Path, folder: Path, pool: ThreadPoolExecutor
 ) -> tuple[Violation, ...]:
     """Each text that cannot be rendered, once. All of a kind are tried together first: most often that is enough."""
     none = folder / "none.tmpl"  # amtool wants a glob, also where the configuration names no template
     none.touch()
-    globs = [f"--template.glob={name}" for name in _texts(config, "template") or (none,)]
+    globs = [f"--template.glob={name}" for name in [name for name, _ in of_role(config.sources, "template")] or (none,)]
     texts = list(template_texts(config))
     data = list(_data_files(config, folder))
 
@@ -110,7 +106,7 @@ def failing_templates(
 
 def template_texts(config: AlertConfig) -> Iterator[TemplateText]:
     """Every text of every integration that holds a template, with its place."""
-    for file, text in _texts(config, "alertmanager").items():
+    for file, text in of_role(config.sources, "alertmanager"):
         try:
             receivers = read(text, file, first=True).listed("receivers")
         except BadInput:

@@ -22,7 +22,7 @@ import yaml
 
 from chaoskit.alerting.config_alertmanager import INHIBIT_KEYS, ROUTE_KEYS
 from chaoskit.alerting.config_secrets import secrets_of
-from chaoskit.alerting.model import REFUSES, AlertConfig, NotUnderstood
+from chaoskit.alerting.model import REFUSES, AlertConfig, NotUnderstood, of_role
 from chaoskit.alerting.promql_syntax import newer_construct
 from chaoskit.alerting.rules import rest_of, why_unread
 from chaoskit.errors import BadInput, Place, Problem
@@ -166,7 +166,7 @@ def able(binaries: Binaries, answer: Answer) -> Binaries:
 
 def _ask(config: AlertConfig, yours: Mapping[str, str], tools: Mapping[str, Tool]) -> Answer:
     aside: dict[str, str] = {}
-    roles = [role for role, name in _CHECKERS.items() if name in tools and _names(config, role)]
+    roles = [role for role, name in _CHECKERS.items() if name in tools and config.shows(role)]
 
     def of(role: str) -> list[Refusal]:
         return _of_role(role, config, yours, tools[_CHECKERS[role]], aside)
@@ -226,7 +226,7 @@ _Refused = tuple[Problem, str, tuple[str, ...]]
 
 def _configuration(role: str, config: AlertConfig, tool: Tool) -> Iterator[_Refused]:
     check = check_alertmanager if role == "alertmanager" else check_syntax
-    for name in _names(config, role):
+    for name, _ in of_role(config.sources, role):
         path = asked = config.path(name)
         text = path.read_text(encoding="utf-8", errors="replace")
         secrets = secrets_of(text, role)
@@ -261,8 +261,8 @@ def _asked(config: AlertConfig, tool: Tool, without: Collection[str]) -> Iterato
     wrong = {_file(each.problem) for each in config.not_understood if each.broken}
     with tempfile.TemporaryDirectory(prefix="chaoskit-check-") as where:
         names: dict[str, tuple[str, str]] = {}
-        for number, name in enumerate(_names(config, "rules")):
-            copy, text = Path(where) / f"{number}.yml", config.sources[f"rules:{name}"]
+        for number, (name, text) in enumerate(of_role(config.sources, "rules")):
+            copy = Path(where) / f"{number}.yml"
             if without or str(config.path(_DOCUMENT.sub("", name))) in wrong:
                 text = rest_of(text, name, without)
             copy.write_text(text, encoding="utf-8")
@@ -314,7 +314,7 @@ def _exprs(rules: list[Node]) -> tuple[str, ...]:
 
 def _missing_files(config: AlertConfig) -> Iterator[str]:
     """Files of tokens and certificates that only the user's own machine has: promtool would mind, and need not."""
-    for name in _names(config, "prometheus"):
+    for name, _ in of_role(config.sources, "prometheus"):
         path = config.path(name)
         for _, key, value in read(path.read_text(encoding="utf-8-sig"), name, first=True).walk():
             named = value.raw if key is not value and key.raw.endswith("_file") and value.kind == "scalar" else ""
@@ -329,10 +329,6 @@ def _file(problem: Problem) -> str:
 def _path(tool: Tool) -> Path:
     assert tool.path is not None  # only programs that run here are asked
     return tool.path
-
-
-def _names(config: AlertConfig, role: str) -> list[str]:
-    return [key.partition(":")[2] for key in config.sources if key.startswith(f"{role}:")]
 
 
 def _role_of(problem: Problem, roles: Mapping[str, str]) -> str:
