@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from chaoskit.crm.config import Config
 from chaoskit.crm.emit import Emitter
-from chaoskit.crm.engine import Execute, File
+from chaoskit.crm.sqlite_file import Execute, File
 
 SEGMENTS = 50
 _SEED_LEADS = 200

@@ -23,7 +23,7 @@ from typing import Any
 
 from chaoskit.crm import physics
 from chaoskit.crm.config import Config
-from chaoskit.crm.engine import File
+from chaoskit.crm.sqlite_file import File
 
 _FILE = "queue.db"
 _SCHEMA = (

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from chaoskit.crm import database, engine, queue
+from chaoskit.crm import database, queue, sqlite_file
 from chaoskit.crm.config import Config
 
 
@@ -45,7 +45,7 @@ def locked(folder: Path, monkeypatch: pytest.MonkeyPatch, scale: float) -> Itera
     database.prepare(config)
     opened = database.Database(config, cast(Any, SimpleNamespace()))
     lock = Lock(folder / "crm.db")
-    monkeypatch.setattr(engine, "time", lock)
+    monkeypatch.setattr(sqlite_file, "time", lock)
     try:
         yield opened, lock
     finally:
@@ -90,7 +90,7 @@ def test_the_queue_waits_for_its_lock_in_virtual_time_and_stores_several_rows_on
     config = Config(data_dir=str(tmp_path), admin_token_file="")
     queue.prepare(config)
     opened, lock = queue.Queue(config, None), Lock(tmp_path / "queue.db")
-    monkeypatch.setattr(engine, "time", lock)
+    monkeypatch.setattr(sqlite_file, "time", lock)
     lock.until_s = 100.0 + 3.0 / 60
     try:
         assert opened.put([queue.Draft("follow-up", {"lead_id": lead}) for lead in (7, 8, 9)]) == [1, 2, 3]
@@ -117,7 +117,7 @@ def test_all_locks_are_waited_for_but_a_snapshot_that_stays_too_old(
     monkeypatch: pytest.MonkeyPatch, code: int | None, waits: bool
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append))
+    monkeypatch.setattr(sqlite_file, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=slept.append))
     error = sqlite3.OperationalError("refused once")
     if code is not None:
         error.sqlite_errorcode = code
@@ -128,5 +128,5 @@ def test_all_locks_are_waited_for_but_a_snapshot_that_stays_too_old(
             raise refused
 
     with contextlib.nullcontext() if waits else pytest.raises(sqlite3.OperationalError, match="refused once"):
-        engine.await_lock(Config(data_dir="", admin_token_file=""), execute)
+        sqlite_file.await_lock(Config(data_dir="", admin_token_file=""), execute)
     assert len(slept) == waits
