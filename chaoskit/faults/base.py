@@ -29,6 +29,8 @@ from chaoskit.events import Interval
 from chaoskit.handles.address import Address
 from chaoskit.host.ports import LOOPBACKS
 
+FORK_SERVER = "chaoskit.faults.fork_server"
+"""The module that forks holders, so a word in their command lines and not in those of a fault's programs."""
 Undo = dict[str, Any]
 """An undo token: JSON data that is enough to take the fault back, in another process, after a crash."""
 

@@ -37,14 +37,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from chaoskit.faults.base import Changeable, Fault, FaultError, Lapsed, Seen, Undo
+from chaoskit.faults.base import FORK_SERVER, Changeable, Fault, FaultError, Lapsed, Seen, Undo
 from chaoskit.faults.registry import known
 from chaoskit.fresh import outlive
 from chaoskit.host import warm
 from chaoskit.host.lines import Lines
 
-FORK_SERVER = "chaoskit.faults.fork_server"
-"""This module, so a word in the command lines of holders and not in those of a fault's programs."""
 _STREAMS = 3
 _RUNNER = Lines(1, 0)
 """A holder's lines, by the streams that it becomes."""

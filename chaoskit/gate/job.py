@@ -19,7 +19,7 @@ import msgspec
 from chaoskit import niceness
 from chaoskit.errors import BadInput
 from chaoskit.events import Event, Phase
-from chaoskit.faults.fork_server import FORK_SERVER
+from chaoskit.faults.base import FORK_SERVER
 from chaoskit.faults.registry import known
 from chaoskit.host.lines import Lines
 from chaoskit.report.judge_run import judge_folder

@@ -26,8 +26,7 @@ from typing import Any, cast
 import psutil
 
 from chaoskit.faults import processes
-from chaoskit.faults.base import Changeable, Fault, FaultError, Seen, Undo
-from chaoskit.faults.fork_server import FORK_SERVER
+from chaoskit.faults.base import FORK_SERVER, Changeable, Fault, FaultError, Seen, Undo
 from chaoskit.host.lines import Lines, pipes
 from chaoskit.host.process import start_untied
 from chaoskit.safety.heal import HOLDER_LOG

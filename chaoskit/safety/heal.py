@@ -25,9 +25,8 @@ from chaoskit import waiting
 from chaoskit.errors import BadInput
 from chaoskit.events import Header, Invoke, UndoBegin, UndoFail, UndoOk
 from chaoskit.faults import processes
-from chaoskit.faults.base import FaultError, Made, Seen, Settings
+from chaoskit.faults.base import FORK_SERVER, FaultError, Made, Seen, Settings
 from chaoskit.faults.command import Command
-from chaoskit.faults.fork_server import FORK_SERVER
 from chaoskit.faults.registry import known, read_settings
 from chaoskit.inputs import read_inputs
 from chaoskit.safety.healbook import BOOK, Busy, HealBegin, HealBook, HealEnd
