@@ -91,8 +91,9 @@ class Supervisor:
             if failed or time.monotonic() > limit_s:
                 self.stop()
                 late = failed or [child.role for child in self._services.values() if not child.ready]
-                log = self._folder / "crm.log"
-                raise EquipmentError("reference CRM", f"{', '.join(late)} did not come up", f"see {log}")
+                raise EquipmentError(
+                    "reference CRM", f"{', '.join(late)} did not come up", f"see {self._folder / _LOG}"
+                )
 
     def run(self) -> None:
         """Watch and replace until SIGTERM or SIGINT, then stop everything."""
@@ -247,12 +248,6 @@ def fork(mark: str, role: str, data_dir: Path, main: Callable[[], None]) -> int:
 
     Its output goes to crm.log, so that it holds no pipe of the starter open.
     """
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        log = os.open(data_dir / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            return warm.fork(main, title(mark, role), (null, log, log))
-        finally:
-            os.close(log)
-    finally:
-        os.close(null)
+    log = os.open(data_dir / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(log, "wb", 0), Path(os.devnull).open("r+b", 0) as null:
+        return warm.fork(main, title(mark, role), (null.fileno(), log, log))
