@@ -108,7 +108,7 @@ class Chooser:
         # Of rules that share name and labels one is loaded at a time, to tell them apart.
         alike: dict[object, list[Rule]] = {}
         for rule in rules:
-            alike.setdefault((rule.alert, _frozen(rule.labels)), []).append(rule)
+            alike.setdefault((rule.alert, frozenset(rule.labels.items())), []).append(rule)
         given: list[Given] = []
         said_of: dict[str, None] = {}
         for turn in range(max(map(len, alike.values()))):
@@ -278,7 +278,7 @@ class _Trial:
             return _LACKS[0]
         if not at.get("end"):
             return _LACKS[1]
-        if sorted(map(_frozen, at["end"])) != sorted(map(_frozen, at.get("late", []))):
+        if {frozenset(one.items()) for one in at["end"]} != {frozenset(one.items()) for one in at.get("late", ())}:
             return _LACKS[2]
         return _LACKS[3] if at.get("fallen") else tuple(at["end"])
 
@@ -412,7 +412,3 @@ def _of(rule: Rule, alerts: Sequence[Labels]) -> list[Labels]:
         for one in alerts
         if one.get("alertname") == rule.alert and all(one.get(k) == v for k, v in static.items())
     ]
-
-
-def _frozen(labels: Labels) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(labels.items()))

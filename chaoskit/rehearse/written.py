@@ -9,7 +9,7 @@ import yaml
 
 from chaoskit.alerting.expression import expression, selectors
 from chaoskit.alerting.model import Rule
-from chaoskit.faults.series import ENDLESS, Scripted, Segment, Series, Values, identity, stretch
+from chaoskit.faults.series import ENDLESS, OneSeries, Scripted, Segment, Series, Values, identity, stretch
 from chaoskit.rehearse.tree import label_values, matchers_of
 from chaoskit.units import format_duration
 
@@ -41,16 +41,10 @@ def stub_for(rule: Rule, mark: str) -> str:
 
 def described(series: Scripted) -> dict[str, Any]:
     """A series as a scenario writes it."""
-    found: dict[str, Any] = {
-        "series": series.key,
-        "values": _described(series.values),
-        "rest": _described(series.rest),
-    }
+    texts = {"values": _described(series.values), "rest": _described(series.rest)}
     repeat = series.values.repeat or series.rest.repeat
-    for flag, value in (("counter", series.counter), ("clock", series.clock), ("repeat", repeat)):
-        if value:
-            found[flag] = True
-    return found
+    one = OneSeries(series=series.key, **texts, counter=series.counter, clock=series.clock, repeat=repeat)
+    return one.model_dump(exclude_defaults=True)
 
 
 def _described(values: Values) -> str:
