@@ -165,11 +165,9 @@ def _came_of(lane: Lane, child: Child, result: bytes) -> Performed:
     found = pickle.loads(result) if result else None
     if isinstance(found, Performed):
         return found
-    if isinstance(found, BaseException) and (isinstance(found, Refused) or not isinstance(found, _OF_ONE_STACK)):
+    of_one_stack = isinstance(found, (BadInput, EquipmentError)) and not isinstance(found, Refused)
+    if isinstance(found, BaseException) and not of_one_stack:
         raise found
     why = str(found) if found else f"its stack's process died (exit code {child.returncode}); see {child.log}"
     alerts = [(alert.rule, drill.name) for drill in lane.drills for alert in drill.plan.alerts]
     return Performed({rule.key: RuleOutcome(rule, Result.UNKNOWN, (why,), wave=name) for rule, name in alerts})
-
-
-_OF_ONE_STACK = (BadInput, EquipmentError)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,8 +24,12 @@ from chaoskit.rehearse.solve import Choices, Solver
 from chaoskit.rehearse.tree import COUNTERS, is_constant, metric_of, reads_clock
 
 Use = Literal["value", "slope", "counter", "toggle", "bucket"]
-_SLOPE_CALLS = frozenset({"delta", "idelta", "deriv", "predict_linear"})
-_TOGGLE_CALLS = frozenset({"changes", "resets"})
+_USES: Mapping[str, Use] = {
+    **dict.fromkeys(COUNTERS, "counter"),
+    **dict.fromkeys(("delta", "idelta", "deriv", "predict_linear"), "slope"),
+    **dict.fromkeys(("changes", "resets"), "toggle"),
+}
+"""By function, how it reads its series, where that is not as what stands around it does."""
 _MOST_COPIES = 150
 _DAY_S = 86400.0
 _LONGEST_AGO_S = 2 * _DAY_S
@@ -68,15 +72,8 @@ def reads(node: Expr, solver: Solver, varied: frozenset[str]) -> dict[str, Read]
                 # Read as a value and as a slope, a series must grow.
                 found[key] = series if there is None or there.use == "value" else there
             case "call":
-                inner: Use = use
-                if one.name in COUNTERS:
-                    inner = "counter"
-                elif one.name in _SLOPE_CALLS:
-                    inner = "slope"
-                elif one.name in _TOGGLE_CALLS:
-                    inner = "toggle"
                 for arg in one.children:
-                    read(arg, inner, clocked)
+                    read(arg, _USES.get(one.name, use), clocked)
             case _:
                 compares = one.kind == "binary" and one.name in COMPARISONS
                 for child in one.children:

@@ -16,7 +16,7 @@ from typing import Any
 
 from chaoskit.alerting.expression import Expr, expression, selectors, walk
 from chaoskit.alerting.model import Matcher
-from chaoskit.alerting.promql_meaning import COUNTING_AGGREGATIONS, names_an_instant
+from chaoskit.alerting.promql_meaning import COUNTING_AGGREGATIONS, FOLLOWING, names_an_instant
 from chaoskit.alerting.promql_syntax import COMPARISONS
 from chaoskit.alerting.routing import matches
 from chaoskit.rehearse.script import CannotDerive
@@ -24,13 +24,7 @@ from chaoskit.rehearse.script import CannotDerive
 THROUGH = frozenset({"sum", "avg", "min", "max", "topk", "bottomk", "quantile", "limitk"})
 """Aggregations that give a lone series its own value back."""
 
-LIKE_INNER = frozenset(
-    [
-        *("abs", "ceil", "floor", "round", "sort", "sort_desc", "sort_by_label", "sort_by_label_desc", "vector"),
-        *("scalar", "label_replace", "label_join", "clamp", "clamp_max", "clamp_min", "avg_over_time"),
-        *("min_over_time", "max_over_time", "last_over_time", "quantile_over_time", "first_over_time"),
-    ]
-)
+LIKE_INNER = FOLLOWING - {"info"} | {"abs", "ceil", "floor", "round", "clamp", "clamp_max", "clamp_min"}
 """Functions that give a steady value back, or one close to it."""
 
 COUNTERS = frozenset({"rate", "irate", "increase"})
