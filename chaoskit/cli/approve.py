@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -39,7 +40,7 @@ from chaoskit.yaml_source import read_text
 @click.option("--update", is_flag=True, help="Replace the approved texts that differ, after the difference is shown.")
 @yours_option
 def approve_command(
-    files: ConfigFiles, approved: Path | None, alerts: tuple[str, ...], update: bool, yours: tuple[str, ...]
+    files: ConfigFiles, approved: Path | None, alerts: tuple[str, ...], update: bool, yours: Mapping[str, str]
 ) -> ExitCode:
     """Write what each alert answers to series around its threshold, and each of its notices, to be read and kept.
 

@@ -30,7 +30,6 @@ from chaoskit.cli.sources import (
     config_options,
     or_shipped,
     unknown,
-    versions_of,
     yours_option,
 )
 from chaoskit.collector import gc_pause
@@ -85,7 +84,7 @@ def check_command(
     no_programs: bool,
     no_levels: bool,
     approved: Path | None,
-    yours: tuple[str, ...],
+    yours: Mapping[str, str],
 ) -> ExitCode:
     """Compare promise, configuration and scenarios, and lint them; starts nothing.
 
@@ -101,26 +100,25 @@ def check_command(
         raise BadInput(dict.fromkeys(problems))
     if prometheus_url is not None:
         known = live_metrics(prometheus_url, config)
-    versions = versions_of(yours)
     tools: dict[str, Tool] | None = {} if no_programs else None
     elsewhere = {"scenario-fault": ask_faults(found), "scenario-plan": ask_plans(found, plannable, config)}
-    said = attempt(lambda: ask_programs(config, versions, tools), problems)
+    said = attempt(lambda: ask_programs(config, yours, tools), problems)
     if said is None:
         problems += [each.problem for each in config.not_understood if not each.newer]
         raise BadInput(dict.fromkeys(problems))
     elsewhere |= said
     elsewhere["not-understood"] = (*elsewhere["not-understood"], *map(_left_out, problems))
     proved: Mapping[str, str] = {}
-    promtool = None if no_programs or no_levels else checkers(versions).get("promtool")
+    promtool = None if no_programs or no_levels else checkers(yours).get("promtool")
     if promtool is not None:
         answered = Levels(config, promtool, approved or approved_folder(files)).check()
         elsewhere, proved = {**elsewhere, **answered.findings}, answered.proved
-    elsewhere |= _texts(config, {} if no_programs else checkers(versions), approved or approved_folder(files))
+    elsewhere |= _texts(config, {} if no_programs else checkers(yours), approved or approved_folder(files))
     now = datetime.now(UTC)
     outcome = check(LintContext(config, found, profiles, known, runbooks, elsewhere, levels, now, proved), ignore)
     forms = {"table": _print, "json": to_json, "github": to_github, "markdown": to_markdown}
     print_as(format_, forms, outcome)
-    answer = ask(config, versions, tools)
+    answer = ask(config, yours, tools)
     unread = any(each.broken for each in config.not_understood) or answer.unsettled(config, rules=True)
     if problems or unread or any(each.id in ("promtool", "amtool") for each in outcome.findings):
         return ExitCode.USAGE

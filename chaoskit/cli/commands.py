@@ -35,7 +35,7 @@ from chaoskit.report.junit import Case, junit, promises
 from chaoskit.report.live import LiveView, PlainLines
 from chaoskit.report.summary import to_markdown
 from chaoskit.report.table import table
-from chaoskit.report.terminal import plan_view, print_to, verdict_view
+from chaoskit.report.terminal import plan_view, verdict_view
 from chaoskit.report.text import clean, paragraph
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.run.prepare import Prepared, make_folder, prepare
@@ -101,7 +101,7 @@ def run_command(
     codes = [error.exit_code for error in wrong.values()]
     if dry_run:
         for plan in plans.values():
-            print_to(terminal(), plan_view(plan))
+            terminal().print(plan_view(plan))
         return worst([*codes, ExitCode.PASS])
     cases = [Case(name, "left out", 0.0, "ERROR", (str(error),)) for name, error in wrong.items()]
     chosen = [mine for mine in each if mine.scenario in plans]
@@ -158,7 +158,7 @@ def _run_each(
 def plan_command(scenario: str, asked: Asked, max_budget: float | None) -> ExitCode:
     """Show targets, timeline and windows, and what a drill on a running system may cost; touches nothing."""
     plan = plan_for(replace(asked, scenario=scenario))[0]
-    print_to(terminal(), plan_view(plan))
+    terminal().print(plan_view(plan))
     told(plan, max_budget)
     return ExitCode.UNKNOWN if any(each.broken for each in plan.puzzles) else ExitCode.PASS
 
@@ -271,7 +271,7 @@ def run_one(
     console = terminal()
     prepared = prepare([asked], lambda plan: make_folder(out, plan.scenario.name))
     run = prepared.runs[0]
-    plain = PlainLines(run.plan, lambda line: console.print(line, markup=False, highlight=False))
+    plain = PlainLines(run.plan, lambda line: console.print(line))
     watched = console.is_terminal
     track = run.track((lambda event: None) if watched else plain.feed)
     runner = Runner(Live(prepared.stack), [[track]], load=prepared.load)
@@ -280,10 +280,10 @@ def run_one(
             runner.run((lambda: _keep(prepared, runner, console)) if keep else None)
     folder = prepared.runs[0].folder
     verdict, checklists = judge_folder(folder, before)
-    print_to(console, _judged(verdict, checklists, before))
+    console.print(_judged(verdict, checklists, before))
     for what, file in (("history", "events.jsonl"), ("report", PAGE)):
         if (folder / file).exists():
-            console.print(f"{what}: {near(folder)}/{file}", highlight=False, markup=False)
+            console.print(f"{what}: {near(folder)}/{file}")
     return verdict, runner.interrupted
 
 
@@ -294,7 +294,7 @@ def _keep(prepared: Prepared, runner: Runner, console: Console) -> None:
     if all(row.result == "PASS" for row in so_far if row.hop not in (Hop.LOAD, Hop.END)):
         return
     stack = prepared.stack
-    console.print(f"kept for {_KEEP_S / 60:.0f} minutes, Ctrl-C ends it:", highlight=False)
+    console.print(f"kept for {_KEEP_S / 60:.0f} minutes, Ctrl-C ends it:")
     for name, url in (("Prometheus", stack.prometheus_url), ("Alertmanager", stack.alertmanager_url)):
-        console.print(f"  {name}: {url}", highlight=False)
+        console.print(f"  {name}: {url}")
     runner.idle(_KEEP_S)

@@ -54,7 +54,7 @@ def print_as(format_: str, forms: Mapping[str, Callable[..., Any]], *about: Any)
         for line in made:
             click.echo(line)
     elif made is not None:
-        console().print(made, highlight=False)
+        console().print(made)
 
 
 class Commands(click.Group):

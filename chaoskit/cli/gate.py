@@ -38,7 +38,7 @@ from chaoskit.observe.pressure import idle_cores
 from chaoskit.rehearse.hours import play_hours, plays
 from chaoskit.report.judge_run import MARKDOWN
 from chaoskit.report.junit import Case, junit
-from chaoskit.report.terminal import print_to, told_view
+from chaoskit.report.terminal import told_view
 from chaoskit.report.text import clean, paragraph
 from chaoskit.run.planning import Asked
 from chaoskit.run.prepare import make_folder, versions
@@ -138,7 +138,7 @@ def gate_command(
     left_out = sorted([*left_out, *more], key=lambda one: one.name)
     screen = console(stderr=format_ != "text")
     if not chosen:
-        print_to(screen, Group(*left_out_lines(left_out, known)))
+        screen.print(Group(*left_out_lines(left_out, known)))
         raise BadInput(
             Problem(None, "no scenario is selected", "see `chaoskit list`, or loosen -k, -m, --lf, --budget")
         )
@@ -148,10 +148,10 @@ def gate_command(
         left_out = sorted([*left_out, *others], key=lambda one: one.name)
     schedule = scheduled(chosen, side_by_side, tries=_TRIES)
     schedule = schedule.calmer() if one_load else schedule
-    print_to(screen, schedule_view(schedule, why=dry_run))
-    print_to(screen, told_view([one.plan for one in chosen]))
+    screen.print(schedule_view(schedule, why=dry_run))
+    screen.print(told_view([one.plan for one in chosen]))
     if dry_run:
-        print_to(screen, Group(*left_out_lines(left_out, known)))
+        screen.print(Group(*left_out_lines(left_out, known)))
         return ExitCode.USAGE if any(one.wrong for one in left_out) else ExitCode.PASS
     plans = [one.plan for one in chosen]
     refuse_unconfirmed(plans, confirm)
@@ -233,7 +233,7 @@ def _play(
         write_part(where, part)
 
     def hear(outcome: Outcome) -> None:
-        print_to(screen, outcome_line(outcome))
+        screen.print(outcome_line(outcome))
 
     plan = schedule.stacks[0].members[0].plan
     known = record.at(plan.time_scale)
@@ -270,14 +270,14 @@ def tell(ended: Ended, out: Path, record: Record, time_scale: float, screen: Con
         run = f"{ended.folder.name}/{one.folder.name}"
         known.note(one.candidate.name, one.exit_code, one.folder.stat().st_mtime, one.took_s, run)
     save_record(out, record)
-    print_to(screen, gate_view(ended.outcomes, ended.coverage, known, ended.left_out))
+    screen.print(gate_view(ended.outcomes, ended.coverage, known, ended.left_out))
     for row in ended.hours:
-        screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(row.said)}", highlight=False)
+        screen.print(f"{row.result:7}  {clean(row.about)}: {paragraph(row.said)}")
     if ended.gap:
         screen.print(ended.gap)
     index = write_index(ended)
-    screen.print(f"report: {index}", highlight=False, markup=False)
-    screen.print(f"{ended.answer} (exit {int(ended.ending)})", highlight=False)
+    screen.print(f"report: {index}")
+    screen.print(f"{ended.answer} (exit {int(ended.ending)})")
     if screen.stderr:
         click.echo(index.with_name(MARKDOWN).read_text(encoding="utf-8"), nl=False)
 
@@ -305,7 +305,7 @@ def merge_command(
     given = read_parts(parts, wrong)
     screen = console(stderr=format_ != "text")
     for one in given:
-        screen.print(f"{one.part.shard}: {one.folder}: {amount(len(one.played), 'scenarios')}", highlight=False)
+        screen.print(f"{one.part.shard}: {one.folder}: {amount(len(one.played), 'scenarios')}")
     ended = merge(given, make_folder(out, "gate", latest=False), old, require_coverage)
     if junitxml is not None:
         leave(junitxml, junit("chaoskit gate", ended.cases), named=True)

@@ -15,7 +15,6 @@ from chaoskit.faults.docs import fault_rows
 from chaoskit.handles import handle_kinds
 from chaoskit.marked import summary
 from chaoskit.report.table import table
-from chaoskit.report.terminal import print_to
 from chaoskit.report.text import clean
 from chaoskit.scenario.catalog import list_scenarios
 from chaoskit.verify.docs import check_rows
@@ -63,4 +62,4 @@ def _show(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     shown = table(*titles)
     for row in rows:
         shown.add_row(*map(clean, row))
-    print_to(console(), shown)
+    console().print(shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from chaoskit.cli.sources import (
     or_shipped,
     unknown,
     unknown_alerts,
-    versions_of,
     yours_option,
 )
 from chaoskit.diff.expressions import behind
@@ -44,7 +43,6 @@ from chaoskit.mutate.should import Exercised
 from chaoskit.mutate.source import files_of, texts_of
 from chaoskit.mutate.static import STATUSES, Ground, Outcome, judge_all
 from chaoskit.report.table import table
-from chaoskit.report.terminal import print_to
 from chaoskit.report.text import clean
 from chaoskit.run.planning import Asked, ask_faults, ask_plans, plan_for
 from chaoskit.stack.check_programs import ask_programs
@@ -97,7 +95,7 @@ def mutate_command(
     profile: str,
     out: Path,
     format_: str,
-    yours: tuple[str, ...],
+    yours: Mapping[str, str],
 ) -> ExitCode:
     """Change the alert configuration in harmful ways, one at a time, and tell which changes would be noticed.
 
@@ -116,7 +114,7 @@ def mutate_command(
         mutant = _one(mutants, show)
         return _show(mutant, on_disk, Exercised(config, found).by(mutant), format_)
     if play is not None:
-        asked = Asked(play[1], profile, or_shipped(files), yours=versions_of(yours))
+        asked = Asked(play[1], profile, or_shipped(files), yours=yours)
         return _play(_one(mutants, play[0]), on_disk, given, asked, out)
     mutants = sampled(mutants, sample, seed) if sample is not None else mutants
     if listed:
@@ -124,8 +122,8 @@ def mutate_command(
     problems: list[Problem] = []
     found, profiles, plannable, known, runbooks, levels = beside(files, scenarios, metrics, targets, problems)
     facts = LintContext(config, found, profiles, known, runbooks, {}, levels)
-    tools = {} if no_programs else checkers(versions_of(yours))
-    said = attempt(lambda: ask_programs(config, versions_of(yours), tools), problems) or {}
+    tools = {} if no_programs else checkers(yours)
+    said = attempt(lambda: ask_programs(config, yours, tools), problems) or {}
     facts.elsewhere = {
         "scenario-fault": ask_faults(found),
         "scenario-plan": ask_plans(found, plannable, config),
@@ -178,7 +176,7 @@ def _list(mutants: Sequence[Mutant], format_: str) -> ExitCode:
     for each in mutants:
         where = f"{each.file}:{each.edits[0].line}:{each.edits[0].column}"
         shown.add_row(each.id, each.operator, clean(where), clean(f"{each.site}: {each.change}"))
-    print_to(console(), shown)
+    console().print(shown)
     click.echo(f"{len(mutants)} mutants by {len({each.operator for each in mutants})} operators")
     return ExitCode.PASS
 
@@ -245,5 +243,5 @@ def _judged(outcomes: Sequence[Outcome], exercised: Exercised, format_: str) -> 
     for role in (*dict.fromkeys(role for role, _ in counts), "all"):
         mine = [sum(n for (r, s), n in counts.items() if s == status and role in (r, "all")) for status in STATUSES]
         shown.add_row(role, str(sum(mine)), *map(str, mine))
-    print_to(console(), shown)
+    console().print(shown)
     return ExitCode.PASS

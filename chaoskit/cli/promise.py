@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -57,7 +58,7 @@ def write_command(files: ConfigFiles, alerts: tuple[str, ...], out: Path | None)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new or empty folder.")
 @yours_option
 def tests_command(
-    files: ConfigFiles, approved: Path | None, alerts: tuple[str, ...], out: Path, yours: tuple[str, ...]
+    files: ConfigFiles, approved: Path | None, alerts: tuple[str, ...], out: Path, yours: Mapping[str, str]
 ) -> ExitCode:
     """Write the probes of each alert with its answers as unit tests for `promtool test rules`, to keep.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from chaoskit.cli.console import console, print_as
 from chaoskit.cli.numbers import TIME_SCALE, seconds_of
 from chaoskit.cli.outputs import OUT, ResultFile, form
 from chaoskit.cli.sources import FILE as _FILE
-from chaoskit.cli.sources import config_options, versions_of, yours_option
+from chaoskit.cli.sources import config_options, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.rehearse.inputs import (
     ASSUMED,
@@ -65,7 +65,7 @@ def rehearse_command(
     format_: str,
     junitxml: Path | None,
     out: Path,
-    yours: tuple[str, ...],
+    yours: Mapping[str, str],
 ) -> ExitCode:
     """Rehearse alert rules on scripted series: real Prometheus, real Alertmanager, every receiver a sink.
 
@@ -90,7 +90,7 @@ def rehearse_command(
             Problem(Place(str(files.bundle)), f"holds no {role} configuration", f"add --{role} FILE")
             for role in lacking
         )
-    answer = ask(config, versions_of(yours))
+    answer = ask(config, yours)
     config = with_a_job(answer.settle(config))
     if not any(rule.alert for rule in config.rules) and any(each.broken for each in config.not_understood):
         raise BadInput(each.problem for each in config.not_understood)
@@ -126,7 +126,7 @@ def rehearse_command(
     session = Session(
         asked,
         binaries,
-        (lambda line: None) if quiet else (lambda line: screen.print(line, markup=False, highlight=False)),
+        (lambda line: None) if quiet else (lambda line: screen.print(line)),
     )
     found = session.rehearse()
     leave(folder / MARKDOWN, to_markdown(found).encode())

@@ -6,7 +6,7 @@ import getpass
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +28,11 @@ from chaoskit.cli.check import known_metrics, print_findings
 from chaoskit.cli.console import Commands, console, print_as, say
 from chaoskit.cli.numbers import seconds_of, share
 from chaoskit.cli.outputs import OUT, ResultFile, form
-from chaoskit.cli.sources import FILE, config_options, readable, together, versions_of, yours_option
+from chaoskit.cli.sources import FILE, config_options, readable, together, yours_option
 from chaoskit.errors import BadInput, EquipmentError, ExitCode, Place, Problem
 from chaoskit.files import write_named
 from chaoskit.inputs import attempt
 from chaoskit.report.judge_run import VERDICT
-from chaoskit.report.terminal import print_to
 from chaoskit.scenario.catalog import find_profile, scenario_names
 from chaoskit.scenario.model import Access, Scenario, Secret
 from chaoskit.sla.model import SLICE_S, Window
@@ -214,7 +213,7 @@ def status_command(targets: Targets, store: Store, zone: str, environments: tupl
     windows = month_of(end - 1, zone or targets.zone), rolling("3d", end, zone or targets.zone)
     judged = [compliance(store, targets, window, now=now, environments=environments) for window in windows]
     results, recent = ([one for one in each if one.basis == "contract"] for each in judged)
-    print_to(console(), status_view(results, recent, end))
+    console().print(status_view(results, recent, end))
 
 
 @sla_group.command("prune")
@@ -274,7 +273,7 @@ def list_command(targets: Targets, store: Store, revoked: bool) -> None:
     from chaoskit.sla.report import planned_view
 
     if found := store.planned(None, 0, 2**40, revoked=revoked):
-        print_to(console(), planned_view(found, targets.zone))
+        console().print(planned_view(found, targets.zone))
     else:
         say("no window was planned")
 
@@ -320,7 +319,7 @@ def check_command(
     metrics: Path | None,
     search: bool,
     keep: Path | None,
-    yours: tuple[str, ...],
+    yours: Mapping[str, str],
 ) -> ExitCode:
     """Compare targets with rules, offline, and look for a month that misses one while no alert fires.
 
@@ -350,7 +349,7 @@ def check_command(
 
 
 def _silence(
-    level: Level, one: Watched, config: AlertConfig, folder: Path, closed: list[str], yours: tuple[str, ...]
+    level: Level, one: Watched, config: AlertConfig, folder: Path, closed: list[str], yours: Mapping[str, str]
 ) -> ExitCode:
     """Tells of a level whether a month was found that is missed in silence."""
     from chaoskit.sla import silent
@@ -371,7 +370,7 @@ def _silence(
     if best is None or not silent.holds(*best, mine):
         say(f"{one.name}: no month with a missed target and no alert was found within {silent.SEARCH_S:g} s")
         return ExitCode.PASS
-    promtool = checkers(versions_of(yours)).get("promtool")
+    promtool = checkers(yours).get("promtool")
     if promtool is None or promtool.path is None:
         say(f"{one.name}: {best[0]}: chaoskit counts no alert; promtool, missing here, could prove it")
         return ExitCode.UNKNOWN
@@ -410,7 +409,7 @@ def cost_command(targets: Targets, files: ConfigFiles, out: Path, bad: float, re
     from chaoskit.sla.views import cost_view
 
     given = config_of(files), watched(targets), bad, seconds_of("--repair", repair)
-    print_to(console(), cost_view([*promised(*given), *measured(*given, _verdicts(out))], bad, repair))
+    console().print(cost_view([*promised(*given), *measured(*given, _verdicts(out))], bad, repair))
 
 
 def _verdicts(out: Path) -> Iterator[tuple[str, Verdict]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,9 +64,10 @@ yours_option = click.option(
     "--yours",
     multiple=True,
     metavar="NAME=VERSION",
+    callback=lambda context, option, given: versions_of(given),
     help="Version of your server, as alertmanager=0.33; repeatable.",
 )
-"""Adds --yours, for `versions_of`."""
+"""Adds --yours; the command's `yours` are the versions that it names, by server."""
 
 approved_option = click.option(
     "--approved", type=FILE, metavar="DIR", help="Approved answers and texts; default: approved, beside the promise."
@@ -111,9 +112,9 @@ def known_alerts(config: AlertConfig, names: tuple[str, ...]) -> tuple[str, ...]
     return names
 
 
-def programs_of(yours: Iterable[str], *needed: str) -> dict[str, Tool]:
+def programs_of(yours: Mapping[str, str], *needed: str) -> dict[str, Tool]:
     """promtool and amtool, as far as installed, for these versions; raises BadInput for each needed one that is not."""
-    tools = checkers(versions_of(yours))
+    tools = checkers(yours)
     if missing := [name for name in needed if name not in tools]:
         hint = "chaoskit doctor --install fetches it"
         raise BadInput(Problem(None, f"{name} was not found", hint) for name in missing)
@@ -138,9 +139,9 @@ def _asked(
     settings: tuple[str, ...],
     seed: int,
     files: ConfigFiles,
-    yours: tuple[str, ...],
+    yours: Mapping[str, str],
 ) -> Asked:
-    return Asked("", profile, or_shipped(files), settings, time_scale, seed, yours=versions_of(yours))
+    return Asked("", profile, or_shipped(files), settings, time_scale, seed, yours=yours)
 
 
 asking = together(

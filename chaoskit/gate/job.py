@@ -10,7 +10,7 @@ and cannot take the gate with it.
 from __future__ import annotations
 
 import importlib
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -102,36 +102,26 @@ def _play(job: Job) -> int:
         lambda run_folders: job.folder,
         unseen=True,
     )
-    clocks = {part.name: _Clock() for part in job.parts}
-    tracks = {part.name: run.track(clocks[part.name].hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
+    tracks = {part.name: run.track(_hear) for part, run in zip(job.parts, prepared.runs, strict=True)}
     Runner(Live(prepared.stack), [[tracks[part.name] for part in wave] for wave in job.waves], load=prepared.load).run()
     niceness.give_way()
     worst = 0
     for name, folder in folders.items():
         verdict, _ = judge_folder(folder, gate="../index.html")
-        _say(Said(name=name, exit_code=verdict.exit_code, took_s=clocks[name].took_s))
+        _say(Said(name=name, exit_code=verdict.exit_code, took_s=_took_s(tracks[name].progress.fold.phases)))
         worst = max(worst, verdict.exit_code)
     return worst
 
 
-class _Clock:
-    """How long a track took, from the end of its steady state to the end of its tail, in real seconds."""
+def _hear(event: Event) -> None:
+    """All is up when the first steady state is awaited."""
+    if isinstance(event, Phase) and event.name == "steady":
+        niceness.restore()
 
-    def __init__(self) -> None:
-        self._at: dict[str, float] = {}
 
-    def hear(self, event: Event) -> None:
-        """Notes when phases begin; all is up when the first steady state is awaited."""
-        if isinstance(event, Phase):
-            self._at.setdefault(event.name, time.monotonic())
-            if event.name == "steady":
-                niceness.restore()
-
-    @property
-    def took_s(self) -> float:
-        """0 when it never came to its end."""
-        begun, ended = self._at.get("steps"), self._at.get("stopping")
-        return round(ended - begun, 3) if begun is not None and ended is not None else 0.0
+def _took_s(phases: Mapping[str, float]) -> float:
+    """Real seconds from the end of a steady state to the end of the tail; 0 where it never came to its end."""
+    return round(phases["stopping"] - phases["steps"], 3) if phases.keys() >= {"steps", "stopping"} else 0.0
 
 
 def _say(said: Said) -> None:

@@ -24,9 +24,8 @@ from chaoskit.fold import Faults
 from chaoskit.history import History
 from chaoskit.hop import Lane
 from chaoskit.report.changes import compared
-from chaoskit.report.html_axis import Axis, Group
+from chaoskit.report.html_axis import Axis, Group, Mark
 from chaoskit.report.html_axis import Lane as Lane_
-from chaoskit.report.html_axis import Line as Instant
 from chaoskit.report.html_causes import Cause, causes
 from chaoskit.report.html_expected import expected_groups
 from chaoskit.report.html_lanes import (
@@ -220,7 +219,7 @@ def timeline(read: Read, written: Sequence[Note] = (), traffic: Traffic | None =
         *_groups(lambda: [receivers_group(plan, axis, evidence, _shown(case))]),
         *_groups(lambda: [load_group(history, axis, evidence, traffic)]),
     ]
-    nowhere: list[Instant] = []
+    nowhere: list[Mark] = []
     return {"groups": groups, "ticks": axis.ticks, "lines": _guarded(lambda: lines_of(axis, evidence), nowhere)}
 
 

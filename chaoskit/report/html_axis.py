@@ -19,15 +19,6 @@ _NARROWEST = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """An instant that goes through all lanes: `tick` with what it says, `fault`, `undo` or `now`."""
-
-    x: float
-    kind: str
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Bar:
     """A span of a lane; `kind` is its style. `title` is printed under the lane, `label` inside where there is room."""
 
@@ -40,11 +31,13 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An instant of a lane: `told`, `cleared`, `refused` or `note`; `stray` for an unexpected notice."""
+    """An instant of a lane: `told`, `cleared`, `refused` or `note`; `stray` for an unexpected notice. Or one that goes
+    through all lanes: `tick` with what it says, `fault`, `undo` or `now`.
+    """
 
     x: float
     kind: str
-    title: str
+    title: str = ""
 
 
 B = TypeVar("B", Bar, Mark)
@@ -151,7 +144,7 @@ class Axis:
         return Mark(self.x(instant), kind, title)
 
     @property
-    def ticks(self) -> list[Line]:
+    def ticks(self) -> list[Mark]:
         """Round numbers of virtual seconds, at most seven."""
         first, last = self.vs(self.begin), self.vs(self.end)
         step = float(next((s for s in _STEPS if (last - first) / s <= _TICKS), 0) or (last - first) / _TICKS)
@@ -160,7 +153,7 @@ class Axis:
         while number * step <= last:
             at = number * step
             if at >= first:
-                found.append(Line(self.x(self.zero + at / self.scale), "tick", f"{at:g} s"))
+                found.append(Mark(self.x(self.zero + at / self.scale), "tick", f"{at:g} s"))
             number += 1
         return found
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from chaoskit.events import Alter, Interruption, Notice, StepBegin, StepEnd
 from chaoskit.history import History
 from chaoskit.plan.model import Plan
-from chaoskit.report.html_axis import Axis, Bar, Group, Lane, Line, Mark
+from chaoskit.report.html_axis import Axis, Bar, Group, Lane, Mark
 from chaoskit.report.terminal import called
 from chaoskit.report.text import fault_name, settings_words, shortened
 from chaoskit.units import amount
@@ -33,11 +33,11 @@ def axis_of(history: History, evidence: Evidence, due: float | None = None) -> A
     return Axis(max(zero - lead, first), end, zero, history.header.time_scale)
 
 
-def lines_of(axis: Axis, evidence: Evidence) -> list[Line]:
+def lines_of(axis: Axis, evidence: Evidence) -> list[Mark]:
     """The instants that everything is counted from: effects of faults, and their ends."""
-    found = [Line(axis.x(span[1]), "fault") for span in evidence.faults.effects.values()]
-    found += [Line(axis.x(span[1]), "undo") for span in evidence.faults.gone.values()]
-    now = [] if axis.now is None else [Line(axis.x(axis.now), "now")]
+    found = [Mark(axis.x(span[1]), "fault") for span in evidence.faults.effects.values()]
+    found += [Mark(axis.x(span[1]), "undo") for span in evidence.faults.gone.values()]
+    now = [] if axis.now is None else [Mark(axis.x(axis.now), "now")]
     return [*now, *found[:_MOST_LINES]]
 
 

@@ -47,7 +47,7 @@ PHASES = {
 _LAST_NOTICES = 8
 
 
-class LiveView:
+class LiveView(Live):
     """The redrawn picture; a context manager around the run."""
 
     def __init__(self, plan: Plan, progress: Progress, console: Console) -> None:
@@ -55,16 +55,10 @@ class LiveView:
         self._progress = progress
         self._begun = time.time()
         self._steps_begun: float | None = None
-        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=8, transient=True)
+        super().__init__(console=console, refresh_per_second=8, transient=True)
 
-    def __enter__(self) -> LiveView:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def _view(self) -> RenderableType:
+    def get_renderable(self) -> RenderableType:
+        """The picture as it is now."""
         now, fold = time.time(), self._progress.fold
         if fold.phase == "steps" and self._steps_begun is None:
             self._steps_begun = now

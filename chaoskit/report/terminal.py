@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -187,8 +187,3 @@ def hops_of(alert: PlannedAlert) -> list[tuple[str, Window]]:
     hops.append(("", alert.clear))
     hops += [(n.to, n.all_clear) for n in alert.notices if n.all_clear is not None]
     return hops + [(n.to, n.over) for n in alert.notices if n.over is not None]
-
-
-def print_to(console: Console, view: RenderableType) -> None:
-    """Prints a view to a stream; wide enough for a row a line where the output is no terminal."""
-    console.print(view, highlight=False)

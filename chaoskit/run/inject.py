@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from chaoskit.alerting.model import AlertConfig, Promise, Route
+from chaoskit.alerting.config import load_texts
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
 from chaoskit.events import SCHEMA, Event, FaultFail, Header
 from chaoskit.faults.base import Fault, FaultError, Settings, Target
@@ -31,7 +31,7 @@ from chaoskit.run.prepare import versions
 from chaoskit.run.runner import Runner
 from chaoskit.run.target import Live
 from chaoskit.run.track import Track
-from chaoskit.scenario.model import Attached, FaultSpec, Handles, Inject, Limits, LoadPlan, Profile, Scenario, Wait
+from chaoskit.scenario.model import Attached, FaultSpec, Handles, Inject, Limits, Scenario, Wait
 from chaoskit.scenario.profile import load_profile
 from chaoskit.stack.attached import AttachedStack
 from chaoskit.trust import read_secret
@@ -193,19 +193,10 @@ def _plan(order: Order, longest_s: float) -> Plan:
         PlannedStep(Wait("for", _HERE, duration_vs=order.for_s), at_most_vs=order.for_s),
     )
     scenario = Scenario(STEP, "one fault by hand", "", (), tuple(s.step for s in steps), (), (), {}, _HERE)
-    profile = Profile(
-        name="",
-        target=Attached("", "", "", ""),
-        time_scale=1.0,
-        load=LoadPlan(None, None, None, {}),
-        standing=(),
-        handles=Handles(),
-        limits=Limits(fault_s=order.for_s + _SPARE_S + longest_s),
-        abort=(),
-        place=_HERE,
-    )
-    route = Route((), "", (), 0.0, 0.0, 0.0, (), False, (), _HERE)
-    config = AlertConfig((), 15.0, (), route, {}, (), Promise({}, {}), {})
+    profile = load_profile(json.dumps({"chaoskit": 1, "target": {"attached": _NOWHERE}}), _HERE.file)
+    limits = Limits(fault_s=order.for_s + _SPARE_S + longest_s)
+    profile = replace(profile, target=Attached("", "", "", ""), limits=limits, abort=())
+    config = load_texts({}, complete=False)
     return Plan(scenario, profile, config, 1.0, 0, {}, steps, (), 0.0, 0.0, 0.0, ())
 
 

@@ -15,7 +15,7 @@ import pytest
 from chaoskit import niceness
 from chaoskit.events import Phase
 from chaoskit.faults import slice as burners
-from chaoskit.gate.job import _Clock
+from chaoskit.gate.job import _hear
 
 BY = niceness.BY
 
@@ -122,10 +122,9 @@ def test_a_stack_takes_its_full_part_from_the_moment_it_waits_for_its_steady_sta
 ) -> None:
     up: list[bool] = []
     monkeypatch.setattr(niceness, "restore", lambda: up.append(True))
-    clock = _Clock()
-    clock.hear(Phase(name="starting"))
+    _hear(Phase(name="starting"))
     assert not up
-    clock.hear(Phase(name="steady"))
+    _hear(Phase(name="steady"))
     assert up
 
 

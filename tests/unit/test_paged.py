@@ -17,7 +17,7 @@ from chaoskit.examine import announce
 from chaoskit.examine.announce import announced
 from chaoskit.examine.preflight import refuse_unconfirmed
 from chaoskit.plan.paged import paged
-from chaoskit.report.terminal import plan_view, print_to
+from chaoskit.report.terminal import plan_view
 from chaoskit.run.planning import Asked, plan_for
 from tests.attached_system import ROUTES, SCENARIO, processes_titled
 
@@ -48,7 +48,7 @@ def test_each_real_receiver_is_named_with_its_notifications(case: Case, capsys: 
         refuse_unconfirmed([plan, plan], "")
     from chaoskit.cli.console import console
 
-    print_to(console(), plan_view(plan))
+    console().print(plan_view(plan))
     assert "tells everybody (email, webhook): 4 notifications" in capsys.readouterr().out
 
 

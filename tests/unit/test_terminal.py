@@ -22,7 +22,7 @@ from chaoskit.cli import run as chaoskit
 from chaoskit.cli.console import Terminal, console
 from chaoskit.errors import Place
 from chaoskit.report.junit import Case, junit
-from chaoskit.report.terminal import plan_view, print_to, verdict_view
+from chaoskit.report.terminal import plan_view, verdict_view
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
@@ -39,7 +39,7 @@ def harmless(printed: str) -> bool:
 def printed(view: object) -> str:
     screen = Terminal(width=500)
     screen.file = io.StringIO()
-    print_to(screen, view)  # type: ignore[arg-type]
+    screen.print(view)  # type: ignore[arg-type]
     return screen.file.getvalue()
 
 

@@ -27,7 +27,6 @@ from chaoskit.gate.record import AtScale
 from chaoskit.gate.view import gate_view, outcome_line
 from chaoskit.history import History
 from chaoskit.report.live import LiveView, PlainLines
-from chaoskit.report.terminal import print_to
 from chaoskit.run.progress import Progress
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import mapped, recorded
@@ -134,7 +133,7 @@ def test_the_picture_of_a_run_is_harmless_at_every_moment() -> None:
     seen = ""
     for event in history.events:
         progress.feed(event)
-        seen += printed(view._view())
+        seen += printed(view.get_renderable())
     assert quiet(seen)
     for word in ("in force: process.kill on a\\x1b", "! ", "notices", f"{ALERT} a\\x1b"):
         assert word in seen
@@ -169,5 +168,5 @@ def test_the_views_print_through_the_same_screen() -> None:
     """The check itself sees a line that somebody else began."""
     screen = Terminal(width=500)
     screen.file = io.StringIO()
-    print_to(screen, "x\nPASS  [bold]g")
+    screen.print("x\nPASS  [bold]g")
     assert not quiet(screen.file.getvalue())

@@ -19,7 +19,7 @@ from chaoskit.faults.registry import known, known_actions
 from chaoskit.handles import handle_kinds
 from chaoskit.history import read_history
 from chaoskit.report.checklist import checklist_view
-from chaoskit.report.terminal import plan_view, print_to, verdict_view
+from chaoskit.report.terminal import plan_view, verdict_view
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.scenario.catalog import list_scenarios
 from chaoskit.verify.checks import CHECKS
@@ -33,7 +33,7 @@ COLUMNS = 80
 def printed(view: object, width: int) -> str:
     screen = Terminal(width=width)
     screen.file = io.StringIO()
-    print_to(screen, view)  # type: ignore[arg-type]
+    screen.print(view)  # type: ignore[arg-type]
     return screen.file.getvalue()
 
 
