@@ -29,7 +29,7 @@ from chaoskit.diff.compare import diff
 from chaoskit.explain.alert import explain
 from chaoskit.history import read_history
 from chaoskit.report.explanation import explanation_view
-from chaoskit.report.terminal import plan_view, print_to, verdict_view
+from chaoskit.report.terminal import plan_view, verdict_view
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.safety.healbook import BOOK, read_book
 from chaoskit.safety.unhealed import JOURNAL, Tail, read_standing
@@ -100,7 +100,7 @@ def _told(config: AlertConfig) -> None:
 
 
 def _show(view: object) -> None:
-    print_to(Console(file=io.StringIO(), width=180), view)  # type: ignore[arg-type]
+    Console(file=io.StringIO(), width=180).print(view, highlight=False)
 
 
 @cache

@@ -47,7 +47,7 @@ from chaoskit.events import (
     encode,
 )
 from chaoskit.history import read_history
-from chaoskit.report.terminal import print_to, verdict_view
+from chaoskit.report.terminal import verdict_view
 from chaoskit.verify.verify import verify
 
 GOAL_S = 7.0
@@ -148,7 +148,7 @@ def judge(file: Path) -> Judged:
     read = time.perf_counter()
     verdict = verify(history)
     judged = time.perf_counter()
-    print_to(Console(file=io.StringIO(), width=180), verdict_view(verdict))
+    Console(file=io.StringIO(), width=180).print(verdict_view(verdict), highlight=False)
     printed, cpu_s = time.perf_counter(), time.process_time() - cpu_s
     spans = (read - begun, judged - read, printed - judged)
     return Judged(len(history.events), *spans, cpu_s, peak_mib(), verdict.result)
