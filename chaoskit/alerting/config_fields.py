@@ -97,15 +97,18 @@ class Reading:
         value = node.get(key)
         return None if value is None or (value.kind == "scalar" and value.value is None) else value
 
+    def _of_kind(self, node: Node, key: str, kind: str, expected: str) -> Node | None:
+        """The value under the key; None when it is absent, or of another kind, which is a problem."""
+        value = self.get(node, key)
+        if value is not None and value.kind != kind:
+            self.say(value.place, f"'{key}' is {value.described()}, expected {expected}")
+            return None
+        return value
+
     def text(self, node: Node, key: str, default: str = "") -> str:
         """A scalar as written: Go reads a number into a string field as its text, and so do we."""
-        value = self.get(node, key)
-        if value is None:
-            return default
-        if value.kind != "scalar":
-            self.say(value.place, f"'{key}' is {value.described()}, expected a text")
-            return default
-        return value.raw
+        value = self._of_kind(node, key, "scalar", "a text")
+        return default if value is None else value.raw
 
     def required(self, node: Node, key: str, what: str) -> str:
         """A text that must be there and not be empty."""
@@ -121,11 +124,8 @@ class Reading:
         return default if found is None else found
 
     def optional_duration(self, node: Node, key: str) -> float | None:
-        value = self.get(node, key)
+        value = self._of_kind(node, key, "scalar", "a duration such as 30s")
         if value is None:
-            return None
-        if value.kind != "scalar":
-            self.say(value.place, f"'{key}' is {value.described()}, expected a duration such as 30s")
             return None
         try:
             return parse_duration(value.raw)
@@ -145,13 +145,8 @@ class Reading:
 
     def sequence(self, node: Node, key: str) -> tuple[Node, ...]:
         """The elements of a list; empty when absent."""
-        value = self.get(node, key)
-        if value is None:
-            return ()
-        if value.kind != "sequence":
-            self.say(value.place, f"'{key}' is {value.described()}, expected a list")
-            return ()
-        return value.items
+        value = self._of_kind(node, key, "sequence", "a list")
+        return () if value is None else value.items
 
     def texts(self, node: Node, key: str) -> tuple[Node, ...]:
         """The elements of a list of texts, as nodes, so that each keeps its place."""

@@ -86,8 +86,8 @@ def _called(node: Expr, made: Made) -> LabelSet:
         return NONE
     if node.name in _ABSENT:
         # absent() makes its labels up from the matchers that name one value.
-        written = [each.label for each in node.left.matchers] if node.left.kind == "selector" else []
-        named = node.left.matchers if node.left.kind == "selector" else ()
+        named = node.left.matchers
+        written = [each.label for each in named]
         return LabelSet(frozenset(m.label for m in named if m.op == "=" and m.value and written.count(m.label) == 1))
     if node.name == "info":
         return ANY

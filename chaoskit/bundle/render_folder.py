@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from chaoskit.alerting.config import placed
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.units import listed
 
@@ -52,7 +53,8 @@ def put_in_place(out: Path, texts: Mapping[str, str], check: Callable[[Path], No
         check(fresh)
         _swap(fresh, target, old)
     except BadInput as error:
-        raise BadInput(_renamed(problem, fresh, out) for problem in error.problems) from None
+        found = placed(error.problems, lambda at: Place(at.file.replace(str(fresh), str(out)), at.line))
+        raise BadInput(found) from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadInput(Problem(Place(str(out)), f"cannot be written: {reason}", "choose another --out")) from None
@@ -73,11 +75,3 @@ def _swap(fresh: Path, target: Path, old: Path) -> None:
         if old.exists() and not target.exists():
             old.rename(target)
         raise
-
-
-def _renamed(problem: Problem, fresh: Path, out: Path) -> Problem:
-    if problem.place is None or not problem.place.file.startswith(str(fresh)):
-        return problem
-    return Problem(
-        Place(problem.place.file.replace(str(fresh), str(out), 1), problem.place.line), problem.message, problem.hint
-    )

@@ -138,19 +138,18 @@ def parse_settings(options: Iterable[str], parts: Iterable[str], receivers: Iter
 def apply(settings: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
     """The texts, by file name, with the settings' values in their places; all else is left as it stands."""
     trees = {name: read(text, name) for name, text in texts.items() if name.endswith(".yml")}
-    changed = {name: text.split("\n") for name, text in texts.items()}
     # What is said of one receiver holds over what is said of all.
-    for key in sorted(settings, key=lambda name: (name.startswith("to."), name)):
-        for name, node, new in _changes(key, settings[key], trees):
-            line = changed[name][node.place.line - 1]
-            old = texts[name].split("\n")[node.place.line - 1]
-            if old.count(node.raw) != 1:
-                raise AssertionError(f"{node.place}: {node.raw!r} does not stand alone on its line")
-            before, _, after = old.partition(node.raw)
-            assert line.startswith(before)
-            assert line.endswith(after)
-            changed[name][node.place.line - 1] = before + new + after
-    return {name: "\n".join(lines) for name, lines in changed.items()}
+    keys = sorted(settings, key=lambda name: (name.startswith("to."), name))
+    edits = {
+        (name, node.start, node.end): (node.raw, new)
+        for key in keys
+        for name, node, new in _changes(key, settings[key], trees)
+    }
+    changed = dict(texts)
+    for (name, start, end), (old, new) in sorted(edits.items(), reverse=True):
+        before, written, after = changed[name][:start], changed[name][start:end], changed[name][end:]
+        changed[name] = before + written.replace(old, new) + after
+    return changed
 
 
 def _wrong(value: str, form: str) -> str:

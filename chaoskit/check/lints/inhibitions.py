@@ -159,23 +159,16 @@ def _circles(edges: dict[int, dict[int, Sides]]) -> Iterator[list[int]]:
     """One shortest circle for each alert that is in any, none twice."""
     told: set[frozenset[int]] = set()
     for start in edges:
-        before: dict[int, int] = {}
-        left = [start]
-        while left and start not in before:
-            following = []
-            for each in left:
-                for target in edges.get(each, ()):
-                    if target not in before:
-                        before[target] = each
-                        following.append(target)
-            left = following
-        if start in before:
-            found = [before[start]]
-            while found[-1] != start:
-                found.append(before[found[-1]])
-            if frozenset(found) not in told:
-                told.add(frozenset(found))
-                yield found[::-1]
+        ways, seen = [[start]], {start}
+        for way in ways:
+            following = edges.get(way[-1], {})
+            if start in following:
+                if frozenset(way) not in told:
+                    told.add(frozenset(way))
+                    yield way
+                break
+            ways += [[*way, each] for each in following if each not in seen]
+            seen |= following.keys()
 
 
 @lint("inhibition-equal-absent", Severity.WARNING, "inhibitions", _NEEDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from chaoskit.alerting.alert import Alert
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.model import Rule
 from chaoskit.alerting.windows import up
@@ -21,24 +20,18 @@ def reads_other_group(context: LintContext) -> Iterator[Violation]:
     Groups are evaluated each at its own time, so the alert sees a value that is up to one interval old, and is late by
     as much.
     """
-    found: dict[tuple[str, str], dict[str, list[str]]] = {}
-    places: dict[tuple[str, str], Alert] = {}
-    for alert in context.alerts:
-        rule = alert.rule
+    found: dict[tuple[str, str], list[tuple[Rule, set[str]]]] = {}
+    for rule in (alert.rule for alert in context.alerts):
         group = (rule.place.file, rule.group)
-        for selector in selectors(rule.expr):
-            others = {e.group for e in recorded_by(context.config, selector) if (e.place.file, e.group) != group}
-            for other in sorted(others):
-                names = found.setdefault(group, {}).setdefault(other, [])
-                if alert.name not in names:
-                    names.append(alert.name)
-                    places.setdefault(group, alert)
-    for group, by_group in found.items():
-        first = places[group]
-        names = list(dict.fromkeys(name for some in by_group.values() for name in some))
-        delay = format_duration(recording_delay(context.config, first.rule))
-        message = f"{listed(names)} of the group {group[1]} read what {listed(sorted(by_group))} records: up to {delay}"
-        yield Violation(first.rule.place, f"{message} older", "move those rules into the alert's group, above it")
+        read = (each for selector in selectors(rule.expr) for each in recorded_by(context.config, selector))
+        if others := {each.group for each in read if (each.place.file, each.group) != group}:
+            found.setdefault(group, []).append((rule, others))
+    for (_, name), reading in found.items():
+        first, names = reading[0][0], list(dict.fromkeys(rule.alert for rule, _ in reading))
+        groups = listed(sorted({other for _, others in reading for other in others}))
+        delay = format_duration(recording_delay(context.config, first))
+        message = f"{listed(names)} of the group {name} read what {groups} records: up to {delay} older"
+        yield Violation(first.place, message, "move those rules into the alert's group, above it")
 
 
 def _twice(rules: Iterable[tuple[Rule, tuple[object, ...]]]) -> Iterator[tuple[Rule, Rule]]:
