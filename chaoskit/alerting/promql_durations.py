@@ -68,11 +68,7 @@ def as_fraction(k: Scale) -> Fraction:
 
 def spell(number: Fraction) -> str | None:
     """The number in decimal notation when it has a short exact one, else None (1/3 has none)."""
-    rest = number.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest != 1 or number.denominator > 10**9:
+    if number.denominator > 10**9:
         return None
     text = format(Decimal(number.numerator) / Decimal(number.denominator), "f")
     return text if Fraction(text) == number else None

@@ -106,7 +106,7 @@ _DURATIONS = {
     "interval_s": "evaluated every",
     "query_offset_s": "evaluated in the past by",
 }
-_ASKS = re.compile(r"\{\{.*?\bquery\b.*?\}\}", re.DOTALL)
+_ASKS = re.compile(r"\{\{(?:(?!\}\}).)*\bquery\b", re.DOTALL)
 
 
 class Alerts:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from chaoskit.alerting.alert import Alert
-from chaoskit.alerting.model import AlertConfig, Integration, PromisedNotice, Route, ScrapeJob
+from chaoskit.alerting.model import AlertConfig, Integration, Route, ScrapeJob
 from chaoskit.alerting.prometheus_config import TIMEOUT_S
 from chaoskit.alerting.routing import group_key
 from chaoskit.alerting.silences import written
@@ -87,7 +87,6 @@ class Delivery:
     repeat_s: float
     """How long after a notice the next one comes while it fires: at a tick of its group."""
     integrations: tuple[Integration, ...]
-    promised: PromisedNotice | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,6 @@ class Recipients:
             all_clear_s=together(reach.clear, ends) if told else None,
             repeat_s=repeats_after(route),
             integrations=integrations,
-            promised=self.config.promise.notices.get((alert.name, route.receiver)),
         )
 
 

@@ -407,6 +407,12 @@ def test_a_record_that_only_an_annotation_s_query_reads_is_part_of_the_words() -
     )
 
 
+def test_a_text_that_only_speaks_of_a_query_asks_for_no_record() -> None:
+    speaking = RULES.replace("A worker is down", "'{{ $labels.job }}: the query of its ratio is {{ $value }}'")
+    found = diff(config(speaking), config(speaking.replace("requests_total[5m]", "requests_total[1h]")))
+    assert not any("WorkerDown" in line for line in told(found))
+
+
 def test_a_group_s_limit_decides_what_fires() -> None:
     after = RULES.replace("  - name: g\n", "  - name: g\n    limit: 3\n")
     assert any("(limit): none becomes 3" in line for line in told(diff(config(), config(after))))
