@@ -18,22 +18,20 @@ _PLACE = re.compile(r"\{n(?:%(\d+))?\}")
 class Mix:
     """The order of requests. `first` and `stride` let several processes share one count without repeating it."""
 
-    _order: list[str]
-    """The cycle so far. Once it is whole it is only walked, which costs less than choosing anew."""
-    _whole: bool
-    _place: int
-
     def __init__(self, weights: Mapping[str, int], first: int = 0, stride: int = 1) -> None:
-        self._weights = dict(weights)
-        self._begin()
         self._counts: dict[str, int] = {}
         self._first = first
         self._stride = stride
+        self.change(weights)
 
     def change(self, weights: Mapping[str, int]) -> None:
         """Takes other weights from now on; the counters of the request names go on."""
         self._weights = dict(weights)
-        self._begin()
+        self._credit = dict.fromkeys(weights, 0)
+        self._order: list[str] = []
+        """The cycle so far. Once it is whole it is only walked, which costs less than choosing anew."""
+        self._whole = False
+        self._place = 0
 
     def next(self) -> tuple[str, int]:
         """The name of the next request and its own counter, which starts at 0."""
@@ -45,12 +43,6 @@ class Mix:
         count = self._counts.get(name, 0)
         self._counts[name] = count + 1
         return name, self._first + count * self._stride
-
-    def _begin(self) -> None:
-        self._credit = dict.fromkeys(self._weights, 0)
-        self._order = []
-        self._whole = False
-        self._place = 0
 
     def _choose(self) -> str:
         credit = self._credit

@@ -18,6 +18,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,8 +27,7 @@ import psutil
 from chaoskit.observe.poller import Looking
 
 _FILE = Path("/proc/pressure/cpu")
-_TOTAL = re.compile(r"^some .*total=(\d+)$", re.MULTILINE)
-_LATELY = re.compile(r"^some avg10=([\d.]+)", re.MULTILINE)
+_SOME = re.compile(r"^some avg10=(?P<lately>[\d.]+) .*total=(?P<total>\d+)$", re.MULTILINE)
 _BUSY_PERCENT = 50.0
 _LATELY_S = 5.0
 _AT_LEAST_S = 2.0
@@ -35,12 +35,16 @@ _BUSY = 0.75
 _EVERY_S = 0.05
 
 
-def _stalled_s() -> float | None:
+def _told() -> re.Match[str] | None:
     try:
-        match = _TOTAL.search(_FILE.read_text(encoding="ascii"))
+        return _SOME.search(_FILE.read_text(encoding="ascii"))
     except OSError:
         return None
-    return int(match[1]) / 1e6 if match else None
+
+
+def _stalled_s() -> float | None:
+    match = _told()
+    return int(match["total"]) / 1e6 if match else None
 
 
 def _idle_s() -> float:
@@ -56,11 +60,8 @@ def idle_cores(for_s: float = 0.5) -> float:
 
 def is_busy() -> bool:
     """Whether in the last 10 s a task waited for a core half of the time; False where the kernel does not tell."""
-    try:
-        match = _LATELY.search(_FILE.read_text(encoding="ascii"))
-    except OSError:
-        return False
-    return match is not None and float(match[1]) >= _BUSY_PERCENT
+    match = _told()
+    return match is not None and float(match["lately"]) >= _BUSY_PERCENT
 
 
 class _Lately:
@@ -113,8 +114,7 @@ class Readings(Looking):
     def __init__(self, stalled_s: Callable[[], float | None] = _stalled_s) -> None:
         super().__init__("pressure", _EVERY_S)
         self._stalled_s = stalled_s
-        self._at: list[float] = []
-        self._sums: list[float] = []
+        self._seen: list[tuple[float, float]] = []
 
     def look_once(self) -> None:
         """Takes one reading of the kernel's pressure now."""
@@ -122,14 +122,12 @@ class Readings(Looking):
 
     def read(self, at: float) -> None:
         """Reads once how long each process has waited for a processor until now."""
-        found = self._stalled_s()
-        if found is not None:
-            self._at.append(at)
-            self._sums.append(found)
+        if (found := self._stalled_s()) is not None:
+            self._seen.append((at, found))
 
     def readings(self, begin: float, end: float) -> list[tuple[float, float]]:
         """The readings in [begin, end] and the one before: instants and sums; of equal ones the first and the last."""
-        first = max(0, bisect.bisect_right(self._at, begin) - 1)
-        some = list(zip(self._at, self._sums, strict=True))[first : bisect.bisect_left(self._at, end) + 1]
+        first = max(0, bisect.bisect_right(self._seen, begin, key=itemgetter(0)) - 1)
+        some = self._seen[first : bisect.bisect_left(self._seen, end, key=itemgetter(0)) + 1]
         kept = [b for a, b, c in zip(some, some[1:], some[2:], strict=False) if not a[1] == b[1] == c[1]]
         return [*some[:1], *kept, *some[1:][-1:]]

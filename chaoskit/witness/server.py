@@ -77,19 +77,6 @@ def is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A client that asked for new notices when there was none."""
-
-    owed: asyncio.Future[Answer]
-    boot: str
-    after: int
-    seen: float
-    since: float
-    """On the monotonic clock."""
-    timer: asyncio.TimerHandle | None = None
-
-
 class Desk:
     """Answers requests; every notice is kept and told before its sender is answered."""
 
@@ -101,7 +88,8 @@ class Desk:
         self._token = settings.token
         self._host = settings.host
         self._on_notice = on_notice
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[asyncio.Future[Answer], Callable[[], Answer]] = {}
+        """What is owed to clients that asked for new notices when there was none, with what makes each answer."""
 
     def admit(self, request: Request) -> Answer | None:
         """None for a client that knows the token; a stranger learns nothing but that he is one."""
@@ -187,21 +175,19 @@ class Desk:
         if news or wait_s == 0 or len(self._waiting) >= http_server.CONNECTIONS_AT_ONCE:
             return self._told(boot, after, seen, 0.0)
         loop = self._timed_loop.loop
-        waiting = _Waiting(loop.create_future(), boot, after, seen, loop.time())
-        waiting.timer = loop.call_later(min(wait_s, LONGEST_WAIT_S), self._give, waiting)
-        self._waiting.append(waiting)
-        return waiting.owed
+        since, owed = loop.time(), loop.create_future()
+        self._waiting[owed] = lambda: self._told(boot, after, seen, loop.time() - since)
+        loop.call_later(min(wait_s, LONGEST_WAIT_S), self._give, owed)
+        return owed
 
     def _give_all(self) -> None:
-        for waiting in list(self._waiting):
-            self._give(waiting)
+        for owed in list(self._waiting):
+            self._give(owed)
 
-    def _give(self, waiting: _Waiting) -> None:
-        self._waiting.remove(waiting)
-        if waiting.timer is not None:
-            waiting.timer.cancel()
-        held_s = self._timed_loop.loop.time() - waiting.since
-        waiting.owed.set_result(self._told(waiting.boot, waiting.after, waiting.seen, held_s))
+    def _give(self, owed: asyncio.Future[Answer]) -> None:
+        """Settles what is still owed."""
+        if tell := self._waiting.pop(owed, None):
+            owed.set_result(tell())
 
     def _told(self, boot: str, after: int, seen: float, held_s: float) -> Answer:
         self._timed_loop.watch()
