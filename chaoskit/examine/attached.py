@@ -53,7 +53,7 @@ def examine_attached(target: Attached, handles: Handles, config: AlertConfig, *,
         return
     witness, line = _witness(target)
     yield line
-    if witness is not None and witness.skew is not None:
+    if witness is not None:
         yield prometheus.skewed("witness", witness.skew)
     if asked is not None and not target.recorder:
         yield alertmanager.tells_the_witness(target, original, config)

@@ -239,11 +239,14 @@ def _around(spans: list[events.Interval]) -> events.Interval:
 def joined(parts: list[LoadWindow] | list[LoadTotals], *summed: str) -> dict[str, Any]:
     """The fields of several processes' windows or totals joined into one, as keyword arguments; `summed` are added."""
     latency = merge(p.latency for p in parts)
+    by_name: dict[str, ByName] = {}
+    for part in parts:
+        add_names(by_name, part.by_name)
     # A master that makes no requests has time enough.
     making = [p.late for p in parts if p.started or p.in_flight] or [p.late for p in parts]
     return {
         "late": round(sum(making) / len(making), 4),
-        "by_name": join_names([p.by_name for p in parts]),
+        "by_name": by_name,
         "failures": merge(p.failures for p in parts),
         "raised": merge(p.raised for p in parts),
         "latency": latency,
@@ -280,14 +283,6 @@ def join_totals(parts: list[LoadTotals]) -> LoadTotals:
 WORST = ("oldest_ms", "lag_ms", "busy")
 """Of several processes or windows, the worst one speaks for all."""
 _SUMMED = ("started", "finished", "failed", "dropped", "in_flight", "untracked", "cpu_s")
-
-
-def join_names(parts: list[dict[str, ByName]]) -> dict[str, ByName]:
-    """The sum of several lists of counts, name by name."""
-    total: dict[str, ByName] = {}
-    for part in parts:
-        add_names(total, part)
-    return total
 
 
 def add_names(total: dict[str, ByName], more: dict[str, ByName]) -> None:

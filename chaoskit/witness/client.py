@@ -73,10 +73,10 @@ class WitnessClient(Follower):
         self._skews: deque[Interval] = deque(maxlen=_SKEWS)
 
     @property
-    def skew(self) -> Interval | None:
-        """The witness's clock minus ours, as narrow as recent answers make it; None before the first."""
+    def skew(self) -> Interval:
+        """The witness's clock minus ours, as narrow as recent answers make it; none before the first."""
         if not self._skews:
-            return None
+            return SAME
         least, most = max(one[0] for one in self._skews), min(one[1] for one in self._skews)
         # Clocks that were set in the meantime agree with no interval of before.
         return (least, most) if least <= most else self._skews[-1]
@@ -139,7 +139,7 @@ class WitnessClient(Follower):
             raise Unseen(str(error).removeprefix(f"{WITNESS}: "), soon=over) from None
         if first:
             self._their_to = told.watch[1] if told.watch else told.now
-            self._our_to = self._ours_to(self._their_to)
+            self._our_to = self._their_to - self.skew[1]
             return
         if self._down:
             self._down = False
@@ -156,9 +156,7 @@ class WitnessClient(Follower):
         """Nothing: how long it listened is the witness's own word, among the events of a look."""
 
     def _events(self, told: Told) -> Iterator[Event]:
-        skew = self.skew
-        assert skew is not None
-        gaps = []
+        skew, gaps = self.skew, []
         if told.boot != self._boot:
             gaps.append("the witness was started again: it did not hear notifications while it was down")
             self._boot, self._after, self._their_to = told.boot, 0, 0.0
@@ -173,16 +171,12 @@ class WitnessClient(Follower):
         if told.watch is None:
             return
         begun, to, lag_s = told.watch
-        ours = self._ours_to(to)
+        ours = to - skew[1]
         begins = self._our_to if begun == self._their_to else max(self._our_to, begun - skew[0])
         self._their_to = to
         if ours > begins:
             yield Watch(sink=WITNESS, seen=(begins, ours), lag_s=lag_s)
             self._our_to = ours
-
-    def _ours_to(self, theirs: float) -> float:
-        skew = self.skew
-        return theirs - skew[1] if skew else theirs
 
 
 def _notice(heard: Heard, skew: Interval, alertmanager: Interval) -> Notice:

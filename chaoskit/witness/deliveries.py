@@ -183,20 +183,19 @@ class FailureCounts(Looking):
         super().__init__("failure-counts", _FAILURES_S)
         self._alertmanager = alertmanager
         self._on_event = on_event
-        self._said: dict[str, float] | str | None = None
+        self._said: Deliveries | None = None
 
     def look_once(self) -> None:
         """Asks for the counters once; emits them where they have changed."""
-        asked = time.time()
-        found: dict[str, float] | str
+        asked, said = time.time(), self._said
         try:
             counters = self._alertmanager.counters()
-            seen, found = counters.seen, counters.failed
+            found = Deliveries(seen=counters.seen, failed=counters.failed)
         except Unseen as error:
-            seen, found = (asked, time.time()), str(error)
-        if found != self._said:
+            found = Deliveries(seen=(asked, time.time()), failed=None, detail=str(error))
+        if said is None or (found.failed, found.detail) != (said.failed, said.detail):
             self._said = found
-            self._say(seen)
+            self._on_event(found)
 
     def end(self) -> None:
         """Looks a last time, and says what it found; idempotent."""
@@ -204,12 +203,6 @@ class FailureCounts(Looking):
             self.stop()
             self._said = None
             self.look_once()
-
-    def _say(self, seen: Interval) -> None:
-        if isinstance(self._said, str):
-            self._on_event(Deliveries(seen=seen, failed=None, detail=self._said))
-        else:
-            self._on_event(Deliveries(seen=seen, failed=self._said))
 
 
 def recorder_file(target: Attached) -> Path | None:

@@ -89,7 +89,7 @@ class Desk:
         self._host = settings.host
         self._on_notice = on_notice
         self._waiting: dict[asyncio.Future[Answer], Callable[[], Answer]] = {}
-        """What is owed to clients that asked for new notices when there was none, with what makes each answer."""
+        """By the answer that a client awaits, since there was nothing new when it asked: the function that makes it."""
 
     def admit(self, request: Request) -> Answer | None:
         """None for a client that knows the token; a stranger learns nothing but that he is one."""
