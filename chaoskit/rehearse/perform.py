@@ -29,7 +29,7 @@ from chaoskit.run.track import Track
 from chaoskit.stack.binaries import Binaries
 from chaoskit.stack.original import fitted
 from chaoskit.surroundings import leave
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.findings import notes_of_strangers
 from chaoskit.verify.scripted import template_notes
 from chaoskit.verify.verdict import Result, Row, to_json
@@ -117,7 +117,7 @@ def perform(
     found = Performed(notes=list(localized.notes))
     for drill in drills:
         history = read_history(folder / drill.name)
-        case = case_of(history, plan_of(history.header))
+        case = Case(history, plan_of(history.header))
         derived = drill.rules is not None and drill.test is None
         verdict, by_name, rows = judge_wave(case, drill.name, derived, drill.how)
         found.notes += template_notes(case)

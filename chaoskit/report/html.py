@@ -44,7 +44,7 @@ from chaoskit.report.html_why import Fact, why
 from chaoskit.report.notes import Note
 from chaoskit.report.requests import by_name, cells
 from chaoskit.report.text import FILTERS, clean_lines, in_words, shortened
-from chaoskit.verify.case import Case, case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.checklist import ITEMS, Checklist
 from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verdict import ALL_PHASES, Result, Row, Verdict
@@ -190,7 +190,7 @@ def _requests(verdict: Verdict) -> list[tuple[str, str, list[str], list[tuple[st
 
 def _read(history: History, verdict: Verdict | None, case: Case | None = None) -> Read:
     try:
-        case = case or case_of(history, plan_of(history.header))
+        case = case or Case(history, plan_of(history.header))
     except (BadInput, *DAMAGED):
         case = None
     evidence = case.evidence if case else Evidence(history)

@@ -20,7 +20,7 @@ from chaoskit.report.html_axis import Axis
 from chaoskit.report.html_load import Traffic
 from chaoskit.report.notes import Note
 from chaoskit.run.progress import Progress
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verify import plan_of
 
@@ -111,7 +111,7 @@ class Live:
         """The run's account up to now, not judged."""
         history = History(self.header, tuple(self._drawn.values()), torn=False)
         try:
-            case = case_of(history, self.plan)
+            case = Case(history, self.plan)
         except (BadInput, *DAMAGED):
             case = None
         evidence = case.evidence if case else Evidence(history)

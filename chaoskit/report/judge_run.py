@@ -16,7 +16,7 @@ from chaoskit.report.notes import read_notes
 from chaoskit.report.requests import csv_files
 from chaoskit.report.summary import to_markdown
 from chaoskit.surroundings import leave
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Verdict, to_json
 from chaoskit.verify.verify import judge_case, plan_of
@@ -33,7 +33,7 @@ def judge_folder(folder: Path, before: Verdict | None = None, gate: str = "") ->
     `before` is a verdict to compare it with, `gate` a link from the page to that of the gate it is a part of.
     """
     history = read_history(folder)
-    case = case_of(history, plan_of(history.header))
+    case = Case(history, plan_of(history.header))
     verdict, checklists = judge_case(case)
     leave(folder / VERDICT, to_json(verdict))
     leave(folder / CHECKLIST, msgspec.json.format(msgspec.json.encode(checklists), indent=1) + b"\n")
@@ -52,7 +52,7 @@ def judge(path: Path, html: Path | None = None, before: Verdict | None = None) -
     """
     try:
         history = read_history(path)
-        case = case_of(history, plan_of(history.header))
+        case = Case(history, plan_of(history.header))
         verdict, checklists = judge_case(case)
     except BadInput as error:
         if html is not None:

@@ -1,6 +1,6 @@
 """The verifier: from a history to a verdict, a pure function of the file.
 
-    history + plan -> case_of -> Case      evidence in order, each expected instance with the instants it counts from
+    history + plan -> Case                 evidence in order, each expected instance with the instants it counts from
     CHECKS         -> Strict               rows judged strictly, each with what it rests on (`check`, `checks`)
     excuse         -> Row                  UNKNOWN where that was not given (`excuses`): one pass, one place
     judge_all      -> Verdict, Checklist   what is owed and has no row is UNKNOWN; worst wins

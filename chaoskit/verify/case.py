@@ -52,27 +52,28 @@ def _plain(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: {"n": " ", "t": " "}.get(match[1], match[1]), text)
 
 
-@dataclass(slots=True)
 class Case:
-    """One run to be judged: its plan, its history and its evidence."""
+    """One run to be judged: its history put in order, by its plan; total and pure."""
 
-    plan: Plan
-    history: History
-    evidence: Evidence
-    owners: dict[int, PlannedAlert]
-    """By id(episode), the expectation that it fulfils."""
-    groups: GroupHistory
-    mutes: list[Mute]
-    since: float
-    """The first step, in real seconds like `until`."""
-    until: float
-    """The instant at which the run stopped looking on."""
-    began: bool
-    """Whether the steady state was reached, so that faults were injected."""
-    templates: Templates
-    readings: list[Interval]
-    """Instants, each with the time until then in which any program waited for a core; empty where it was not read."""
-    instances: list[Instance] = field(default_factory=list)
+    def __init__(self, history: History, plan: Plan) -> None:
+        self.plan, self.history = plan, history
+        self.evidence = evidence = Evidence(history, plan)
+        self.since = evidence.phases.get("steps", history.events[0].t)
+        """The first step, in real seconds like `until`."""
+        self.until = evidence.phases.get("stopping", history.last_t)
+        """The instant at which the run stopped looking on."""
+        evidence.complete = _complete(plan, evidence, history, self.until)
+        self.owners = assign(plan, evidence)
+        """By id(episode), the expectation that it fulfils."""
+        self.groups = _group_history(plan, evidence, history)
+        self.mutes = mutes_of(plan, evidence)
+        steady = next(history.of(Steady), None)
+        self.began = steady is not None and steady.reached
+        """Whether the steady state was reached, so that faults were injected."""
+        self.templates = failed_templates(history.of(LogLine))
+        self.readings = sorted(reading for one in history.of(Pressure) for reading in one.readings)
+        """Instants, each with the time until then in which any program waited for a core; empty where none was read."""
+        self.instances = [one for alert in plan.alerts for one in _instances(self, alert)]
 
     @property
     def rehearsal(self) -> Rehearsal | None:
@@ -165,29 +166,6 @@ class Instance:
         since = episode.begun[0] if status == "firing" or episode.resolved is None else episode.resolved[0]
         came = (one for one in seen if one.sink_key == notice.sink_key and not one.refused)
         return next((one for one in came if one.sent[1] >= since and episode.is_told(one, status)), None)
-
-
-def case_of(history: History, plan: Plan) -> Case:
-    """A history put in order; total and pure."""
-    evidence = Evidence(history, plan)
-    until = evidence.phases.get("stopping", history.last_t)
-    evidence.complete = _complete(plan, evidence, history, until)
-    steady = next(history.of(Steady), None)
-    case = Case(
-        plan,
-        history,
-        evidence,
-        assign(plan, evidence),
-        _group_history(plan, evidence, history),
-        mutes_of(plan, evidence),
-        evidence.phases.get("steps", history.events[0].t),
-        until,
-        steady is not None and steady.reached,
-        failed_templates(history.of(LogLine)),
-        sorted(reading for one in history.of(Pressure) for reading in one.readings),
-    )
-    case.instances += [one for alert in plan.alerts for one in _instances(case, alert)]
-    return case
 
 
 def _instances(case: Case, alert: PlannedAlert) -> list[Instance]:

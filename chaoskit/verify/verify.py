@@ -22,7 +22,7 @@ from chaoskit.inputs import read_inputs
 from chaoskit.plan.build import make_plan
 from chaoskit.plan.model import Plan
 from chaoskit.units import amount
-from chaoskit.verify.case import Case, Instance, case_of
+from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check, Owed, between
 from chaoskit.verify.checklist import Checklist, checklist
 from chaoskit.verify.checks import CHECKS
@@ -63,7 +63,7 @@ def verify(history: History, plan: Plan | None = None) -> Verdict:
 
 def judge_all(history: History, plan: Plan | None = None) -> tuple[Verdict, list[Checklist]]:
     """The verdict, and the documented checklist of each expected instance."""
-    return judge_case(case_of(history, plan or plan_of(history.header)))
+    return judge_case(Case(history, plan or plan_of(history.header)))
 
 
 def judge_case(case: Case) -> tuple[Verdict, list[Checklist]]:

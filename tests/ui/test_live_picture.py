@@ -13,7 +13,7 @@ from chaoskit.history import History, read_history
 from chaoskit.report.html import environment
 from chaoskit.report.html_live import Live
 from chaoskit.report.html_load import Traffic
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.jsonl"))
 HELD = Path(__file__).parents[1] / "golden" / "held-too-long.jsonl"
@@ -93,7 +93,7 @@ def test_looks_that_say_nothing_new_are_left_out_and_nothing_that_is_drawn_chang
     live = Live(history.header)
     for event in history.events[1:]:
         live.feed(event)
-    found, whole = live.read(history.last_t).evidence, case_of(history, live.plan).evidence
+    found, whole = live.read(history.last_t).evidence, Case(history, live.plan).evidence
     assert len(live.read(history.last_t).history.events) < 0.6 * len(history.events)
     assert (found.outages, found.unanswered, found.notices) == (whole.outages, whole.unanswered, whole.notices)
     for one, other in zip(found.episodes, whole.episodes, strict=True):

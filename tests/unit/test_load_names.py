@@ -21,7 +21,7 @@ from chaoskit.report.requests import EXCEPTIONS_COLUMNS, FAILURES_COLUMNS, STATS
 from chaoskit.report.terminal import verdict_view
 from chaoskit.run.names import Names
 from chaoskit.scenario.model import FailIf
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.requests import EXIT_CODE, LIMITS, is_named
 from chaoskit.verify.verdict import ALL_PHASES, Result, Row
 from chaoskit.verify.verify import plan_of, verify
@@ -45,7 +45,7 @@ def slices(**phases: dict[str, NameCounts]) -> History:
 
 def judged(history: History, *limits: FailIf) -> list[tuple[str, str]]:
     plan = replace(PLAN, profile=replace(PLAN.profile, load=replace(PLAN.profile.load, fail_if=limits)))
-    case = case_of(history, plan)
+    case = Case(history, plan)
     rows = [one.row for one in LIMITS.judge(case)]
     assert [about for about, _, _ in LIMITS.owes(case)] == [row.about for row in rows]
     return [(str(row.result), row.reason or row.rests_on) for row in rows]
@@ -153,7 +153,7 @@ def test_a_limit_names_requests_by_their_name(label: str, name: str, meant: bool
 def exit_code_row(history: History) -> Row:
     load = replace(PLAN.profile.load, locustfile="own.py")
     plan = replace(PLAN, profile=replace(PLAN.profile, load=load))
-    [one] = EXIT_CODE.judge(case_of(history, plan))
+    [one] = EXIT_CODE.judge(Case(history, plan))
     return one.row
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from chaoskit.events import AnyEvent, Equipment, FaultOk, LoadTotals, LoadWindow, Phase, UndoOk, decode, encode
 from chaoskit.history import History, parse_history
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.load import GAP_S, LOAD, load_notes
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of, verify
@@ -44,7 +44,7 @@ def some_load(windows: list[LoadWindow], **different: Any) -> History:
 
 
 def judge_load(history: History) -> list[Row]:
-    return [one.row for one in LOAD.judge(case_of(history, PLAN))]
+    return [one.row for one in LOAD.judge(Case(history, PLAN))]
 
 
 def judged(history: History) -> list[str]:

@@ -20,7 +20,7 @@ from chaoskit.rehearse.inputs import ASSUMED
 from chaoskit.rehearse.outcome import Heard, Rehearsed, RuleOutcome, judge_wave, unrehearsed, with_static, worse
 from chaoskit.rehearse.output import exit_code, text_lines, to_github, to_json, to_junit, to_markdown
 from chaoskit.rehearse.perform import Performed
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.unproved import UNPROVED
 from chaoskit.verify.verdict import Result, Row, worst_of
 from chaoskit.verify.verify import plan_of
@@ -161,7 +161,7 @@ def test_a_receiver_without_integration_fails_what_a_promise_or_a_scenario_expec
     expects = "\n    notifies: [team-chat]" if named else ""
     text = GIVEN.format(expects) if not promised else GIVEN.format("")
     drill = given_drill(Given("given.yml", text), own, promised, 60.0, 15.0)
-    [instance] = case_of(recorded("kept"), drill.plan).instances
+    [instance] = Case(recorded("kept"), drill.plan).instances
     assert worst_of({PASS} | {one.row.result for one in UNPROVED.judge(instance)}) is wanted
 
 
@@ -200,7 +200,7 @@ def wave_of(history: History, derived: bool = False, *told: AnyEvent) -> list[Ru
     wave = as_wave(history, *told)
     plan = plan_of(wave.header)
     plan = replace(plan, beside=frozenset(alert.rule.alert for alert in plan.alerts))
-    return list(judge_wave(case_of(wave, plan), "wave", derived)[1].values())
+    return list(judge_wave(Case(wave, plan), "wave", derived)[1].values())
 
 
 def test_a_notice_where_no_route_leads_the_alert_is_shown_and_fails_its_rule() -> None:

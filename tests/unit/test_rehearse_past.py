@@ -24,7 +24,7 @@ from chaoskit.rehearse.past import Far, Remembered, ahead_s, begun, openmetrics,
 from chaoskit.rehearse.proof import Engine, edges, prove
 from chaoskit.rehearse.waves import held_to_s, make_waves, needed_s, with_a_past
 from chaoskit.stack.binaries import require
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import plan_of, verify
 from tests.golden.doctored import mapped
@@ -153,7 +153,7 @@ def test_what_prometheus_was_to_restore_and_did_not_is_not_rehearsed() -> None:
     """Its hold would be that of a `for` which began at the start of Prometheus, and so say nothing."""
     plan = plan_of(KEPT.header)
     name = plan.alerts[0].rule.alert
-    case = case_of(as_wave(KEPT), plan)
+    case = Case(as_wave(KEPT), plan)
     by_name = judge_wave(case, "w", derived=True, how={name: f"{RESTORED}: pending for 6h"})[1]
     assert by_name[name].result is None
     assert "did not restore" in by_name[name].reasons[0]

@@ -17,7 +17,7 @@ from chaoskit.rehearse.inputs import Asked
 from chaoskit.rehearse.unit_tests import AGAIN, GroupRow, UnitTest, Way, played, read_tests, ways
 from chaoskit.rehearse.usable import Chooser
 from chaoskit.stack.binaries import Binaries
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.scripted import UNIT_TESTS
 from chaoskit.verify.verdict import Result, Row
 from chaoskit.verify.verify import plan_of
@@ -251,9 +251,7 @@ def test_what_takes_too_long_is_a_row(chooser: Chooser) -> None:
 
 def judged(*told: AnyEvent, **test: Any) -> list[Row]:
     """What a test's own checks say of a kept run in which this happened as well."""
-    case = case_of(
-        as_wave(mapped(KEPT, lambda e: None if isinstance(e, Notice | AlertState) else e), *told, **test), PLAN
-    )
+    case = Case(as_wave(mapped(KEPT, lambda e: None if isinstance(e, Notice | AlertState) else e), *told, **test), PLAN)
     return [one.row for check in UNIT_TESTS for one in check.judge(case)]
 
 

@@ -25,7 +25,7 @@ from chaoskit.plan.model import Plan, PlannedAlert
 from chaoskit.run.planning import Asked, plan_for
 from chaoskit.scenario.catalog import scenario_names
 from chaoskit.verify import verify as judging
-from chaoskit.verify.case import Instance, case_of
+from chaoskit.verify.case import Case, Instance
 from chaoskit.verify.check import Check
 from chaoskit.verify.checks import CHECKS
 from chaoskit.verify.verdict import Result, Row, Verdict
@@ -199,7 +199,7 @@ def test_what_no_check_gave_a_row_is_unknown(forgetful: Check[Any], monkeypatch:
     lost = [
         row for row in verdict.rows if row.reason.startswith("not judged: ") and "no event that shows it" in row.reason
     ]
-    case = case_of(history, plan_of(history.header))
+    case = Case(history, plan_of(history.header))
     subjects: list[Any] = list(case.instances) if forgetful.of is Instance else [case]
     owes = [one for subject in subjects for one in forgetful.owes(subject)]
     assert len(lost) == len(owes)

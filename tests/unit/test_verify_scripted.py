@@ -19,7 +19,7 @@ from chaoskit.observe import pressure
 from chaoskit.observe.pressure import Readings
 from chaoskit.rehearse.outcome import judge_wave
 from chaoskit.rehearse.target import failed_lines
-from chaoskit.verify.case import Templates, case_of, failed_templates
+from chaoskit.verify.case import Case, Templates, failed_templates
 from chaoskit.verify.excuses import MOST_S
 from chaoskit.verify.verdict import Result, Verdict, to_json
 from chaoskit.verify.verify import plan_of, verify
@@ -238,7 +238,7 @@ def test_a_history_in_a_file_gives_the_verdict_of_the_rehearsal(tmp_path: Path, 
         for events in ([], more):
             wave = as_wave(recorded(name), *events, doubts={}, late_vs=60.0)
             read = parse_history(b"".join(encode(event) + b"\n" for event in wave.events), "wave.jsonl")
-            verdict, outcomes, _ = judge_wave(case_of(wave, plan_of(wave.header)), "wave")
+            verdict, outcomes, _ = judge_wave(Case(wave, plan_of(wave.header)), "wave")
             assert to_json(verify(read)) == to_json(verdict)
             worst: Any = {one.result for one in outcomes.values()}
             assert worst <= {row.result for row in verdict.rows}

@@ -32,7 +32,7 @@ from chaoskit.report.html_lanes import axis_of
 from chaoskit.report.html_tables import lines
 from chaoskit.report.junit import junit, promises
 from chaoskit.report.terminal import verdict_view
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.checklist import Checklist
 from chaoskit.verify.verdict import Result, Row, Verdict, to_json
 from chaoskit.verify.verify import judge_all, plan_of
@@ -91,7 +91,7 @@ def timeline(what: str, folder: Path) -> bool:
     lane, to = Hop(HOPS.get(what, what)).lane, ROWS[what][1]
     if lane not in (Lane.ALERT, Lane.RECEIVER):
         return True
-    case = case_of(KEPT, PLAN)
+    case = Case(KEPT, PLAN)
     groups = expected_groups(case, seeded(what)[0], axis_of(KEPT, case.evidence))
     [mine] = [group for group in groups if group.title == ABOUT]
     failed = [lane.label for lane in mine.lanes if lane.result == "FAIL"]
@@ -142,7 +142,7 @@ def rehearsal(what: str, folder: Path) -> bool:
         return True
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rehearsing, "judge_case", lambda _: seeded(what))
-        verdict, by_name, others = rehearsing.judge_wave(case_of(KEPT, PLAN), "a")
+        verdict, by_name, others = rehearsing.judge_wave(Case(KEPT, PLAN), "a")
     found = Rehearsed(tuple(by_name.values()), tuple(others), (), (), "given")
     return (
         verdict.result is Result.FAIL
