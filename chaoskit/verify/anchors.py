@@ -7,7 +7,6 @@ fault; for an alert bound to a target, with what happened to that target.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from chaoskit.events import FaultFail, Interval
 from chaoskit.plan.model import Plan, PlannedAlert
@@ -16,61 +15,40 @@ from chaoskit.scenario.model import Inject, Undo
 from chaoskit.verify.evidence import Episode, Evidence
 
 
-@dataclass(frozen=True, slots=True)
 class Anchors:
     """When the clocks of an instance start: the fault's effect, and its undo; None where that was not seen."""
 
-    fault: Interval | None
-    undo: Interval | None
-    ended: tuple[float, str] | None = None
-    """The earliest instant at which we may have ended the fault, and what did."""
-    lapsed: str = ""
-    """Why the effect ended by itself at an unknown instant; empty where it did not."""
+    def __init__(self, plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> None:
+        self.fault = anchor(plan, evidence, alert.expectation.from_step, episode)
+        self.undo = undo_anchor(plan, evidence, alert, episode)
+        self.ended = ending(plan, evidence, alert, episode)
+        """The earliest instant at which we may have ended the fault, and what did."""
+        self.lapsed = "; ".join(dict.fromkeys(one.reason for one in lapses(plan, evidence, alert, episode)))
+        """Why the effect ended by itself at an unknown instant; empty where it did not."""
 
 
-@dataclass(frozen=True, slots=True)
 class Silenced:
-    """The silence that is to mute an alert."""
+    """The silence of a step, which is to mute an alert, as far as its begin and its end were seen."""
 
-    ids: frozenset[str]
-    """The ids by which Alertmanager shows the silence; none where it was not seen to be active."""
-    begun: Interval | None
-    gone: Interval | None
-    """The instant at which the run expired the silence; None where it did not, or the silence had ended before."""
-    ending: float | None
-    """The earliest instant at which the run may have expired it; None where it did not begin to."""
-    lapsed: str
-    """Why the silence ended by itself at an unknown instant; empty where it did not."""
-
-
-def silence_of(plan: Plan, evidence: Evidence, step: str) -> Silenced:
-    """The silence of a step as far as its begin and its end were seen."""
-    mine = [fault.id for p in plan.steps if p.step.name == step for fault in p.faults if fault.spec.kind == SILENCE]
-    faults = evidence.faults
-    lapsed = "; ".join(f.reason for f in faults.problems if isinstance(f, FaultFail) and f.lapsed and f.fault in mine)
-    return Silenced(
-        own_silences(evidence, mine),
-        _span([faults.effects.get(one) for one in mine]),
-        None if lapsed else _span([faults.gone.get(one) for one in mine]),
-        min((faults.undo_begun[one] for one in mine if one in faults.undo_begun), default=None),
-        lapsed,
-    )
+    def __init__(self, plan: Plan, evidence: Evidence, step: str) -> None:
+        mine = [fault.id for p in plan.steps if p.step.name == step for fault in p.faults if fault.spec.kind == SILENCE]
+        faults = evidence.faults
+        lapsed = [f.reason for f in faults.problems if isinstance(f, FaultFail) and f.lapsed and f.fault in mine]
+        self.ids = own_silences(evidence, mine)
+        """The ids by which Alertmanager shows the silence; none where it was not seen to be active."""
+        self.begun = _span([faults.effects.get(one) for one in mine])
+        self.gone = None if lapsed else _span([faults.gone.get(one) for one in mine])
+        """The instant at which the run expired the silence; None where it did not, or the silence had ended before."""
+        self.ending = min((faults.undo_begun[one] for one in mine if one in faults.undo_begun), default=None)
+        """The earliest instant at which the run may have expired it; None where it did not begin to."""
+        self.lapsed = "; ".join(lapsed)
+        """Why the silence ended by itself at an unknown instant; empty where it did not."""
 
 
 def own_silences(evidence: Evidence, faults: Collection[str] | None = None) -> frozenset[str]:
     """The ids of the silences that these faults of the run made, or all of its."""
     made = (id_of(told) for fault, told in evidence.faults.told.items() if faults is None or fault in faults)
     return frozenset(one for one in made if one)
-
-
-def anchors_of(plan: Plan, evidence: Evidence, alert: PlannedAlert, episode: Episode | None) -> Anchors:
-    """Everything from which the hops of an instance count."""
-    return Anchors(
-        anchor(plan, evidence, alert.expectation.from_step, episode),
-        undo_anchor(plan, evidence, alert, episode),
-        ending(plan, evidence, alert, episode),
-        "; ".join(dict.fromkeys(problem.reason for problem in lapses(plan, evidence, alert, episode))),
-    )
 
 
 def assign(plan: Plan, evidence: Evidence) -> dict[int, PlannedAlert]:

@@ -9,16 +9,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from chaoskit.alerting.windows import delivery_of
-from chaoskit.events import Interruption, Interval, LogLine, Notice, Pressure, Rehearsal, Steady, Suppression
+from chaoskit.events import Interval, LogLine, Notice, Pressure, Rehearsal, Steady, Suppression
 from chaoskit.history import History
 from chaoskit.plan.model import Plan, PlannedAlert, PlannedNotice
-from chaoskit.verify.anchors import Anchors, Silenced, anchors_of, assign, own_silences, silence_of
+from chaoskit.verify.anchors import Anchors, Silenced, assign, own_silences
 from chaoskit.verify.evidence import Episode, Evidence
 from chaoskit.verify.live_groups import GroupHistory
-
-_TAIL_SLACK_S = 1.5
-"""Real seconds between the last word of any observer and the end of looking on."""
-
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _FIELDS = re.compile(rf"(\w+)=(?:{_QUOTED}|(\S+))")
@@ -60,9 +56,7 @@ class Case:
         self.evidence = evidence = Evidence(history, plan)
         self.since = evidence.phases.get("steps", history.events[0].t)
         """The first step, in real seconds like `until`."""
-        self.until = evidence.phases.get("stopping", history.last_t)
-        """The instant at which the run stopped looking on."""
-        evidence.complete = _complete(plan, evidence, history, self.until)
+        self.until = evidence.until
         self.owners = assign(plan, evidence)
         """By id(episode), the expectation that it fulfils."""
         self.groups = _group_history(plan, evidence, history)
@@ -139,7 +133,7 @@ class Instance:
     def silenced(self) -> Silenced | None:
         """The silence that is to mute it; None where none is."""
         step = self.alert.expectation.silenced_by
-        return silence_of(self.case.plan, self.case.evidence, step) if step is not None else None
+        return Silenced(self.case.plan, self.case.evidence, step) if step is not None else None
 
     @property
     def unsilenced(self) -> Interval | None:
@@ -179,7 +173,7 @@ def _instances(case: Case, alert: PlannedAlert) -> list[Instance]:
         lives = [(episode, describe(episode.labels, static)) for episode in mine]
         lives += [(None, alert.rule.alert)] * (alert.count - len(mine))
     return [
-        Instance(case, alert, episode, about, anchors_of(case.plan, case.evidence, alert, episode))
+        Instance(case, alert, episode, about, Anchors(case.plan, case.evidence, alert, episode))
         for episode, about in lives
     ]
 
@@ -195,14 +189,6 @@ def _group_history(plan: Plan, evidence: Evidence, history: History) -> GroupHis
     ]
     delivery_vs = delivery_of(plan.config, plan.time_scale)
     return GroupHistory(plan.config, evidence.episodes, plan.time_scale, delivery_vs, history.header.lingering, mutes)
-
-
-def _complete(plan: Plan, evidence: Evidence, history: History, until: float) -> bool:
-    """Whether the run looked on as long as it was to, so that what did not happen can be said not to happen."""
-    tail = evidence.phases.get("tail")
-    if tail is None or next(history.of(Interruption), None) is not None:
-        return False
-    return until >= tail + plan.tail_vs / plan.time_scale - _TAIL_SLACK_S
 
 
 def describe(labels: Mapping[str, str], rule_labels: Mapping[str, str] = {}) -> str:

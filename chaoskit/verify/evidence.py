@@ -27,6 +27,8 @@ _LOOK_S = 1.0
 
 TARGET = "target"
 
+_TAIL_SLACK_S = 1.5
+"""Real seconds between the last word of any observer and the end of looking on."""
 _LAST_LOOK_S = 1.2
 """Real seconds between the last word of an observer and the end of the run."""
 
@@ -43,8 +45,6 @@ class Evidence(Fold):
         super().__init__(self.every_s, partial(told_by, plan.config) if plan else dict, self.clock.ours)
         self.witnesses = plan.witnesses if plan else ()
         """The equipment without which no notice is seen."""
-        self.complete = True
-        """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
         self.set_back_s = 0.0
         """The most by which our own clock went back from one event to the next."""
         reached = -math.inf
@@ -55,6 +55,11 @@ class Evidence(Fold):
             self.take(event)
         for source in list(self._ahead):
             self._catch_up(source)
+        self.until = self.phases.get("stopping", history.last_t)
+        """The instant at which the run stopped looking on."""
+        tail, tail_s = self.phases.get("tail"), plan.tail_vs / plan.time_scale - _TAIL_SLACK_S if plan else 0.0
+        self.complete = tail is not None and not self.interruptions and self.until >= tail + tail_s
+        """Whether the run was watched to the end that its plan foresaw; if not, no silence is complete."""
         notices = [one for notice in self.notices for one in read_words(notice, self.episodes, self.every_s)]
         notices.sort(key=lambda notice: notice.sent[1])
         judged = [plan is None or is_judged(plan.profile, plan.config, one) for one in notices]

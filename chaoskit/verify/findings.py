@@ -24,7 +24,7 @@ from chaoskit.plan.model import Plan, PlannedAlert, sink_of
 from chaoskit.plan.silences import silences
 from chaoskit.plan.witnesses import hears_all_receivers
 from chaoskit.units import format_duration
-from chaoskit.verify.anchors import lapses, silence_of
+from chaoskit.verify.anchors import Silenced, lapses
 from chaoskit.verify.case import Case, describe
 from chaoskit.verify.check import Check, Need, Strict, broken, but, kept, outside_span, unknown
 from chaoskit.verify.evidence import Episode, Evidence
@@ -206,7 +206,7 @@ def _idle_silences(case: Case) -> Iterator[Strict]:
     evidence = case.evidence
     muting = {one for event in evidence.suppressions for one in event.silenced_by}
     for step, _, matchers in silences(case.plan.scenario):
-        silence = silence_of(case.plan, evidence, step)
+        silence = Silenced(case.plan, evidence, step)
         if silence.begun is None or silence.ids & muting:
             continue
         end = evidence.known_to(case.until) if silence.ending is None else silence.ending
