@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from chaoskit.alerting.windows import delivery_of
@@ -23,25 +23,20 @@ _ALERT = re.compile(r"template: __alert_(?P<alert>.*?):\d+:\d+: (?P<what>.*)", r
 _MOST_SAID = 200
 
 
-@dataclass(frozen=True, slots=True)
 class Templates:
     """Errors of templates: by alert in its annotations or labels, by receiver and integration in the notification."""
 
-    alerts: Mapping[str, str] = field(default_factory=dict)
-    doors: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-
-def failed_templates(lines: Iterable[LogLine]) -> Templates:
-    """The templates that failed, by the log lines of Prometheus and Alertmanager; other lines are ignored."""
-    alerts, doors = {}, {}
-    for one in lines:
-        said = {key: _plain(quoted) or bare for key, quoted, bare in _FIELDS.findall(one.line)}.get("err", "")
-        # The alert is named in the error; what stands beside it is not always it.
-        if one.source == "prometheus" and (match := _ALERT.search(said)):
-            alerts[match["alert"]] = match["what"][:_MOST_SAID]
-        elif one.source == "alertmanager" and (match := _DOOR.match(said)):
-            doors[match["receiver"], match["integration"]] = match["what"][:_MOST_SAID]
-    return Templates(alerts, doors)
+    def __init__(self, lines: Iterable[LogLine]) -> None:
+        """Reads them from the log lines of Prometheus and Alertmanager; other lines are ignored."""
+        self.alerts: dict[str, str] = {}
+        self.doors: dict[tuple[str, str], str] = {}
+        for one in lines:
+            said = {key: _plain(quoted) or bare for key, quoted, bare in _FIELDS.findall(one.line)}.get("err", "")
+            # The alert is named in the error; what stands beside it is not always it.
+            if one.source == "prometheus" and (match := _ALERT.search(said)):
+                self.alerts[match["alert"]] = match["what"][:_MOST_SAID]
+            elif one.source == "alertmanager" and (match := _DOOR.match(said)):
+                self.doors[match["receiver"], match["integration"]] = match["what"][:_MOST_SAID]
 
 
 def _plain(text: str) -> str:
@@ -64,7 +59,7 @@ class Case:
         steady = next(history.of(Steady), None)
         self.began = steady is not None and steady.reached
         """Whether the steady state was reached, so that faults were injected."""
-        self.templates = failed_templates(history.of(LogLine))
+        self.templates = Templates(history.of(LogLine))
         self.readings = sorted(reading for one in history.of(Pressure) for reading in one.readings)
         """Instants, each with the time until then in which any program waited for a core; empty where none was read."""
         self.instances = [one for alert in plan.alerts for one in _instances(self, alert)]

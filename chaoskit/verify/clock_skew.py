@@ -17,7 +17,6 @@ import math
 import operator
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from chaoskit.events import Interval, Poll
@@ -33,17 +32,34 @@ Ends: TypeAlias = "tuple[array[float], array[float]]"
 """A clock's difference, an interval a measurement, as lists of low and high ends: a run of days has a million."""
 
 
-@dataclass(frozen=True, slots=True)
 class Clock:
     """The difference of Prometheus's clock from ours at every instant. `times` (ours) are those of the measurements."""
 
-    times: array[float]
-    forward: Ends
-    """At each time, what this measurement and all before it say; `backward`, this one and all after it. Where a
-    clock was set, one interval for all times."""
-    backward: Ends
-    was_set: bool
-    """Whether the measurements contradict one another."""
+    def __init__(self, polls: Iterable[Poll]) -> None:
+        """Takes all looks at Prometheus; a measurement that looks close together share counts once."""
+        times, raw = array("d"), (array("d"), array("d"))
+        at, before = 0.0, None
+        for poll in polls:
+            skew = poll.skew
+            if skew is None or (skew == before and poll.asked - at < _SHARED_S):
+                continue
+            at, before = poll.asked, skew
+            times.append(at)
+            raw[0].append(skew[0])
+            raw[1].append(skew[1])
+        if any(map(operator.ge, times, times[1:])):
+            times, *ends = (array("d", column) for column in zip(*sorted(zip(times, *raw, strict=True)), strict=True))
+            raw = (ends[0], ends[1])
+        forward, backward = _narrowed(times, raw, 1), _narrowed(times, raw, -1)
+        self.was_set = forward is None or backward is None
+        """Whether the measurements contradict one another."""
+        if forward is None or backward is None:
+            # One interval for all instants: asked for by every look, it must not be made of all measurements each time.
+            low, high = _hull(raw)
+            forward = backward = (array("d", [low]), array("d", [high]))
+        self.times, self.forward, self.backward = times, forward, backward
+        """At each time, what this measurement and all before it say; `backward`, this one and all after it. Where a
+        clock was set, one interval for all times."""
 
     @property
     def known(self) -> bool:
@@ -81,30 +97,6 @@ class Clock:
     def _skew_at_theirs(self, theirs: float) -> Interval:
         at = theirs - _middle(self.skew(theirs))
         return self.skew(theirs - _middle(self.skew(at)))
-
-
-def compare(polls: Iterable[Poll]) -> Clock:
-    """Prometheus's clock, from all looks at it; a measurement that looks close together share counts once."""
-    times, raw = array("d"), (array("d"), array("d"))
-    at, before = 0.0, None
-    for poll in polls:
-        skew = poll.skew
-        if skew is None or (skew == before and poll.asked - at < _SHARED_S):
-            continue
-        at, before = poll.asked, skew
-        times.append(at)
-        raw[0].append(skew[0])
-        raw[1].append(skew[1])
-    if any(map(operator.ge, times, times[1:])):
-        times, *ends = (array("d", column) for column in zip(*sorted(zip(times, *raw, strict=True)), strict=True))
-        raw = (ends[0], ends[1])
-    forward, backward = _narrowed(times, raw, 1), _narrowed(times, raw, -1)
-    if forward is None or backward is None:
-        # One interval for all instants: asked for by every look, it must not be made of all measurements each time.
-        low, high = _hull(raw)
-        one = (array("d", [low]), array("d", [high]))
-        return Clock(times, one, one, was_set=True)
-    return Clock(times, forward, backward, was_set=False)
 
 
 def _narrowed(times: array[float], raw: Ends, step: int) -> Ends | None:

@@ -20,7 +20,7 @@ from chaoskit.history import History
 from chaoskit.plan.model import Plan
 from chaoskit.plan.witnesses import is_judged
 from chaoskit.plan.words import read_words
-from chaoskit.verify.clock_skew import compare
+from chaoskit.verify.clock_skew import Clock
 
 _LOOK_S = 1.0
 """Real seconds between two looks at which processes stand still."""
@@ -40,7 +40,7 @@ class Evidence(Fold):
     """
 
     def __init__(self, history: History, plan: Plan | None = None) -> None:
-        self.clock = compare(history.of(Poll))
+        self.clock = Clock(history.of(Poll))
         self.every_s = plan.every_s if plan else {}
         super().__init__(self.every_s, partial(told_by, plan.config) if plan else dict, self.clock.ours)
         self.witnesses = plan.witnesses if plan else ()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chaoskit.events import Interval, Poll
 from chaoskit.history import History
-from chaoskit.verify.clock_skew import DRIFT, compare
+from chaoskit.verify.clock_skew import DRIFT, Clock
 from chaoskit.verify.verdict import Result
 from chaoskit.verify.verify import verify
 from tests.golden.doctored import DOORS, Truth, failed, mapped, results, told
@@ -28,33 +28,33 @@ def look(at: float, skew: Interval | None) -> Poll:
 
 
 def test_each_measurement_narrows_what_the_others_say() -> None:
-    clock = compare([look(0.0, (-0.010, 0.002)), look(0.0, (-0.001, 0.020))])
+    clock = Clock([look(0.0, (-0.010, 0.002)), look(0.0, (-0.001, 0.020))])
     assert clock.skew(0.0) == (-0.001, 0.002)
     assert not clock.was_set
 
 
 def test_between_measurements_the_difference_may_drift() -> None:
     """500 ppm: half a millisecond a second, away from either measurement."""
-    clock = compare([look(0.0, (1.0, 1.0)), look(10.0, (1.0, 1.0))])
+    clock = Clock([look(0.0, (1.0, 1.0)), look(10.0, (1.0, 1.0))])
     assert clock.skew(4.0) == pytest.approx((1.0 - 4 * DRIFT, 1.0 + 4 * DRIFT))
     assert clock.skew(6.0) == pytest.approx((1.0 - 4 * DRIFT, 1.0 + 4 * DRIFT))
     assert clock.skew(12.0) == pytest.approx((1.0 - 2 * DRIFT, 1.0 + 2 * DRIFT))
 
 
 def test_an_instant_of_theirs_on_our_clock_is_theirs_less_the_difference() -> None:
-    clock = compare([look(100.0, (2.9, 3.1))])
+    clock = Clock([look(100.0, (2.9, 3.1))])
     assert clock.ours((103.0, 103.0)) == pytest.approx((99.9, 100.1), abs=1e-3)
 
 
 def test_measurements_that_no_drift_joins_say_that_a_clock_was_set() -> None:
-    clock = compare([look(0.0, (0.0, 0.001)), look(10.0, (3.0, 3.001))])
+    clock = Clock([look(0.0, (0.0, 0.001)), look(10.0, (3.0, 3.001))])
     assert clock.was_set
     assert clock.parted_s == pytest.approx(3.001)
     assert clock.skew(0.0) == clock.skew(10.0) == (0.0, 3.001)
 
 
 def test_without_a_measurement_nothing_is_known() -> None:
-    clock = compare([look(0.0, None)])
+    clock = Clock([look(0.0, None)])
     assert not clock.known
     assert clock.ours((5.0, 6.0)) == (5.0, 6.0)
 

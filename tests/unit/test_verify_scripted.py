@@ -19,7 +19,7 @@ from chaoskit.observe import pressure
 from chaoskit.observe.pressure import Readings
 from chaoskit.rehearse.outcome import judge_wave
 from chaoskit.rehearse.target import failed_lines
-from chaoskit.verify.case import Case, Templates, failed_templates
+from chaoskit.verify.case import Case, Templates
 from chaoskit.verify.excuses import MOST_S
 from chaoskit.verify.verdict import Result, Verdict, to_json
 from chaoskit.verify.verify import plan_of, verify
@@ -135,7 +135,7 @@ def test_where_the_kernel_keeps_no_sum_nothing_is_read(monkeypatch: pytest.Monke
 def test_the_logs_say_whose_template_failed_and_where_in_it(logs: Path) -> None:
     lines = list(failed_lines(logs))
     assert [line.source for line in lines] == ["prometheus", "alertmanager"]
-    found = failed_templates(lines)
+    found = Templates(lines)
     assert set(found.alerts) == {ALERT}
     assert 'at <humanizeDuration "x">' in found.alerts[ALERT]
     assert set(found.doors) == {("worker-alerts", "email")}
@@ -145,7 +145,7 @@ def test_the_logs_say_whose_template_failed_and_where_in_it(logs: Path) -> None:
 def test_logs_without_complaints_or_no_logs_at_all_say_nothing(tmp_path: Path) -> None:
     (tmp_path / "prometheus.log").write_text("level=info msg=ready\n", encoding="utf-8")
     assert list(failed_lines(tmp_path)) == list(failed_lines(tmp_path / "none")) == []
-    assert failed_templates([]) == Templates()
+    assert Templates([]).alerts == Templates([]).doors == {}
 
 
 def test_an_alert_whose_own_template_fails_does_not_pass_and_its_place_is_named(logs: Path) -> None:
