@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -200,7 +201,7 @@ class _Open:
     start: int
     flow: bool
     values: list[Node] = field(default_factory=list)
-    keys: dict[str, Node] = field(default_factory=dict)
+    pairs: dict[str, tuple[Node, Node]] = field(default_factory=dict)
     key: Node | None = None
     size: int = 1
     height: int = 1
@@ -275,23 +276,18 @@ class _Composer:
         done, end = self._stack.pop(), event.end_mark.index
         self._size -= done.size
         if not done.flow:  # the parser ends a block where the next thing begins
-            end = max(
-                (each.end for each in (*done.keys.values(), *done.values) if each.start >= done.start), default=end
-            )
-        if done.kind == "sequence":
-            node = Node("sequence", tuple(done.values), done.place, "", done.start, end)
-        else:
-            node = Node("mapping", self._merged(done), done.place, "", done.start, end)
+            parts = itertools.chain(done.values, *done.pairs.values())
+            end = max((each.end for each in parts if each.start >= done.start), default=end)
+        inside = tuple(done.values) if done.kind == "sequence" else self._merged(done.pairs)
+        node = Node(done.kind, inside, done.place, "", done.start, end)
         self._anchor(done.anchor, (node, done.size, done.height))
         self._add(node, done.size, done.height)
 
-    def _merged(self, done: _Open) -> tuple[tuple[Node, Node], ...]:
+    def _merged(self, pairs: dict[str, tuple[Node, Node]]) -> tuple[tuple[Node, Node], ...]:
         """A mapping's pairs, those of its merge key last: its own win, and of several mappings the first."""
-        own = list(zip(done.keys.values(), done.values, strict=True))
-        merge = next((value for key, value in own if key.value == _MERGE), None)
+        _, merge = pairs.pop(_MERGE, (None, None))
         if merge is None:
-            return tuple(own)
-        pairs = {str(key.value): (key, value) for key, value in own if key.value != _MERGE}
+            return tuple(pairs.values())
         for source in (merge,) if merge.kind == "mapping" else merge.items or (merge,):
             if source.kind != "mapping":
                 self._say(
@@ -347,12 +343,11 @@ class _Composer:
         name = key.value
         if not isinstance(name, str):
             return
-        if name in top.keys:
-            first = top.keys[name].place.line
+        if name in top.pairs:
+            first = top.pairs[name][0].place.line
             self._say(key.place, f"the key '{name}' appears twice", f"first on line {first}; keep one")
             return
-        top.keys[name] = key
-        top.values.append(value)
+        top.pairs[name] = (key, value)
 
 
 _URL_WITH_PASSWORD = re.compile(r"(?<=://)[^/\s@]*@\S*")
