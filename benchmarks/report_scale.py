@@ -25,7 +25,7 @@ from benchmarks.shared import Unusable, environment, exponent, machine, out_fold
 from chaoskit.events import AlertState, AnyEvent, LoadWindow, Notice, NoticedAlert, Phase, Poll, Watch
 from chaoskit.history import read_history
 from chaoskit.report.html import page
-from chaoskit.verify.case import case_of
+from chaoskit.verify.case import Case
 from chaoskit.verify.verify import judge_case, plan_of
 
 GOAL_S = 10.0
@@ -97,7 +97,7 @@ def report(file: Path, out: Path) -> Written:
     """Reads, judges and writes the page, in this process."""
     begun = time.perf_counter()
     history = read_history(file)
-    case = case_of(history, plan_of(history.header))
+    case = Case(history, plan_of(history.header))
     verdict, checklists = judge_case(case)
     judged, cpu_s = time.perf_counter(), time.process_time()
     out.write_bytes(page(history, verdict, (), checklists, case=case))
