@@ -1,4 +1,4 @@
-"""The quantity that an alert measures: the side of its comparison that is no number."""
+"""The quantity that an alert measures, and the number with which it is compared, constant arithmetic done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chaoskit.alerting.expression import Expr, expression
-from chaoskit.alerting.promql_syntax import MIRRORED, SETS
+from chaoskit.alerting.promql_syntax import ARITHMETIC, MIRRORED, SETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,37 @@ def deciding(node: Expr) -> Iterator[Expr]:
         yield node
 
 
+def constant(node: Expr) -> float | None:
+    """The number that an expression of numbers alone comes to; None for any other."""
+    if node.kind == "number":
+        return node.value
+    if node.kind == "unary":
+        inner = constant(node.left)
+        return None if inner is None else -inner
+    if node.kind == "call" and node.name == "vector":
+        return constant(node.left)
+    if node.kind != "binary":
+        return None
+    left, right = constant(node.left), constant(node.right)
+    if left is None or right is None:
+        return None
+    try:
+        return ARITHMETIC[node.name](left, right) if node.name in ARITHMETIC else None
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def comparison(node: Expr) -> tuple[Expr, str, float] | None:
+    """A comparison as (what is compared, operator, number), the number on the right; None for any other."""
+    right, left = constant(node.right), constant(node.left)
+    if right is not None:
+        return node.left, node.name, right
+    return (node.right, MIRRORED.get(node.name, node.name), left) if left is not None else None
+
+
 def quantity_of(expr: str) -> Quantity | None:
-    """The quantity that an alert's expression measures; None where it compares nothing with a plain number."""
-    for node in deciding(expression(expr)):
-        mirrored = MIRRORED.get(node.name, node.name)
-        for measured, bound, op in ((node.left, node.right, node.name), (node.right, node.left, mirrored)):
-            if bound.kind == "number" and measured.kind != "number":
-                return Quantity(measured.written(parentheses=True), op, bound.value)
+    """The quantity that an alert's expression measures; None where it compares nothing with a number."""
+    for compared in map(comparison, deciding(expression(expr))):
+        if compared is not None and constant(compared[0]) is None:
+            return Quantity(compared[0].written(parentheses=True), *compared[1:])
     return None

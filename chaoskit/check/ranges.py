@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from chaoskit.alerting.expression import Expr
-from chaoskit.alerting.promql_syntax import ARITHMETIC, MIRRORED
+from chaoskit.alerting.quantity import comparison, constant
 
 # Never below zero: numbers of things, rates of counters, spreads, absolute values.
 _FROM_ZERO = {
@@ -73,26 +73,6 @@ def allowed(sign: str, value: float) -> Interval | None:
     }.get(sign)
 
 
-def constant(node: Expr) -> float | None:
-    """The number that an expression of numbers alone comes to; None for any other."""
-    if node.kind == "number":
-        return node.value
-    if node.kind == "unary":
-        inner = constant(node.left)
-        return None if inner is None else -inner
-    if node.kind == "call" and node.name == "vector":
-        return constant(node.left)
-    if node.kind != "binary":
-        return None
-    left, right = constant(node.left), constant(node.right)
-    if left is None or right is None:
-        return None
-    try:
-        return ARITHMETIC[node.name](left, right) if node.name in ARITHMETIC else None
-    except (ArithmeticError, ValueError):
-        return None
-
-
 def interval_of(node: Expr) -> Interval:
     """The interval that holds all results; NaN aside, for which no comparison but != holds."""
     value = constant(node)
@@ -108,14 +88,6 @@ def interval_of(node: Expr) -> Interval:
         case "subquery":
             return interval_of(node.left)
     return ANY
-
-
-def comparison(node: Expr) -> tuple[Expr, str, float] | None:
-    """A comparison as (what is compared, operator, number), the number on the right; None for any other."""
-    right, left = constant(node.right), constant(node.left)
-    if right is not None:
-        return node.left, node.name, right
-    return (node.right, MIRRORED.get(node.name, node.name), left) if left is not None else None
 
 
 def _called(node: Expr) -> Interval:

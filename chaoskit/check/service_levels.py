@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 
 from chaoskit.alerting.expression import Expr, expression, walk
 from chaoskit.alerting.model import AlertConfig, Rule
+from chaoskit.alerting.quantity import comparison, constant
 from chaoskit.alerting.routing import matches_all
 from chaoskit.alerting.windows import up
 from chaoskit.alerting.windows_expression import feeding_jobs, recording_delay
-from chaoskit.check.ranges import comparison, constant
 from chaoskit.errors import Place
 
 MONTH_S = 30 * 86400.0

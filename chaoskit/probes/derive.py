@@ -16,9 +16,8 @@ from functools import partial
 
 from chaoskit.alerting.expression import Expr, expression, metric_names, walk
 from chaoskit.alerting.model import PromisedLevels, Rule
-from chaoskit.alerting.quantity import deciding
+from chaoskit.alerting.quantity import comparison, deciding
 from chaoskit.alerting.windows_expression import selectors
-from chaoskit.check.ranges import comparison
 from chaoskit.faults.series import Course, Scripted, Segment, Values, constant, notation, parse_values
 from chaoskit.probes.ask import Asking, Sheet
 from chaoskit.probes.model import FIRES, QUIET, Probe, Subject

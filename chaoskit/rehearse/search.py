@@ -17,7 +17,7 @@ from typing import Literal
 
 from chaoskit.alerting.expression import Expr, expression, walk
 from chaoskit.alerting.promql_syntax import COMPARISONS
-from chaoskit.check.ranges import constant as number_of
+from chaoskit.alerting.quantity import constant as number_of
 from chaoskit.faults.series import NEVER, Scripted, Segment, Values, constant, slope
 from chaoskit.rehearse.script import CannotDerive
 from chaoskit.rehearse.solve import Choices, Solver

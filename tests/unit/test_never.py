@@ -209,6 +209,7 @@ def test_an_alert_that_compares_nothing_with_a_number_has_no_control() -> None:
     [
         ("queue > 100", Quantity("queue", ">", 100.0)),
         ("0.1 > free", Quantity("free", "<", 0.1)),
+        ("queue > 2 * 60", Quantity("queue", ">", 120.0)),
         ("count(up == 0) >= 2 and on() x", Quantity("count(up == 0)", ">=", 2.0)),
         ("a > b", None),
         ("absent(up)", None),

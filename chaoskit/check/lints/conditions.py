@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from chaoskit.alerting.expression import Expr, expression, selectors, walk
 from chaoskit.alerting.labels import KEEPS_EACH, is_comparison, is_scalar
 from chaoskit.alerting.model import Matcher, Rule
+from chaoskit.alerting.quantity import comparison, constant
 from chaoskit.alerting.routing import matches, matches_all
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.metrics import Metrics
-from chaoskit.check.ranges import allowed, comparison, constant, interval_of
+from chaoskit.check.ranges import allowed, interval_of
 from chaoskit.units import format_duration
 
 _WHERE = {"job", "instance", "environment", "env", "cluster", "namespace", "region"}

@@ -7,9 +7,9 @@ from typing import Any
 
 from chaoskit.alerting.alert import Answer, takes
 from chaoskit.alerting.expression import Expr, expression, walk
+from chaoskit.alerting.quantity import comparison
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
-from chaoskit.check.ranges import comparison
 from chaoskit.errors import Place
 from chaoskit.plan.silences import silences
 from chaoskit.scenario.model import Change, Expectation, Inject, Scenario

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from chaoskit.alerting.expression import Expr, expression, metric_names, walk
 from chaoskit.alerting.model import root_of
+from chaoskit.alerting.quantity import constant
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
-from chaoskit.check.ranges import constant
 from chaoskit.check.service_levels import heard, spelled_out
 from chaoskit.errors import Place
 from chaoskit.units import format_duration, parse_duration
