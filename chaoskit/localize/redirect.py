@@ -137,13 +137,14 @@ def _receiver(
             where = f"receiver {name}, {kind} {index}"
             reason = _no_address(kind, entry, too_new)
             if reason:
-                webhooks.append(_webhook_instead(name, kind, index, entry, addresses))
+                only = {"send_resolved": _send_resolved(kind, entry)}
+                webhooks.append(_led_to_sink(name, kind, KINDS["webhook"], index, only, addresses))
                 remarks.append(f"{where}: sent as a webhook: {reason}")
                 continue
             integration = KINDS[kind]
             lost = [setting for setting in entry if (kind, setting) in too_new]
             kept = {setting: value for setting, value in entry.items() if setting not in lost}
-            rebuilt.setdefault(key, []).append(_led_to_sink(name, integration, index, kept, addresses))
+            rebuilt.setdefault(key, []).append(_led_to_sink(name, kind, integration, index, kept, addresses))
             remarks += [f"{where}, {setting}: left out: {_TOO_NEW}" for setting in lost]
             remarks += [
                 f"{where}, {setting}: {why}" for setting, why in integration.noted.items() if entry.get(setting)
@@ -167,9 +168,9 @@ def _no_address(kind: str, entry: Mapping[str, Any], too_new: Collection[Setting
 
 
 def _led_to_sink(
-    receiver: str, integration: Integration, index: int, entry: Mapping[str, Any], addresses: SinkAddresses
+    receiver: str, kind: str, integration: Integration, index: int, entry: Mapping[str, Any], addresses: SinkAddresses
 ) -> dict[str, Any]:
-    kind = integration.kind
+    """The entry of an integration of this kind, written as one of the `integration`, whose address is a sink's."""
     resolved = _send_resolved(kind, entry)
     contents = {key: copy.deepcopy(value) for key, value in entry.items() if key in integration.contents}
     rebuilt = {
@@ -179,22 +180,14 @@ def _led_to_sink(
     }
     tail = _tail(entry.get(integration.address)) if kind == "webhook" else ""
     worded = bool(integration.word_at)
-    led = addresses.add(receiver, kind, index, send_resolved=resolved, speaks=kind, tail=tail, worded=worded)
-    if kind != "email":
+    led = addresses.add(
+        receiver, kind, index, send_resolved=resolved, speaks=integration.kind, tail=tail, worded=worded
+    )
+    if integration.kind != "email":
         rebuilt["http_config"] = {"follow_redirects": False}
     _give_word(rebuilt, integration, led)
     rebuilt[integration.address] = led.address
     rebuilt["send_resolved"] = resolved
-    return rebuilt
-
-
-def _webhook_instead(
-    receiver: str, kind: str, index: int, entry: Mapping[str, Any], addresses: SinkAddresses
-) -> dict[str, Any]:
-    resolved = _send_resolved(kind, entry)
-    led = addresses.add(receiver, kind, index, send_resolved=resolved, speaks="webhook")
-    rebuilt = {"url": led.address, "send_resolved": resolved, "http_config": {"follow_redirects": False}}
-    _give_word(rebuilt, KINDS["webhook"], led)
     return rebuilt
 
 
