@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
+from functools import partial
 
 from chaoskit.alerting.alert import Answer, answer, takes
 from chaoskit.alerting.model import AlertConfig, Matcher, Route
@@ -59,12 +60,9 @@ class Told:
 
 def told_at(config: AlertConfig, route: Route, at: datetime) -> Told:
     """Whether the route tells at this instant, and until when that stays so."""
-
-    def answer_at(when: datetime) -> bool:
-        return tells(route, config.intervals, when)
-
-    until = changes_at(answer_at, named_by(route, config.intervals), at, at + HORIZON)
-    return Told(answer_at(at), until.astimezone(at.tzinfo) if until else None)
+    told = partial(tells, route, config.intervals)
+    until = changes_at(told, named_by(route, config.intervals), at, at + HORIZON)
+    return Told(told(at), until.astimezone(at.tzinfo) if until else None)
 
 
 @dataclass(frozen=True, slots=True)
