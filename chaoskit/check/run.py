@@ -124,4 +124,4 @@ def _coverage(context: LintContext) -> Iterator[Coverage]:
     promised = [PROMISES, *([THRESHOLDS] if context.has("levels") else [])] if context.has("promise") else []
     for kind in [*kinds, *promised]:
         found = list(covered(context, kind))
-        yield Coverage(kind, len(found), tuple(part.name for part in found if not part.exercised))
+        yield Coverage(kind, len(found), tuple(name for name, exercised, _ in found if not exercised))

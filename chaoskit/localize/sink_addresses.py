@@ -68,17 +68,7 @@ class SinkAddress:
         return method == "POST"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP answer that a client of Alertmanager takes for success."""
-
-    status: int
-    content_type: str
-    body: bytes
-
-
-_JSON_SUCCESS = Reply(
-    200,
+_JSON_SUCCESS = (
     "application/json",
     json.dumps(
         {
@@ -91,16 +81,15 @@ _JSON_SUCCESS = Reply(
         }
     ).encode(),
 )
-_SNS_SUCCESS = Reply(
-    200,
+_SNS_SUCCESS = (
     "text/xml",
     b'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult><MessageId>door</MessageId>'
     b"</PublishResult><ResponseMetadata><RequestId>door</RequestId></ResponseMetadata></PublishResponse>",
 )
 
 
-def reply_to(speaks: str) -> Reply:
-    """The answer of a sink that a client of that kind takes for success, so that it does not send again."""
+def reply_to(speaks: str) -> tuple[str, bytes]:
+    """The media type and text of the answer that a client of that kind takes for success: it does not send again."""
     return _SNS_SUCCESS if speaks == "sns" else _JSON_SUCCESS
 
 

@@ -99,8 +99,7 @@ def _stem(path: str) -> str:
 
 
 def _reply(door: SinkAddress) -> Answer:
-    reply = reply_to(door.speaks)
-    return Answer(reply.status, reply.content_type, reply.body)
+    return Answer(HTTPStatus.OK, *reply_to(door.speaks))
 
 
 async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:

@@ -227,8 +227,8 @@ def test_a_token_request_is_no_notice() -> None:
 
 
 def test_amazons_client_wants_xml() -> None:
-    assert reply_to("sns").content_type == "text/xml"
-    assert reply_to("webhook").status == 200
+    assert reply_to("sns")[0] == "text/xml"
+    assert reply_to("webhook")[0] == "application/json"
 
 
 JSON = st.recursive(

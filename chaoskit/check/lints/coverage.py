@@ -6,7 +6,6 @@ And promises that are none yet: with a figure that a program wrote down, or that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from chaoskit.alerting.model import InhibitRule, Receiver, Route, Rule
@@ -14,7 +13,6 @@ from chaoskit.alerting.promise_text import DECIDED, DOCUMENTED, not_yet_promised
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
 from chaoskit.check.lints.routes import called
-from chaoskit.errors import Place
 
 KINDS = {
     "alerts": ("untested-alert", "An alert that no scenario expects."),
@@ -26,19 +24,9 @@ PROMISES, THRESHOLDS = "promises", "thresholds"
 _WHY = "No run has shown that it works, so a mistake in it shows only in a real incident."
 
 
-@dataclass(frozen=True, slots=True)
-class Covered:
-    """A part of the configuration, as people name it, and whether a scenario exercises it."""
-
-    name: str
-    exercised: bool
-    place: Place
-    message: str
-    todo: str
-
-
-def covered(context: LintContext, kind: str) -> Iterator[Covered]:
-    """Alerts, routes, receivers or inhibitions (`kind`) with whether a scenario exercises them, in order."""
+def covered(context: LintContext, kind: str) -> Iterator[tuple[str, bool, Violation]]:
+    """Alerts, routes, receivers or inhibitions (`kind`) by name, in order: whether a scenario exercises each, and what
+    is said where none does."""
     notice = "no scenario expects a notice"
     for key, one in context.parts[kind].items() if kind in context.parts else ():
         match one:
@@ -52,25 +40,25 @@ def covered(context: LintContext, kind: str) -> Iterator[Covered]:
             case InhibitRule():
                 name, todo = str(one.place), "let a scenario expect the target alert with suppressed_by: and a control"
                 message = "no scenario expects this inhibition to mute an alert"
-        yield Covered(name, key in context.exercised[kind], one.place, message, todo)
+        yield name, key in context.exercised[kind], Violation(one.place, message, todo)
     if kind == PROMISES:
         promise, unsaid = context.config.promise, not_yet_promised(context.config.sources)
         for name in dict.fromkeys((*(alert for alert, _ in promise.notices), *promise.alerts)):
             place = unsaid.get(name, context.config.route.place)
             message = f"what is promised of {name} is not all {DOCUMENTED} or {DECIDED}"
             todo = f"write `# {DOCUMENTED}: ...` or `# {DECIDED}: ...` beside each figure, or above it"
-            yield Covered(name, name not in unsaid, place, message, todo)
+            yield name, name not in unsaid, Violation(place, message, todo)
     for name, alerts in context.by_name.items() if kind == THRESHOLDS else ():
         promised = context.config.promise.alerts.get(name)
         levels = promised.levels if promised else None
         place = levels.place if levels else alerts[0].rule.place
         message = f"the threshold of {name} is {'promised and not proved' if levels else 'not promised'}"
         todo = "promise levels: {quiet: ..., fires: ...}" if levels is None else "see what the lint levels says"
-        yield Covered(name, name in context.proved, place, message, todo)
+        yield name, name in context.proved, Violation(place, message, todo)
 
 
 def _untested(kind: str, context: LintContext) -> Iterator[Violation]:
-    return (Violation(part.place, part.message, part.todo) for part in covered(context, kind) if not part.exercised)
+    return (violation for _, exercised, violation in covered(context, kind) if not exercised)
 
 
 for _kind, (_id, _what) in KINDS.items():
