@@ -11,7 +11,6 @@ from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.coverage import KINDS, Coverage, proven_by
 from chaoskit.gate.earlier import Earlier
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.view import reasons_of
 from chaoskit.report.checklist import lines
 from chaoskit.report.junit import Case
 from chaoskit.units import amount
@@ -82,7 +81,6 @@ def proofs_of(outcomes: Iterable[Outcome]) -> list[Mapping[str, frozenset[str]]]
 
 
 def _case(outcome: Outcome) -> Case:
-    result = str(outcome.verdict.result) if outcome.verdict else "ERROR"
-    reasons = () if result == "PASS" else tuple(reasons_of(outcome))
-    title = outcome.candidate.title
-    return Case(outcome.candidate.name, title, outcome.took_s, result, reasons, said=tuple(lines(outcome.checklists)))
+    reasons = () if outcome.result == "PASS" else tuple(outcome.reasons)
+    name, title, said = outcome.candidate.name, outcome.candidate.title, tuple(lines(outcome.checklists))
+    return Case(name, title, outcome.took_s, outcome.result, reasons, said=said)

@@ -90,16 +90,8 @@ class Missing(LeftOut):
     """A scenario that another machine should have played, and of which nothing is known here."""
 
     wrong: bool = True
-
-    @property
-    def word(self) -> str:
-        """Its state in a word."""
-        return "missing"
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """How a gate ends that lacks it."""
-        return ExitCode.UNKNOWN
+    word = "missing"
+    exit_code = ExitCode.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from chaoskit.hop import Hop
 from chaoskit.host.process import Child, ended, fork
 from chaoskit.observe.pressure import Busy, Idle
 from chaoskit.report.judge_run import VERDICT, read_checklists
+from chaoskit.report.text import telling
 from chaoskit.run.planning import Asked
 from chaoskit.stack.original import Answer
 from chaoskit.verify.checklist import Checklist
@@ -57,6 +58,16 @@ class Outcome:
     trouble: str = ""
     """Why there is no verdict."""
     checklists: tuple[Checklist, ...] = ()
+
+    @property
+    def result(self) -> str:
+        """PASS, FAIL or UNKNOWN; ERROR where there is no verdict."""
+        return str(self.verdict.result) if self.verdict else "ERROR"
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the scenario is no PASS, each reason once; causes only where there are any."""
+        return telling(self.verdict.rows) if self.verdict else [self.trouble]
 
     @property
     def says_nothing(self) -> bool:

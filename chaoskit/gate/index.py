@@ -19,7 +19,6 @@ from chaoskit.gate.coverage import KINDS
 from chaoskit.gate.earlier import SUMMARY, Scenario, differences
 from chaoskit.gate.figures import Cell, by_hop, by_receiver, href_of, notices_and_alerts, promises, smallest
 from chaoskit.gate.gate import Outcome
-from chaoskit.gate.view import reasons_of
 from chaoskit.markdown import document, folded, plain, table
 from chaoskit.report.html import began_at, render
 from chaoskit.report.html_causes import Cause, causes
@@ -71,7 +70,7 @@ def write_index(gate: Ended) -> Path:
 def _shown(gate: Ended) -> dict[str, Any]:
     """Everything that the page and the Markdown say."""
     folder, outcomes, coverage = gate.folder, gate.outcomes, gate.coverage
-    listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(_result(one)), one.candidate.name))
+    listed = sorted(outcomes, key=lambda one: (_WORST_FIRST.index(one.result), one.candidate.name))
     lines = [*(_not_played(one) for one in gate.left_out if one.wrong), *(_line(folder, one) for one in listed)]
     results = [line.result for line in lines]
     told, fired = notices_and_alerts(outcomes)
@@ -127,12 +126,12 @@ def _summary(gate: Ended) -> bytes:
             *(
                 Scenario(
                     name=one.candidate.name,
-                    result=_result(one),
+                    result=one.result,
                     exit_code=ExitCode(one.exit_code),
                     took_s=one.took_s,
                     attempt=one.attempt,
                     run=one.folder.name,
-                    reasons=reasons_of(one),
+                    reasons=one.reasons,
                     smallest_margin=_as_json(smallest(gate.folder, one)),
                 )
                 for one in gate.outcomes
@@ -186,23 +185,19 @@ def header_in(line: bytes) -> Header | None:
     return event if isinstance(event, Header) else None
 
 
-def _result(outcome: Outcome) -> str:
-    return str(outcome.verdict.result) if outcome.verdict else "ERROR"
-
-
 def _not_played(one: LeftOut) -> _Line:
     return _Line("UNKNOWN", one.name, one.word, one.proves, [shortened(one.why, 600)])
 
 
 def _line(folder: Path, outcome: Outcome) -> _Line:
     verdict = outcome.verdict
-    reasons = [_because(one) for one in causes(verdict.rows)] if verdict else reasons_of(outcome)
+    reasons = [_because(one) for one in causes(verdict.rows)] if verdict else outcome.reasons
     told, fired = notices_and_alerts([outcome])
     before = outcome.folder.with_name(outcome.candidate.name) / PAGE
     there = before.is_file() and before.parent != outcome.folder
     first = read_verdict(before.parent) if there and outcome.attempt > 1 else None
     return _Line(
-        result=_result(outcome),
+        result=outcome.result,
         name=outcome.candidate.name,
         title=outcome.candidate.title,
         alerts=", ".join(sorted(outcome.candidate.expects)) or "nothing may fire",

@@ -18,7 +18,7 @@ from chaoskit.hop import Hop
 from chaoskit.report.checklist import marks
 from chaoskit.report.table import table
 from chaoskit.report.terminal import STYLES
-from chaoskit.report.text import clean, paragraph, real, telling
+from chaoskit.report.text import clean, paragraph, real
 from chaoskit.units import amount
 from chaoskit.verify.checklist import ITEMS
 from chaoskit.verify.verdict import Result
@@ -60,7 +60,7 @@ def gate_view(
         took = f"{outcome.took_s:.0f} s"
         row = (clean(name), clean(alerts), marks(outcome.checklists), took, clean(outcome.folder.name))
         shown.add_row(_shown_result(outcome), *row)
-        for reason in reasons_of(outcome):
+        for reason in outcome.reasons:
             reasons.append(Padding(Text(f"• {clean(outcome.candidate.name)}: {paragraph(reason)}"), (0, 0, 0, 1)))
     for bad in (one for one in left_out if one.wrong):
         shown.add_row(Text("UNKNOWN", style=STYLES[Result.UNKNOWN]), clean(bad.name), clean(bad.proves), "", "", "")
@@ -86,17 +86,8 @@ def both_sides(outcomes: Iterable[Outcome]) -> list[str]:
     return lines
 
 
-def reasons_of(outcome: Outcome) -> list[str]:
-    """Why the scenario is no PASS, each reason once; causes only where there are any."""
-    if outcome.verdict is None:
-        return [outcome.trouble]
-    return telling(outcome.verdict.rows)
-
-
 def _shown_result(outcome: Outcome) -> Text:
-    if outcome.verdict is None:
-        return Text("ERROR", style="bold red")
-    return Text(str(outcome.verdict.result), style=STYLES[outcome.verdict.result])
+    return Text(outcome.result, style=STYLES[outcome.verdict.result] if outcome.verdict else "bold red")
 
 
 def _coverage(coverage: Coverage) -> list[Text]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from chaoskit.errors import Problem
 from chaoskit.events import AlertState, Event, LoadWindow
+from chaoskit.observe.poller import Looking
 from chaoskit.plan.targets import undefined
 from chaoskit.scenario.model import Abort
 
@@ -29,7 +30,7 @@ LEAST_REQUESTS = 20
 """Of fewer requests the share of those that fail says too little."""
 
 
-class AbortWatch:
+class AbortWatch(Looking):
     """Tells `abort` once, from another thread, which condition came true. Feed it after `firing` knows of an event."""
 
     def __init__(
@@ -41,6 +42,7 @@ class AbortWatch:
         firing: Callable[[str], bool],
         expected: Callable[[str], bool] = lambda alert: False,
     ) -> None:
+        super().__init__("abort", EVERY_S)
         self._given = bool(conditions)
         self._queries = [one for one in conditions if one.query is not None]
         self._alerts = {one.alert: one for one in conditions if one.alert is not None}
@@ -49,7 +51,8 @@ class AbortWatch:
         self._excused = excused
         """Whether the scenario itself keeps Prometheus from answering."""
         self._abort = abort
-        self._ended = threading.Event()
+        self._answered = 0.0
+        """When the queries were last answered, on the monotonic clock."""
         self._armed = threading.Event()
         self._firing = firing
         self._expected = expected
@@ -59,22 +62,16 @@ class AbortWatch:
         self._errors = min((one for one in conditions if one.errors is not None), key=_most, default=None)
         self._windows: deque[tuple[int, int]] = deque(maxlen=ERROR_WINDOWS)
         self._said = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="abort", daemon=True)
 
     def start(self) -> None:
         """Makes abort conditions count from now on, also those that are true already."""
-        if self._armed.is_set() or self._ended.is_set() or not self._given:
+        if self._armed.is_set() or self._over.is_set() or not self._given:
             return
         self._armed.set()
         self._check(self._alerts)
         if self._queries:
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Makes abort conditions count no more; idempotent."""
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join(BLIND_S)
+            self._answered = time.monotonic()
+            super().start()
 
     def feed(self, event: Event) -> None:
         """Looks again after an event of the run; cheap."""
@@ -105,26 +102,23 @@ class AbortWatch:
             said = f"{failed} of the load's last {all_} requests failed, more than {_most(one):.0%}"
             self._tell(f"abort condition ({_where(one)}): {said}")
 
-    def _run(self) -> None:
-        answered = time.monotonic()
-        while not self._ended.wait(EVERY_S):
-            for one in self._queries:
-                assert one.query is not None
-                found = self._ask(one.query)
-                if found:
-                    self._tell(f"abort condition ({_where(one)}): '{one.query}' has a result")
-                    return
-                if found is not None or self._excused():
-                    answered = time.monotonic()
-            if time.monotonic() - answered > BLIND_S:
-                self._tell(f"Prometheus did not answer the queries of the abort conditions for {BLIND_S:g} s")
-                return
+    def look_once(self) -> None:
+        """Asks once whether a query has a result, and whether Prometheus still answers."""
+        for one in self._queries:
+            assert one.query is not None
+            found = self._ask(one.query)
+            if found:
+                self._tell(f"abort condition ({_where(one)}): '{one.query}' has a result")
+            if found is not None or self._excused():
+                self._answered = time.monotonic()
+        if time.monotonic() - self._answered > BLIND_S:
+            self._tell(f"Prometheus did not answer the queries of the abort conditions for {BLIND_S:g} s")
 
     def _tell(self, reason: str) -> None:
         with self._said:
-            if self._ended.is_set():
+            if self._over.is_set():
                 return
-            self._ended.set()
+            self._over.set()
         # The feeding thread may hold a journal's lock, which telling needs.
         threading.Thread(target=self._abort, args=(reason,), name="abort", daemon=True).start()
 

@@ -60,6 +60,7 @@ _LOAD_STATES: dict[str, Literal["up", "down", "silent"]] = {
 """The equipment's state by the load's state; the run ignores other states."""
 
 
+_NO_ANSWER = (requests.RequestException, BadInput, ValueError, KeyError, TypeError)
 _SEEN = (AlertState, Notice, Stranger, Suppression, Poll, Watch)
 """The events of observers and sinks."""
 
@@ -312,25 +313,22 @@ class Runner:
         """Whether Prometheus says yes to a query; None where it does not tell."""
         scaled = at_scale(query, self._plan.time_scale)
         for url in self.stack.replicas:
-            try:
-                with self.stack.session("prometheus", url) as session:
-                    answer = session.get(f"{url}/api/v1/query", params={"query": scaled}, timeout=5)
-                return says_yes(answer.json()["data"])
-            except (requests.RequestException, BadInput, ValueError, KeyError, TypeError):
-                continue
+            with contextlib.suppress(*_NO_ANSWER):
+                return says_yes(self._queried(url, "query", query=scaled))
         return None
+
+    def _queried(self, url: str, path: str, **params: float | str) -> Any:
+        """The data of Prometheus's answer; raises one of _NO_ANSWER."""
+        with self.stack.session("prometheus", url) as session:
+            return session.get(f"{url}/api/v1/{path}", params=params, timeout=5).json()["data"]
 
     def _level(self, query: str, begin: float, end: float, every_s: float) -> Measured:
         """The values of a query, as Prometheus tells them."""
-        params: dict[str, float | str] = {"start": begin, "end": end, "step": every_s}
         try:
-            scaled = at_scale(query, self._plan.time_scale)
-            with self.stack.session("prometheus") as session:
-                url = f"{self.stack.prometheus_url}/api/v1/query_range"
-                answer = session.get(url, params={**params, "query": scaled}, timeout=5)
-            found = answer.json()["data"]["result"]
+            url, scaled = self.stack.prometheus_url, at_scale(query, self._plan.time_scale)
+            found = self._queried(url, "query_range", query=scaled, start=begin, end=end, step=every_s)["result"]
             series = [[(float(at), float(value)) for at, value in one["values"]] for one in found]
-        except (requests.RequestException, BadInput, ValueError, KeyError, TypeError) as error:
+        except _NO_ANSWER as error:
             return Measured(detail=f"Prometheus did not tell: {error}"[:200])
         return Measured(series, detail="" if series else "it had no value")
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from chaoskit.errors import ChaoskitError, EquipmentError
+from chaoskit.errors import ChaoskitError, EquipmentError, Place
 from chaoskit.events import (
     ActionOk,
     Alter,
@@ -26,7 +26,7 @@ from chaoskit.events import (
     UndoFail,
     UndoOk,
 )
-from chaoskit.faults.base import Changeable, FaultError, Seen, Target
+from chaoskit.faults.base import Changeable, FaultError, Kind, Seen, Target
 from chaoskit.faults.registry import known, known_actions, read_settings
 from chaoskit.handles.address import Address
 from chaoskit.plan.model import Plan, PlannedFault, PlannedStep
@@ -197,9 +197,7 @@ class StepRunner:
 
     def _arm(self, step: str, fault: PlannedFault, max_s: float) -> tuple[InForce, Invoke]:
         kind = known()[fault.spec.kind]
-        settings, problems = read_settings(kind, fault.spec.settings, fault.spec.place)
-        if settings is None:
-            raise StepFailed("; ".join(map(str, problems)))
+        settings = _settings(kind, fault.spec.settings, fault.spec.place)
         bounds = self.plan.profile.limits.bounds
         address = replace(self.world.address(fault.handle), run=self.log.parent.name, max_s=max_s, limits=bounds)
         undo = kind.prepare(Target(fault.handle, fault.targets, address), settings)
@@ -245,9 +243,7 @@ class StepRunner:
     def _alter(self, change: Change, one: InForce) -> Seen:
         kind = cast(Changeable[Any], known()[one.planned.spec.kind])
         given = {**one.planned.spec.settings, **change.settings}
-        settings, problems = read_settings(kind, given, change.place)
-        if settings is None:
-            raise StepFailed("; ".join(map(str, problems)))
+        settings = _settings(kind, given, change.place)
         token = kind.alter(one.held.token, settings)
         shown = settings.model_dump(mode="json")
         self.journal.write(Alter(step=change.name, fault=one.planned.id, settings=shown, undo=token), sync=True)
@@ -255,9 +251,7 @@ class StepRunner:
 
     def _act(self, action: Do, chosen: Sequence[PlannedFault]) -> str:
         kind = known_actions()[action.action]
-        settings, problems = read_settings(kind, action.settings, action.place)
-        if settings is None:
-            raise StepFailed("; ".join(map(str, problems)))
+        settings = _settings(kind, action.settings, action.place)
         handle, names = (chosen[0].handle, chosen[0].targets) if chosen else ("", ())
         try:
             address = replace(self.world.address(handle), limits=self.plan.profile.limits.bounds)
@@ -350,3 +344,11 @@ class StepRunner:
             if time.monotonic() > bound or self.interrupted.wait(_QUERY_EVERY_S):
                 raise StepFailed(f"Prometheus gave no result for '{query}' in time; raise at_most, or see the query")
         return ""
+
+
+def _settings(kind: Kind[Any], given: Mapping[str, Any], place: Place) -> Any:
+    """The settings as the kind reads them; raises StepFailed."""
+    settings, problems = read_settings(kind, given, place)
+    if settings is None:
+        raise StepFailed("; ".join(map(str, problems)))
+    return settings

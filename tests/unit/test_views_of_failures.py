@@ -20,7 +20,7 @@ from chaoskit.gate.coverage import KINDS, covered, proven_by
 from chaoskit.gate.gate import Outcome
 from chaoskit.gate.index import write_index
 from chaoskit.gate.record import AtScale
-from chaoskit.gate.view import gate_view, reasons_of
+from chaoskit.gate.view import gate_view
 from chaoskit.hop import Hop, Lane
 from chaoskit.rehearse import outcome as rehearsing
 from chaoskit.rehearse.outcome import Rehearsed
@@ -133,7 +133,7 @@ def gate_terminal(what: str, folder: Path) -> bool:
 
 def gate_xml(what: str, folder: Path) -> bool:
     case = _case(outcome(what, folder))
-    return case.result == "FAIL" and WHY in case.reasons[0] and WHY in reasons_of(outcome(what, folder))[0]
+    return case.result == "FAIL" and WHY in case.reasons[0] and WHY in outcome(what, folder).reasons[0]
 
 
 def rehearsal(what: str, folder: Path) -> bool:
