@@ -6,8 +6,9 @@ Each line has its reason as a comment. Nothing is changed anywhere: questions to
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -39,32 +40,26 @@ class Line:
         return f"{'  ' * depth}{'# ' * self.proposed}{self.text}" + f"  # {self.reason}" * bool(self.reason)
 
 
-class Asked:
-    """Prometheus and Alertmanager; raises BadInput where one gives no answer, or not as itself."""
-
-    def __init__(self, prometheus: str, alertmanager: str) -> None:
-        self._urls = {"Prometheus": prometheus.rstrip("/"), "Alertmanager": alertmanager.rstrip("/")}
-        self._session = plain_session()
-
-    def ask(self, server: str, path: str) -> Any:
-        """Asks Prometheus or Alertmanager for a path; the JSON of the answer. Raises BadInput where none comes."""
-        url = self._urls[server] + path
-        try:
-            response = self._session.get(url, timeout=ANSWER_S)
-            response.raise_for_status()
-            answer = response.json()
-        except (requests.RequestException, ValueError) as error:
-            hint = "it must be reachable without a login; with one, write the profile by hand: docs/attach.md"
-            why = trouble(error) if isinstance(error, requests.RequestException) else "its answer is no JSON"
-            raise BadInput(Problem(None, f"{server} at {self._urls[server]}: {why}", hint)) from None
-        return answer["data"] if server == "Prometheus" else answer
+def _answer(session: requests.Session, urls: Mapping[str, str], server: str, path: str) -> Any:
+    """The answer of Prometheus or Alertmanager, which is JSON; raises BadInput where none comes."""
+    try:
+        response = session.get(urls[server] + path, timeout=ANSWER_S)
+        response.raise_for_status()
+        answer = response.json()
+    except (requests.RequestException, ValueError) as error:
+        hint = "it must be reachable without a login; with one, write the profile by hand: docs/attach.md"
+        why = trouble(error) if isinstance(error, requests.RequestException) else "its answer is no JSON"
+        raise BadInput(Problem(None, f"{server} at {urls[server]}: {why}", hint)) from None
+    return answer["data"] if server == "Prometheus" else answer
 
 
 def written(prometheus: str, alertmanager: str, environment: str, found: Iterable[Finding]) -> str:
     """The text of a drafted profile; raises BadInput where Prometheus or Alertmanager does not answer."""
-    asked = Asked(prometheus, alertmanager)
-    targets = asked.ask("Prometheus", "/api/v1/targets?state=active")["activeTargets"]
-    original = yaml.safe_load(asked.ask("Alertmanager", "/api/v2/status")["config"]["original"]) or {}
+    urls = {"Prometheus": prometheus.rstrip("/"), "Alertmanager": alertmanager.rstrip("/")}
+    asked = partial(_answer, plain_session(), urls)
+    targets = asked("Prometheus", "/api/v1/targets?state=active")["activeTargets"]
+    original = yaml.safe_load(asked("Alertmanager", "/api/v2/status")["config"]["original"]) or {}
+    there = asked("Prometheus", "/api/v1/label/environment/values")
     lines = [
         "# A first profile, written by `chaoskit attach`: each line says why it is there.",
         "# Read it, and mend it: `chaoskit doctor --profile FILE` says which lines work.",
@@ -74,7 +69,7 @@ def written(prometheus: str, alertmanager: str, environment: str, found: Iterabl
         "  attached:",
         f"    prometheus: {prometheus}  # as given",
         f"    alertmanager: {alertmanager}  # as given",
-        *(one.written(2) for one in (*page_of(targets), *environment_of(asked, environment), *receivers_of(original))),
+        *(one.written(2) for one in (*page_of(targets), *environment_of(there, environment), *receivers_of(original))),
         "handles:",
     ]
     by_kind: dict[str, list[Finding]] = {}
@@ -82,8 +77,8 @@ def written(prometheus: str, alertmanager: str, environment: str, found: Iterabl
         by_kind.setdefault(one.kind, []).append(one)
     values = (
         {
-            name: {*asked.ask("Prometheus", f"/api/v1/label/{quote(name)}/values")}
-            for name in asked.ask("Prometheus", "/api/v1/labels")
+            name: {*asked("Prometheus", f"/api/v1/label/{quote(name)}/values")}
+            for name in asked("Prometheus", "/api/v1/labels")
         }
         if by_kind
         else {}
@@ -108,9 +103,8 @@ def page_of(targets: list[dict[str, Any]]) -> Iterator[Line]:
         yield Line("metrics: http://127.0.0.1:9091/metrics", "Prometheus scrapes nothing: write the page's address")
 
 
-def environment_of(asked: Asked, environment: str) -> Iterator[Line]:
-    """The name that the system gives itself: the label of its series, or what was given."""
-    there = asked.ask("Prometheus", "/api/v1/label/environment/values")
+def environment_of(there: Sequence[str], environment: str) -> Iterator[Line]:
+    """The name that the system gives itself: a value that its series have of the label, or what was given."""
     if environment:
         shown = (
             "a series says so"

@@ -45,7 +45,7 @@ class System:
         self.targets = [target("prometheus", 9090), target("gone", 8001, "down"), target("shop", 8000)]
         self.values = {"environment": ["staging"], "worker": ["w-1", "w-2", "w-3"], "job": ["shop"]}
 
-    def ask(self, _self: object, whom: str, path: str) -> Any:
+    def ask(self, whom: str, path: str) -> Any:
         if whom == "Alertmanager":
             return {"config": {"original": yaml.safe_dump(self.config)}}
         if path.startswith("/api/v1/targets"):
@@ -58,7 +58,7 @@ class System:
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch) -> System:
     one = System()
-    monkeypatch.setattr(attach.Asked, "ask", lambda self, whom, path: one.ask(self, whom, path))
+    monkeypatch.setattr(attach, "_answer", lambda session, urls, whom, path: one.ask(whom, path))
     return one
 
 
