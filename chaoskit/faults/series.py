@@ -45,6 +45,10 @@ class Segment:
     step: float
     count: int
 
+    def at(self, number: float) -> float | None:
+        """The value after so many steps; None where it is missing."""
+        return None if self.start is None else self.start + self.step * number
+
 
 @dataclass(frozen=True, slots=True)
 class Values:
@@ -62,10 +66,9 @@ class Values:
             position = math.fmod(position, total)
         for segment in self.segments:
             if position < segment.count:
-                return None if segment.start is None else segment.start + segment.step * max(position, 0.0)
+                return segment.at(max(position, 0.0))
             position -= segment.count
-        last = self.segments[-1]
-        return None if last.start is None else last.start + last.step * (last.count - 1)
+        return segment.at(segment.count - 1)
 
 
 NEVER = Values(())

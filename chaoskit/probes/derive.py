@@ -470,7 +470,7 @@ def _tenth(one: Scripted) -> Scripted:
 
 def _at_once(one: Scripted) -> Scripted:
     last = one.values.segments[-1]
-    return replace(one, values=constant((last.start or 0.0) + last.step * (last.count - 1)))
+    return replace(one, values=constant(last.at(last.count - 1) or 0.0))
 
 
 def _many(one: Scripted) -> Scripted:
@@ -487,11 +487,7 @@ def _short(text: str) -> str:
 
 def samples(values: str) -> list[float | None]:
     """Each sample of a notation; None for a missing one, and for an end."""
-    return [
-        None if each.start is None else each.start + each.step * n
-        for each in parse_values(values).segments
-        for n in range(each.count)
-    ]
+    return [each.at(n) for each in parse_values(values).segments for n in range(each.count)]
 
 
 def compact(values: Sequence[float | None]) -> str:

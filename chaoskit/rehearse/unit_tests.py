@@ -261,7 +261,7 @@ def _scripted(
 def _rising(segments: list[Segment]) -> bool:
     if any(s.step < 0 for s in segments):
         return False
-    ends = [(s.start or 0.0, (s.start or 0.0) + s.step * (s.count - 1)) for s in segments]
+    ends = [(s.at(0) or 0.0, s.at(s.count - 1) or 0.0) for s in segments]
     return all(a[1] <= b[0] for a, b in pairwise(ends[1:]))
 
 
@@ -280,9 +280,8 @@ def _lead_in(test: UnitTest) -> int | None:
         length = 0
         for number, segment in enumerate(samples):
             first = samples[0]
-            went_on = None if first.start is None else first.start + first.step * length
             level = not first.step and segment.step == first.step
-            if number and not (segment.start == went_on and (level or (segment.count == 1))):
+            if number and not (segment.start == first.at(length) and (level or (segment.count == 1))):
                 ends.append(length)
                 break
             length += segment.count
@@ -296,7 +295,7 @@ def _seen(text: str, interval_s: float) -> list[Segment]:
     missed = 0
     for segment, stale in [*_samples(text), (Segment(None, 0.0, ENDLESS), False)]:
         if segment.start is not None:
-            value, missed = segment.start + segment.step * (segment.count - 1), 0
+            value, missed = segment.at(segment.count - 1), 0
             if segment.step and segment.count > 1:
                 # Nothing grows between its last sample and whatever follows.
                 found += [replace(segment, count=segment.count - 1), Segment(value, 0.0, 1)]
@@ -317,8 +316,7 @@ def _part(segments: list[Segment], first: int, last: int) -> list[Segment]:
     for segment in segments:
         low, high = max(first, at), min(last + 1, at + segment.count)
         if low < high:
-            start = None if segment.start is None else segment.start + segment.step * (low - at)
-            found.append(Segment(start, segment.step, high - low))
+            found.append(Segment(segment.at(low - at), segment.step, high - low))
         at += segment.count
     return found
 
@@ -339,10 +337,10 @@ def _onwards(segments: list[Segment], level: bool) -> list[Segment]:
     if last.start is None:
         return segments
     if level:
-        end = Segment(last.start + last.step * (last.count - 1), 0.0, 1)
+        end = Segment(last.at(last.count - 1), 0.0, 1)
         return [*before, replace(last, count=last.count - 1), end] if last.count > 1 else [*before, end]
     if last.step:
         return [*before, replace(last, count=ENDLESS)]
     slope = before[-1] if before and last.count == 1 else last
-    ends_there = slope.start is not None and slope.start + slope.step * slope.count == last.start
-    return [*before[:-1], replace(slope, count=ENDLESS)] if slope.step and ends_there else segments
+    ends_there = slope.step and slope.at(slope.count) == last.start
+    return [*before[:-1], replace(slope, count=ENDLESS)] if ends_there else segments
