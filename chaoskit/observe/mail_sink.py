@@ -28,6 +28,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from chaoskit import json_text
 from chaoskit.events import Interval, Notice, NoticedAlert
+from chaoskit.host.ports import LOOPBACK
 from chaoskit.localize.mail_header import GROUP_NAME, HEADER_NAME, parse_group, parse_header
 from chaoskit.localize.sink_addresses import SinkAddress
 from chaoskit.observe.payload import Status, of_alerts, unread
@@ -278,14 +279,9 @@ async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:
     timed_loop.before_watch = strangers.tell
     ports = []
     for door in doors:
-        server = await timed_loop.loop.create_server(
-            partial(_Server, door, timed_loop, emit, places, config.response_file, strangers),
-            "127.0.0.1",
-            door.port,
-            # A connection that finds the queue full is tried again a second later, and would seem sent then.
-            backlog=1024,
-        )
-        ports.append(int(server.sockets[0].getsockname()[1]))
+        client = partial(_Server, door, timed_loop, emit, places, config.response_file, strangers)
+        _, port = await timed_loop.listen(client, LOOPBACK, door.port)
+        ports.append(port)
     return ports
 
 

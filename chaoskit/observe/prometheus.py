@@ -106,7 +106,8 @@ class PrometheusObserver(Poller):
         rules = self._get("/api/v1/rules", {"type": "alert"}, _Rules)
         now = time.time() + self._skew[1]
         groups = [_group(group) for group in rules.groups]
-        ours = self._ours(groups)
+        known = self._alerts
+        ours = [one for one in groups if known is None or any(name in known for name, _ in one.rules)]
         # Once seen to the end, a slow group's samples are met as they come: only the first look reaches back for them.
         first = self._seen_to is None
         reach_s = _reach_s(groups if first else ours, now - self._seen_to if self._seen_to is not None else None)
@@ -122,11 +123,6 @@ class PrometheusObserver(Poller):
         self._seen_to = seen
         poll = Poll(source="prometheus", asked=asked, ok=True, seen_to=seen, skew=self._skew, detail=_failing(rules))
         return poll, bool(found)
-
-    def _ours(self, groups: list[Group]) -> list[Group]:
-        if self._alerts is None:
-            return groups
-        return [group for group in groups if any(name in self._alerts for name, _ in group.rules)]
 
     def _measure_skew(self) -> Interval:
         asked = time.time()

@@ -18,7 +18,7 @@ import selectors
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from chaoskit.events import Event, Watch
 
@@ -102,6 +102,14 @@ class TimedLoop:
             self.watch(self.before_connection())
         self._refused += 1
         self._blind_to = time.time()
+
+    async def listen(
+        self, client: Callable[[], asyncio.BaseProtocol], host: str, port: int, **tls: Any
+    ) -> tuple[asyncio.Server, int]:
+        """Opens a port (0: a free one) to clients; gives its server and its number, or raises OSError."""
+        # A connection that finds the queue full is tried again a second later, and would seem sent then.
+        server = await self.loop.create_server(client, host, port, backlog=1024, **tls)
+        return server, int(server.sockets[0].getsockname()[1])
 
     def start(self) -> None:
         """Keep watch from now on; to be called once everything listens."""

@@ -17,6 +17,7 @@ from http import HTTPStatus
 import msgspec
 
 from chaoskit import json_text
+from chaoskit.host.ports import LOOPBACK
 from chaoskit.localize.sink_addresses import SinkAddress, content_type, reply_to
 from chaoskit.observe.http_server import CONNECTIONS_AT_ONCE, Answer, Connection, Request
 from chaoskit.observe.payload import NO_JSON, read_payload, unread
@@ -108,14 +109,10 @@ async def listen(line: bytes, timed_loop: TimedLoop, emit: Emit) -> list[int]:
     desk = Desk(config, emit)
     timed_loop.before_watch = desk.strangers.tell
     places = Places(timed_loop, CONNECTIONS_AT_ONCE)
-    server = await timed_loop.loop.create_server(
-        lambda: Connection(timed_loop, desk.answer, places, desk.admit),
-        "127.0.0.1",
-        config.port,
-        # A connection that finds the queue full is tried again a second later, and would seem sent then.
-        backlog=1024,
+    _, port = await timed_loop.listen(
+        lambda: Connection(timed_loop, desk.answer, places, desk.admit), LOOPBACK, config.port
     )
-    return [int(server.sockets[0].getsockname()[1])]
+    return [port]
 
 
 if __name__ == "__main__":

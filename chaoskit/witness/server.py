@@ -234,18 +234,16 @@ class WitnessServer:
         loop = self._timed_loop.loop
         places = Places(self._timed_loop, http_server.CONNECTIONS_AT_ONCE, lambda: self.store.refuse("places"))
         try:
-            server = await loop.create_server(
+            server, self.port = await self._timed_loop.listen(
                 lambda: Connection(self._timed_loop, self._desk.answer, places, self._desk.admit),
                 self.settings.host,
                 self.settings.port,
-                backlog=1024,
                 ssl=self._tls,
                 ssl_handshake_timeout=http_server.REQUEST_LIMIT_S if self._tls else None,
             )
         except (OSError, OverflowError) as error:
             where = f"{self.settings.host}:{self.settings.port}"
             raise EquipmentError("witness", f"cannot listen on {where}: {error}", "choose another --port") from None
-        self.port = int(server.sockets[0].getsockname()[1])
         self._timed_loop.start()
         ready()
         await self._over.wait()

@@ -73,20 +73,16 @@ class Store:
         self._keep_bytes = keep_bytes
         self._heard: deque[Heard] = deque()
         self._bytes = 0
-        self._last = 0
+        self.last = 0
+        """The number of the last notice, 0 when there was none."""
         self._dropped_at = 0.0
         self._spans: deque[tuple[float, float, float]] = deque()
 
-    @property
-    def last(self) -> int:
-        """The number of the last notice, 0 when there was none."""
-        return self._last
-
     def add(self, arrived: Interval, receiver: str, payload: Any, recorded: str = "") -> Heard:
         """Keeps a notice whose payload was read; lets go of the oldest where there is no room."""
-        self._last += 1
+        self.last += 1
         raw = msgspec.Raw(msgspec.json.encode(payload))
-        heard = Heard(n=self._last, arrived=arrived, receiver=receiver, payload=raw, recorded=recorded)
+        heard = Heard(n=self.last, arrived=arrived, receiver=receiver, payload=raw, recorded=recorded)
         self._heard.append(heard)
         self._bytes += _size(heard)
         while len(self._heard) > self._keep or (self._bytes > self._keep_bytes and len(self._heard) > 1):
@@ -111,7 +107,7 @@ class Store:
         """The notices after number `after`, and the watch since `seen`; from the start for a reader of another boot."""
         if boot != self.boot:
             after, seen = 0, 0.0
-        first = self._heard[0].n if self._heard else self._last + 1
+        first = self._heard[0].n if self._heard else self.last + 1
         notices: list[Heard] = []
         size, more = 0, False
         # Numbers have no holes, so the place is known without a search.
@@ -126,7 +122,7 @@ class Store:
             boot=self.boot,
             now=now,
             held_s=held_s,
-            last=self._last,
+            last=self.last,
             notices=notices,
             more=more,
             dropped=dropped,
