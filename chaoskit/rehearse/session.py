@@ -21,7 +21,7 @@ from chaoskit.explain.promise import computed_promise
 from chaoskit.hop import Hop
 from chaoskit.observe.pressure import is_busy
 from chaoskit.rehearse.apart import with_own_groups
-from chaoskit.rehearse.derive import BUG, Subject, exprs_of, recording_rules
+from chaoskit.rehearse.derive import BUG, Subject, closure, recording_rules
 from chaoskit.rehearse.drill import Drill, Given, given_drill, wave_drill
 from chaoskit.rehearse.hours import play_hours
 from chaoskit.rehearse.inputs import Asked
@@ -328,9 +328,9 @@ class Session:
 
     def _uncompressed(self, rule: Rule, scale: float) -> str:
         """Why a rule cannot run that much faster; empty where it can."""
-        records = self._records
-        instants = instant_records((each.record, each.expr) for each in records.values())
-        for expr in exprs_of(rule, records):
+        read = closure(rule, self._records).values()
+        instants = instant_records((each.record, each.expr) for each in read)
+        for expr in (rule.expr, *(each.expr for each in read)):
             try:
                 scale_expression(expr, Fraction(scale).limit_denominator(1000), instants=instants)
             except CannotScale as error:
