@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -153,20 +154,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file that may tell this sink to answer badly."""
 
 
-class _Handler:
-    """Where aiosmtpd says that a mail is complete."""
-
-    def __init__(self, response_file: str) -> None:
-        self._response_file = response_file
-
-    async def handle_DATA(self, server: _Server, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        now = sink_response(self._response_file)
-        server.received(envelope, now.status if now.refuses else 0)
-        if now.delay_s > 0:
-            await asyncio.sleep(now.delay_s)  # as long as the order says
-        return f"{now.status} told to refuse" if now.refuses else "250 OK"
-
-
 class _Server(SMTP):
     """One connection at one door."""
 
@@ -183,7 +170,7 @@ class _Server(SMTP):
         strangers: Strangers,
     ) -> None:
         super().__init__(
-            _Handler(response_file),
+            SimpleNamespace(handle_DATA=self._take),
             data_size_limit=DATA_LIMIT,
             enable_SMTPUTF8=True,
             hostname="localhost",  # the default asks the resolver
@@ -195,6 +182,7 @@ class _Server(SMTP):
             authenticator=self._password,
         )
         self._door = door
+        self._response_file = response_file
         self._strangers = strangers
         self._timed_loop = timed_loop
         self._emit = emit
@@ -224,9 +212,9 @@ class _Server(SMTP):
         if isinstance(self.transport, asyncio.WriteTransport):
             self.transport.abort()
 
-    def received(self, envelope: Envelope, refused: int) -> None:
-        """The mail is here, whole; `refused` is the code with which it is sent back."""
-        arrived = time.time()
+    async def _take(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+        """The mail is here, whole: aiosmtpd asks for the answer to it."""
+        arrived, now = time.time(), sink_response(self._response_file)
         # The talk that follows the knock waits for our own turns on a busy machine: no delay of the alert.
         known = arrived if self._knocked is None else self._knocked
         self._knocked = None
@@ -238,7 +226,10 @@ class _Server(SMTP):
             recipients=[str(recipient) for recipient in envelope.rcpt_tos],
             content=envelope.original_content or b"",
         )
-        self._report(msgspec.structs.replace(notice, refused=refused), arrived)
+        self._report(msgspec.structs.replace(notice, refused=now.status if now.refuses else 0), arrived)
+        if now.delay_s > 0:
+            await asyncio.sleep(now.delay_s)  # as long as the order says
+        return f"{now.status} told to refuse" if now.refuses else "250 OK"
 
     def _password(self, _: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: Any) -> AuthResult:
         right = isinstance(given, LoginPassword) and hmac.compare_digest(given.password, self._door.word.encode())
