@@ -26,6 +26,7 @@ from typing import Any
 
 import msgspec
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from msgspec.structs import replace
 
 from chaoskit import json_text
 from chaoskit.events import Interval, Notice, NoticedAlert
@@ -57,11 +58,8 @@ def mail_notice(
         message = email.message.Message()
     subject = _bounded("subject", _decoded(message.get("Subject", "")), problems)
     alerts, status = _alerts(message, subject, problems) if lists else ([], _status_in(subject))
-    return Notice(
-        receiver=door.receiver,
-        integration=door.integration,
-        index=door.index,
-        sent=sent,
+    return replace(
+        unread(door.sink_key, sent),
         status=status,
         alerts=alerts,
         group_labels=_group(message),
@@ -77,9 +75,9 @@ def mail_notice(
 def _alerts(message: email.message.Message, subject: str, problems: list[str]) -> tuple[list[NoticedAlert], Status]:
     values = message.get_all(HEADER_NAME, [])
     if len(values) == 1:
-        alerts, unread = parse_header(_decoded(values[0]))
-        problems += unread
-        return alerts, "unknown" if unread else of_alerts(alerts)
+        alerts, wrong = parse_header(_decoded(values[0]))
+        problems += wrong
+        return alerts, "unknown" if wrong else of_alerts(alerts)
     if values:
         problems.append(f"the mail has {HEADER_NAME} {len(values)} times, so the sink believes none of them")
     else:
@@ -226,7 +224,7 @@ class _Server(SMTP):
             recipients=[str(recipient) for recipient in envelope.rcpt_tos],
             content=envelope.original_content or b"",
         )
-        self._report(msgspec.structs.replace(notice, refused=now.status if now.refuses else 0), arrived)
+        self._report(replace(notice, refused=now.status if now.refuses else 0), arrived)
         if now.delay_s > 0:
             await asyncio.sleep(now.delay_s)  # as long as the order says
         return f"{now.status} told to refuse" if now.refuses else "250 OK"

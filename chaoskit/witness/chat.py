@@ -18,11 +18,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from chaoskit import json_text
 from chaoskit.access import session_bearing
-from chaoskit.events import Event, Interval, Notice
-from chaoskit.observe.payload import TEXT_LIMIT, instant
+from chaoskit.events import Event, Interval
+from chaoskit.observe.payload import TEXT_LIMIT, instant, unread
 from chaoskit.plan.witnesses import sink_key_of
 from chaoskit.scenario.model import Chat
 from chaoskit.witness.asking import Server
@@ -185,7 +186,7 @@ class ChatFollower(Follower):
 
     def __init__(self, by: str, service: Service, on_event: Callable[[Event], None], every_s: float = _EVERY_S) -> None:
         super().__init__(by, every_s, on_event)
-        self._receiver, self._kind, self._index = sink_key_of(by)
+        self._key = sink_key_of(by)
         self._service = service
         self._begun = 0.0
         self._known: set[str] | None = None
@@ -201,13 +202,5 @@ class ChatFollower(Follower):
         self._known = (self._known or set()) | {one.key for one in said}
         skew = self._service.clock.skew
         for one in fresh:
-            yield Notice(
-                receiver=self._receiver,
-                integration=self._kind,
-                index=self._index,
-                sent=(one.at[0] - skew[1], one.at[1] - skew[0]),
-                status=one.status,
-                alerts=[],
-                text=one.text[:TEXT_LIMIT],
-                by=self.by,
-            )
+            blank = unread(self._key, (one.at[0] - skew[1], one.at[1] - skew[0]))
+            yield replace(blank, status=one.status, text=one.text[:TEXT_LIMIT], by=self.by)

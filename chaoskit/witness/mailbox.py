@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
+from msgspec.structs import replace
 
 from chaoskit.access import file_of, secret_in
 from chaoskit.errors import BadInput, Problem
@@ -271,4 +271,4 @@ class MailboxFollower(Follower):
             content=content,
             lists=False,
         )
-        return msgspec.structs.replace(notice, by=self.by, arrived=arrived)
+        return replace(notice, by=self.by, arrived=arrived)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from chaoskit import json_text
 from chaoskit.events import Interval, Notice, NoticedAlert
 from chaoskit.files import open_regular
-from chaoskit.observe.payload import instant, of_alerts
+from chaoskit.observe.payload import instant, of_alerts, unread
 from chaoskit.plan.witnesses import RECORDER
 
 _CHUNK = 2**20
@@ -44,19 +45,15 @@ def read_event(line: bytes, skew: Interval = SAME) -> Notice | None:
         muted = {_id(one) for one in _either(notification, "mutedAlerts", [])}
         ended = {_id(one) for one in _either(notification, "resolvedAlerts", [])}
         alerts = [_noticed(one, ended) for one in notification["alerts"] if _id(one) not in muted]
-        receiver, index = str(_either(group, "receiverName")), int(integration.get("index", 0))
-        name = str(integration["name"])
+        key = (str(_either(group, "receiverName")), str(integration["name"]), int(integration.get("index", 0)))
     except msgspec.DecodeError as error:
         raise ValueError(f"it is not JSON: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"it is no event of Alertmanager's recorder: {type(error).__name__} {error}") from None
     if at is None:
         raise ValueError("it has no time")
-    return Notice(
-        receiver=receiver,
-        integration=name,
-        index=index,
-        sent=(at - skew[1], at - skew[0]),
+    return replace(
+        unread(key, (at - skew[1], at - skew[0])),
         status=of_alerts(alerts),
         alerts=alerts,
         group_key=str(_either(group, "groupKey", "")),
