@@ -18,7 +18,7 @@ from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.console import console as terminal
 from chaoskit.cli.console import print_as, say
 from chaoskit.cli.numbers import TIME_SCALE
-from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, OUT, ResultFile, form
+from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, JUNITXML, OUT, ResultFile, form
 from chaoskit.cli.sla_price import MAX_BUDGET, told
 from chaoskit.cli.sources import PROFILE, asking, config_options, or_shipped
 from chaoskit.console import PORT
@@ -62,7 +62,7 @@ COMPARE = click.option("--compare", metavar="OLD", help="Show changes since this
 @ANNOUNCE
 @COMPARE
 @click.option("--keep", is_flag=True, help="Leave the stack up for 10 minutes after a verdict other than PASS.")
-@click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
+@JUNITXML
 @click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
 @MAX_BUDGET
 @click.option("--ui", is_flag=True, help="A live page beside the run, in a browser on this machine.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 import click
@@ -25,7 +25,7 @@ from chaoskit.report.text import clean
 from chaoskit.scenario.catalog import find_profile
 from chaoskit.scenario.profile import load_profile_file
 from chaoskit.stack.binaries import find
-from chaoskit.stack.install import install
+from chaoskit.stack.install import install as fetch
 
 _PACKAGES = (
     "locust", "prometheus-client", "click", "psutil", "PyYAML", "pytest", "promql-parser", "aiosmtpd", "uvicorn",
@@ -88,12 +88,6 @@ def _view(lines: Iterable[Checked]) -> Table:
     return shown
 
 
-def mend(progress: Callable[[str], None]) -> None:
-    """Fetches what is missing into the private cache, without root; raises BadInput where that is impossible."""
-    if not all(one.state == "ok" for one in _programs()):
-        install(progress=progress)
-
-
 def _programs() -> list[Checked]:
     try:
         found = find()
@@ -137,8 +131,8 @@ def doctor_command(
     """Show the programs found, their versions, what is missing, and the command or setting that mends it."""
     if receivers and profile is None:
         raise BadInput(Problem(None, "--receivers is given without --profile", "add --profile NAME"))
-    if install:
-        mend(lambda line: click.echo(line, err=format_ == "json"))
+    if install and not all(one.state == "ok" for one in _programs()):
+        fetch(progress=lambda line: click.echo(line, err=format_ == "json"))
     lines = examine()
     if profile is not None:
         told = tell_receivers(profile, or_shipped(files), confirm) if receivers else []

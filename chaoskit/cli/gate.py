@@ -17,7 +17,7 @@ from rich.console import Console, Group
 
 from chaoskit.cli.console import console
 from chaoskit.cli.numbers import Number
-from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, OUT, ResultFile, form
+from chaoskit.cli.outputs import ANNOUNCE, CONFIRM, JUNITXML, OUT, form
 from chaoskit.cli.sources import FILE, asking
 from chaoskit.errors import BadInput, ExitCode, Problem, Refused, worst
 from chaoskit.examine.announce import announced
@@ -87,7 +87,7 @@ class _GateOrMerge(click.Command):
 @click.option("--lf", "failed", is_flag=True, help="Only scenarios that did not pass last time.")
 @click.option("--budget", metavar="TIME", help="Pick the scenarios that prove most within this time (20m).")
 @REQUIRE
-@click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
+@JUNITXML
 @CONFIRM
 @ANNOUNCE
 @click.option("--dry-run", is_flag=True, help="Explain the schedule and start nothing.")
@@ -286,7 +286,7 @@ def tell(ended: Ended, out: Path, record: Record, time_scale: float, screen: Con
 @click.argument("parts", nargs=-1, required=True, type=FILE, metavar="DIR...")
 @OUT
 @REQUIRE
-@click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
+@JUNITXML
 @COMPARE_GATE
 @form("text", "markdown")
 def merge_command(

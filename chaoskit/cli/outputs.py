@@ -134,6 +134,7 @@ class ResultFile(click.Path):
         return file
 
 
+JUNITXML = click.option("--junitxml", type=ResultFile(), help="Write the results as JUnit XML.")
 CONFIRM = click.option(
     "--confirm",
     multiple=True,

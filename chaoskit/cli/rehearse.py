@@ -11,7 +11,7 @@ import click
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.cli.console import console, print_as
 from chaoskit.cli.numbers import TIME_SCALE, seconds_of
-from chaoskit.cli.outputs import OUT, ResultFile, form
+from chaoskit.cli.outputs import JUNITXML, OUT, ResultFile, form
 from chaoskit.cli.sources import FILE as _FILE
 from chaoskit.cli.sources import config_options, yours_option
 from chaoskit.errors import BadInput, ExitCode, Place, Problem
@@ -48,7 +48,7 @@ from chaoskit.surroundings import leave
 @click.option("--require-told", is_flag=True, help="Fail alerts that reach no receiver with an integration.")
 @click.option("--write-promise", type=ResultFile(), metavar="FILE", help="As `chaoskit promise write`.")
 @form("text", "json", "github", "markdown")
-@click.option("--junitxml", type=ResultFile(), metavar="FILE", help="Write the results as JUnit XML.")
+@JUNITXML
 @OUT
 @yours_option
 def rehearse_command(
