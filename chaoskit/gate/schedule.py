@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations, product
 from typing import Any
 
 from chaoskit.gate.candidate import Candidate
@@ -285,12 +286,10 @@ def _explained(stacks: Sequence[StackPlan], conflict: Conflict) -> tuple[str, ..
     """Each reason once, with all scenarios that it keeps apart."""
     waves = [wave for stack in stacks for wave in stack.waves]
     apart: dict[str, set[str]] = {}
-    for number, wave in enumerate(waves):
-        for other in waves[number + 1 :]:
-            for one in wave.members:
-                for two in other.members:
-                    if reason := conflict(one, two):
-                        apart.setdefault(reason, set()).update((one.name, two.name))
+    for wave, other in combinations(waves, 2):
+        for one, two in product(wave.members, other.members):
+            if reason := conflict(one, two):
+                apart.setdefault(reason, set()).update((one.name, two.name))
     return tuple(
         reason if len(names) > 2 and "alone" in reason else f"{reason}: {', '.join(sorted(names))}"
         for reason, names in sorted(apart.items())

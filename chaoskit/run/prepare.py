@@ -250,13 +250,7 @@ def versions(binaries: Binaries | None) -> dict[str, str]:
 
 def described(door: SinkAddress) -> dict[str, Any]:
     """A sink's address as a history's header has it."""
-    return {
-        "receiver": door.receiver,
-        "integration": door.integration,
-        "index": door.index,
-        "kind": door.kind,
-        "send_resolved": door.send_resolved,
-    }
+    return {name: getattr(door, name) for name in ("receiver", "integration", "index", "kind", "send_resolved")}
 
 
 def _point_latest(parent: Path, folder: Path) -> None:
