@@ -58,7 +58,14 @@ class SinkChild:
         """
         child = spawn([sys.executable, "-m", module], name=name, log=log, talks=True)
         try:
-            ready = _handshake(child, msgspec.json.encode(config), name)
+            child.lines.send(msgspec.json.encode(config))
+            line = child.hello(_READY_S, "all its doors are open")
+            try:
+                ready = json_text.decode(line, type=_Ready)
+            except msgspec.DecodeError:
+                raise EquipmentError(name, f"said {line[:200]!r} instead of being ready", child.tail()) from None
+            if not ready.ready:
+                raise EquipmentError(name, f"cannot open its doors: {ready.error}", "are the ports free?")
         except BaseException:
             child.stop(0)
             raise
@@ -101,16 +108,3 @@ class SinkChild:
         if not self._down:
             self._down = True
             self._on_event(Equipment(name=self.name, state="down", detail=detail))
-
-
-def _handshake(child: Child, config: bytes, name: str) -> _Ready:
-    """Gives the child its configuration and waits for its first line, for a bounded time."""
-    child.lines.send(config)
-    line = child.hello(_READY_S, "all its doors are open")
-    try:
-        ready = json_text.decode(line, type=_Ready)
-    except msgspec.DecodeError:
-        raise EquipmentError(name, f"said {line[:200]!r} instead of being ready", child.tail()) from None
-    if not ready.ready:
-        raise EquipmentError(name, f"cannot open its doors: {ready.error}", "are the ports free?")
-    return ready

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
-from chaoskit.events import Event, Watch
+from chaoskit.events import Watch
 
 TICK_S = 0.005
 WATCH_EVERY_S = 1.0
@@ -62,7 +62,7 @@ class _StampedSelector(selectors.DefaultSelector):
 class TimedLoop:
     """The loop of one sink, its stamps, and the watch it keeps; `emit` gets the Watch events."""
 
-    def __init__(self, sink: Literal["mail-sink", "webhook-sink"], emit: Callable[[Event], None]) -> None:
+    def __init__(self, sink: Literal["mail-sink", "webhook-sink"], emit: Callable[[Watch], None]) -> None:
         self._selector = _StampedSelector()
         self.loop = asyncio.SelectorEventLoop(self._selector)
         self._sink = sink

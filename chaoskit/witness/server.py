@@ -29,7 +29,7 @@ import msgspec
 from chaoskit import __version__, json_text
 from chaoskit.alerting.config_alertmanager import path_for
 from chaoskit.errors import BadInput, EquipmentError, Problem, Refused
-from chaoskit.events import Event, Notice, Watch
+from chaoskit.events import Notice
 from chaoskit.files import read_regular
 from chaoskit.observe import http_server
 from chaoskit.observe.http_server import Answer, Answered, Connection, Request
@@ -62,10 +62,6 @@ class Settings:
     keep: int = KEEP
     certificate: Path | None = None
     key: Path | None = None
-
-    @property
-    def scheme(self) -> str:
-        return "https" if self.certificate else "http"
 
 
 def is_loopback(host: str) -> bool:
@@ -128,10 +124,6 @@ class Desk:
             return self._record(request)
         return self._take(unquote(parts.path.removeprefix(_RECEIVER)), request)
 
-    def close(self) -> None:
-        """Answers every client that still waits."""
-        self._give_all()
-
     def _take(self, receiver: str, request: Request) -> Answer:
         notice = read_payload("webhook", request.path, request.body, unread((receiver, WITNESS, 0), request.sent))
         if notice.text or not request.body:  # it was not read
@@ -155,7 +147,7 @@ class Desk:
     def _keep(self, notice: Notice, payload: object, recorded: str = "") -> Answer:
         self._store.add(notice.sent, notice.receiver, payload, recorded)
         self._on_notice(notice)
-        self._give_all()
+        self.give_all()
         return Answer(HTTPStatus.OK)
 
     def _malformed(self, reason: str) -> Answer:
@@ -180,7 +172,8 @@ class Desk:
         loop.call_later(min(wait_s, LONGEST_WAIT_S), self._give, owed)
         return owed
 
-    def _give_all(self) -> None:
+    def give_all(self) -> None:
+        """Answers every client that still waits."""
         for owed in list(self._waiting):
             self._give(owed)
 
@@ -210,15 +203,15 @@ class WitnessServer:
         """The port that it listens on, once it does."""
         self.store = Store(settings.keep)
         self._tls = _tls(settings)
-        self._timed_loop = TimedLoop("webhook-sink", self._watched)
+        self._timed_loop = TimedLoop("webhook-sink", self.store.watched)
         self._desk = Desk(self.store, self._timed_loop, settings, on_notice)
         self._over = asyncio.Event()
 
     @property
     def url(self) -> str:
         """The URL at which the witness is reached from this machine."""
-        host = self.settings.host
-        return f"{self.settings.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        host, scheme = self.settings.host, "https" if self.settings.certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Listens, calls `ready`, and serves until `end`; raises EquipmentError where it cannot listen."""
@@ -247,7 +240,7 @@ class WitnessServer:
         self._timed_loop.start()
         ready()
         await self._over.wait()
-        self._desk.close()
+        self._desk.give_all()
         server.close()
         await asyncio.sleep(0)  # in this turn of the loop those answers are written
         for at_once in (False, True):
@@ -255,10 +248,6 @@ class WitnessServer:
                 assert isinstance(connection, Connection)
                 connection.hang_up(at_once=at_once)
             await _emptied(places, loop.time() + _HANG_UP_S)
-
-    def _watched(self, event: Event) -> None:
-        if isinstance(event, Watch):
-            self.store.watched(event)
 
 
 async def _emptied(places: Places, end: float) -> None:
