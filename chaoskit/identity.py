@@ -20,9 +20,10 @@ from typing import Any
 import psutil
 
 Token = Mapping[str, Any]
-"""A process as JSON data: pid, ticks, boot, space."""
+"""A process as JSON data: pid, ticks, boot, space; versions before had `created` (epoch seconds) for the ticks."""
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_OLD_S = 0.02
 _lock = threading.RLock()
 _pins: dict[tuple[object, ...], int] = {}
 """pidfds of what was recognised, by what their tokens say; -1 for what was seen to end."""
@@ -35,7 +36,7 @@ class Fate(enum.Enum):
     ENDED = enum.auto()
     """The process ended, or its pid is free or belongs to a later process, or the machine was restarted since."""
     UNKNOWN = enum.auto()
-    """Another namespace, a hidden /proc, or a token that does not tell the ticks."""
+    """Another namespace, a hidden /proc, or a token whose time does not fit, or that tells none."""
 
 
 def boot_id() -> str:
@@ -106,9 +107,10 @@ def fate(token: Token) -> Fate:
             return Fate.UNKNOWN
         if token["boot"] != boot_id():
             return Fate.ENDED
-        if token.get("ticks") is None or not token.get("space") or token["space"] != space():
+        old = token.get("ticks") is None
+        if token.get("created") is None if old else not token.get("space") or token["space"] != space():
             return Fate.UNKNOWN
-        return _look(token, key)
+        return _look(token, key, old)
 
 
 def send(token: Token, number: signal.Signals) -> None:
@@ -136,13 +138,13 @@ def send_to(process: psutil.Process, number: signal.Signals) -> None:
                 os.close(handle)
 
 
-def _look(token: Token, key: tuple[object, ...]) -> Fate:
+def _look(token: Token, key: tuple[object, ...], old: bool) -> Fate:
     pid = int(token["pid"])
     try:
         pin = _pidfd(pid)
     except ProcessLookupError:
         return Fate.ENDED
-    found = _compared(token)
+    found = _compared(token, old)
     if pin is not None:
         if _over(pin):
             found = Fate.ENDED if found is not Fate.UNKNOWN or not _exists(pid) else found
@@ -153,12 +155,15 @@ def _look(token: Token, key: tuple[object, ...]) -> Fate:
     return found
 
 
-def _compared(token: Token) -> Fate:
+def _compared(token: Token, old: bool) -> Fate:
     """The fate by what /proc says of the process that has the pid now."""
     pid = int(token["pid"])
     try:
+        if old:
+            same = abs(psutil.Process(pid).create_time() - token["created"]) < _OLD_S
+            return Fate.UNKNOWN if not same else Fate.ENDED if _stat(pid)[0] in "ZX" else Fate.LIVES
         stat = _stat(pid)
-    except OSError:
+    except (OSError, psutil.Error):
         return Fate.UNKNOWN if _exists(pid) else Fate.ENDED
     if int(stat[19]) == token["ticks"]:
         return Fate.ENDED if stat[0] in "ZX" else Fate.LIVES
@@ -201,4 +206,4 @@ def _over(pidfd: int) -> bool:
 
 
 def _key(token: Token) -> tuple[object, ...]:
-    return tuple(token.get(part) for part in ("pid", "ticks", "boot", "space"))
+    return tuple(token.get(part) for part in ("pid", "ticks", "created", "boot", "space"))

@@ -78,9 +78,10 @@ class MonitoringKill(Fault[Settings]):
         begun = time.time()
         for victim in undo["victims"]:
             _note(undo, victim["name"]).unlink(missing_ok=True)
-        if not processes.still_here(undo) or not processes.alive(undo["owner"]):
+        owner = {"boot": undo["boot"], **undo["owner"]}
+        if not processes.still_here(undo) or not processes.alive(owner):
             return Seen((begun, begun), "the stack that the fault was in is gone")
-        down = [v["name"] for v in undo["victims"] if not _answers(undo["ports"][v["name"]], undo["owner"])]
+        down = [v["name"] for v in undo["victims"] if not _answers(undo["ports"][v["name"]], owner)]
         if down:
             raise FaultError(
                 f"{', '.join(down)} did not come back within {_BACK_S:g} s; see the log in its stack's folder"

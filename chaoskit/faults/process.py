@@ -86,6 +86,10 @@ class ProcessKill(Fault[KillSettings]):
         names = {victim["name"] for victim in undo["victims"]}
         stopped = [one for name, one in processes.matching(undo["pattern"]) if name in names and processes.stopped(one)]
         held_back = [one for one in stopped if _replaces(undo, one, processes.title(one))]
+        if "ticks" not in undo["victims"][0] and len(held_back) < len(stopped):
+            raise FaultError(
+                "an undo token of an older version does not show which stopped process is a replacement: kill -CONT it"
+            )
         for process in held_back:
             processes.send(process, signal.SIGCONT)
         pids = ", ".join(str(one.pid) for one in held_back)
@@ -174,6 +178,8 @@ def _replaces(undo: Undo, process: psutil.Process, title: str) -> bool:
 
 
 def _born_later(process: psutil.Process, victim: identity.Token) -> bool:
+    if "ticks" not in victim:  # of an older version
+        return bool(process.create_time() > victim["created"])
     try:
         # A tick is 10 ms: what was born, killed and replaced within one has the ticks of its replacement.
         return process.pid != victim["pid"] and identity.ticks(process.pid) >= int(victim["ticks"])
@@ -209,7 +215,7 @@ class ProcessPause(Fault[Settings]):
 
     def lapse(self, undo: Undo) -> str:
         """Why the fault lapsed: a paused process runs again, or has ended."""
-        for victim in undo["victims"]:
+        for victim in processes.victims(undo):
             if not processes.stands_still(victim):
                 return f"{victim['name']} {'is no longer paused' if processes.alive(victim) else processes.ENDED}"
         return ""
@@ -222,7 +228,7 @@ class ProcessPause(Fault[Settings]):
         begun = time.time()
         if not processes.still_here(undo):
             return Seen((begun, begun), processes.RESTARTED)
-        victims = undo["victims"]
+        victims = processes.victims(undo)
         for victim in victims:
             processes.hit(victim, signal.SIGCONT)
         if not waiting.await_true(lambda: not any(map(processes.stands_still, victims)), _KILL_S):

@@ -83,7 +83,7 @@ def alive(victim: identity.Token) -> bool:
     if found is Fate.UNKNOWN:
         raise FaultError(
             f"whether {victim.get('name', 'it')} (process {victim['pid']}) is still the one that was hit cannot be "
-            "told from here (another PID namespace, a hidden /proc, or a token that does not say which); undo it where "
+            "told from here (another PID namespace, a hidden /proc, or a token of an older version); undo it where "
             "it was made"
         )
     return found is Fate.LIVES
@@ -124,6 +124,11 @@ def send(process: psutil.Process, number: signal.Signals) -> None:
         raise FaultError(f"not allowed to signal process {process.pid}; run as its user") from None
 
 
+def victims(undo: Undo) -> list[dict[str, Any]]:
+    """The processes that a token names, each with the boot it belongs to; older versions noted that only once."""
+    return [{"boot": undo["boot"], **victim} for victim in undo["victims"]]
+
+
 def called(victims: Sequence[Mapping[str, Any]]) -> str:
     """The processes of a token for a message: `alice (process 17)`."""
     return ", ".join(f"{one['name']} (process {one['pid']})" for one in victims)
@@ -131,7 +136,7 @@ def called(victims: Sequence[Mapping[str, Any]]) -> str:
 
 def strike(undo: Undo, number: signal.Signals, verb: str) -> list[dict[str, Any]]:
     """Signals every process of a token, of which none may have ended; the processes. Raises FaultError."""
-    found: list[dict[str, Any]] = undo["victims"]
+    found = victims(undo)
     if not all(map(alive, found)):
         raise FaultError(f"a process to {verb} ended before the fault began: {called(found)} must run; try again")
     for victim in found:

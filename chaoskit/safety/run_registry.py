@@ -36,6 +36,8 @@ class Owner(msgspec.Struct, frozen=True):
     boot: str
     ticks: int | None = None
     space: int = 0
+    created: float | None = None
+    """In notes of older versions, for the ticks."""
 
     @property
     def process(self) -> psutil.Process | None:

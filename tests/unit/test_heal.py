@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from chaoskit import identity, waiting
 from chaoskit.cli import run as chaoskit
 from chaoskit.events import Invoke, UndoOk
 from chaoskit.faults import processes
@@ -130,6 +131,18 @@ def test_a_token_of_an_earlier_boot_is_void_and_hits_nobody(tmp_path: Path, slee
     assert "restarted" in found.faults[0].detail
     assert processes.stopped(sleeper), "not misapplied"
     sleeper.send_signal(signal.SIGCONT)
+
+
+def test_a_journal_of_a_version_that_noted_when_a_process_was_created_is_healed(
+    tmp_path: Path, sleeper: psutil.Process
+) -> None:
+    victim = {"name": "w1", "pid": sleeper.pid, "created": sleeper.create_time()}
+    undo = {"boot": identity.boot_id(), "pattern": PATTERN, "victims": [victim]}
+    sleeper.send_signal(signal.SIGSTOP)
+    assert waiting.await_true(lambda: processes.stopped(sleeper), 10)
+    journal(tmp_path / "run", invoke("process.pause", undo)).close()
+    assert heal(tmp_path / "run", "test", "killed before an update").ok
+    assert not processes.stopped(sleeper)
 
 
 def test_a_kind_that_is_not_installed_here_is_named_and_not_healed(tmp_path: Path) -> None:

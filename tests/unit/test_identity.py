@@ -114,6 +114,23 @@ def test_where_the_kernel_has_no_pidfds_the_ticks_decide(
     assert waiting.await_true(lambda: identity.fate(token) is Fate.ENDED, 10)
 
 
+def test_a_token_of_an_older_version_is_compared_as_before_and_a_mismatch_cannot_be_told(
+    sleeper: psutil.Process,
+) -> None:
+    paused()
+    old = {
+        "boot": identity.boot_id(),
+        "pattern": PATTERN,
+        "victims": [{"name": "w1", "pid": sleeper.pid, "created": sleeper.create_time() + 5}],
+    }
+    with pytest.raises(FaultError, match=r"w1 .* cannot be told"):
+        ProcessPause().stop(old)
+    assert processes.stopped(sleeper)
+    old["victims"][0]["created"] -= 5  # type: ignore[index,operator]
+    assert ProcessPause().stop(old).detail == "1 let go"
+    assert not processes.stopped(sleeper)
+
+
 def test_a_token_that_does_not_say_when_its_process_started_tells_nothing_of_it(sleeper: psutil.Process) -> None:
     undo = paused()
     start = undo["victims"][0].pop("ticks")
@@ -226,8 +243,11 @@ def test_a_live_runs_note_is_kept_by_whom_it_cannot_be_seen_from(state: Path, tm
     one.close()
 
 
-def test_an_owner_that_does_not_say_when_it_started_is_neither_known_nor_gone() -> None:
+def test_a_note_of_an_older_version_is_read_and_its_owner_compared_as_before() -> None:
     mine = psutil.Process()
+    old = Owner(mine.pid, identity.boot_id(), created=mine.create_time())
+    assert old.process == mine
+    assert not Owner(mine.pid, identity.boot_id(), created=1.0).gone
     unsure = Owner(mine.pid, identity.boot_id())
     assert (unsure.process, unsure.gone) == (None, False)
     assert me().process == mine
