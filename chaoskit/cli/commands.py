@@ -114,41 +114,24 @@ def run_command(
 
         page = beside(ui_port, out, asked.files, chosen[0].scenario, say, terminal=terminal().is_terminal)
     with page if ui else nullcontext():
-        codes += _run_each(chosen, out, keep, junitxml, cases, before, announce=announce)
+        for one in chosen:
+            begun, interrupted = time.monotonic(), False
+            try:
+                verdict, interrupted = run_one(one, out, keep, before, announce=announce)
+            except (BadInput, EquipmentError) as error:
+                if len(chosen) == 1 and not cases:
+                    raise
+                click.echo(paragraph(f"{one.scenario}: {error}"), err=True)
+                codes.append(error.exit_code)
+                cases.append(Case(one.scenario, "did not begin", 0.0, "ERROR", (str(error),)))
+            else:
+                codes.append(ExitCode(verdict.exit_code))
+                cases += promises(verdict, time.monotonic() - begun)
+            if junitxml is not None:
+                leave(junitxml, junit("chaoskit run", cases), named=True)
+            if interrupted:
+                break
     return worst(codes)
-
-
-def _run_each(
-    chosen: list[Asked],
-    out: Path,
-    keep: bool,
-    junitxml: Path | None,
-    cases: list[Case],
-    before: Verdict | None,
-    *,
-    announce: bool,
-) -> list[ExitCode]:
-    """Runs one after another; raises where there is but one and it cannot begin. `cases` grow with each."""
-    codes = []
-    for one in chosen:
-        begun = time.monotonic()
-        try:
-            verdict, interrupted = run_one(one, out, keep, before, announce=announce)
-        except (BadInput, EquipmentError) as error:
-            if len(chosen) == 1 and not cases:
-                raise
-            click.echo(paragraph(f"{one.scenario}: {error}"), err=True)
-            codes.append(error.exit_code)
-            cases.append(Case(one.scenario, "did not begin", 0.0, "ERROR", (str(error),)))
-            interrupted = False
-        else:
-            codes.append(ExitCode(verdict.exit_code))
-            cases += promises(verdict, time.monotonic() - begun)
-        if junitxml is not None:
-            leave(junitxml, junit("chaoskit run", cases), named=True)
-        if interrupted:
-            break
-    return codes
 
 
 @click.command("plan")
