@@ -60,7 +60,7 @@ def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
     fields = Fields(root, SCENARIO, problems)
     read_ = {"title": "", "runbook": "", "tags": (), "allow": (), "notices": {}, **fields.all()}
     read_.pop("chaoskit", None)
-    steps: Steps = read_.pop("steps", None) or Steps(incomplete=True)
+    steps: Steps = read_.pop("steps", None) or Steps(problems, incomplete=True)
     expect, controls = read_expect(fields, read_.pop("expect", None), steps, problems)
     written = root.get("expect")
     if expect or (written is not None and written.value == "nothing"):

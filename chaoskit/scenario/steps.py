@@ -8,7 +8,6 @@ plan, which knows the inventory.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_args
 
@@ -107,45 +106,18 @@ VERBS = {
 }
 
 
-@dataclass(slots=True)
 class Steps:
-    """The steps that were read, by name in order, and the names of those too broken to check further."""
+    """The steps that were read in one pass, in order.
 
-    by_name: dict[str, Step] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    incomplete: bool = False
-    """Whether an unnamed step could not be read: references to unknown steps may mean that one."""
+    `_in_force` is what an undo or a change can act on at this moment.
+    """
 
-    @property
-    def injects(self) -> tuple[str, ...]:
-        return tuple(step.name for step in self.by_name.values() if isinstance(step, Inject))
-
-    def position(self, step: str) -> int:
-        """The position in the order of the step of this name, from 0."""
-        return list(self.by_name).index(step)
-
-
-@form.of(lambda: form.several({"oneOf": [verb.schema for verb in VERBS.values()]}))
-def read_steps(node: Node, what: str, problems: Problems) -> Steps:
-    """All steps of a scenario; what is wrong with them goes to `problems`."""
-    if node.kind != "sequence" or not node.items:
-        found = "an empty list" if node.kind == "sequence" else node.described()
-        problems.say(node.place, f"{what} must be a list of steps, found {found}", "write - inject: KIND, - wait: 5m")
-        return Steps(incomplete=True)
-    if len(node.items) > MAX_STEPS:
-        problems.say(node.place, f"{what} has more than {MAX_STEPS} steps", "split it into several scenarios")
-        return Steps(incomplete=True)
-    reader = _StepReader(problems, node.items)
-    for item in node.items:
-        reader.read(item)
-    return reader.steps
-
-
-class _StepReader:
-    """One pass over the steps; `_in_force` is what an undo or a change can act on at this moment."""
-
-    def __init__(self, problems: Problems, items: tuple[Node, ...]) -> None:
-        self.steps = Steps()
+    def __init__(self, problems: Problems, items: tuple[Node, ...] = (), *, incomplete: bool = False) -> None:
+        self.by_name: dict[str, Step] = {}
+        self.broken: set[str] = set()
+        """The names of those too broken to check further."""
+        self.incomplete = incomplete
+        """Whether an unnamed step could not be read: references to unknown steps may mean that one."""
         self._problems = problems
         self._given = {
             str(given.value).strip(): given.place
@@ -155,14 +127,24 @@ class _StepReader:
         """Names written with `as` and where first, so that no generated one takes them."""
         self._in_force: dict[str, Inject] = {}
         self._changed_load = False
+        for item in items:
+            self._read(item)
 
-    def read(self, node: Node) -> None:
+    @property
+    def injects(self) -> tuple[str, ...]:
+        return tuple(step.name for step in self.by_name.values() if isinstance(step, Inject))
+
+    def position(self, step: str) -> int:
+        """The position in the order of the step of this name, from 0."""
+        return list(self.by_name).index(step)
+
+    def _read(self, node: Node) -> None:
         """Read one step, name it, check what it refers to, and add it."""
         verb = self._verb(node)
         if verb is None:
             given = node.get("as")
-            self.steps.broken |= {str(given.value).strip()} if given else set()
-            self.steps.incomplete |= given is None
+            self.broken |= {str(given.value).strip()} if given else set()
+            self.incomplete |= given is None
             return
         fields = Fields(node, VERBS[verb], self._problems)
         makers: dict[str, Callable[[Fields], Step]] = {
@@ -173,7 +155,7 @@ class _StepReader:
             "wait": self._wait,
         }
         step = makers[verb](fields)
-        self.steps.by_name.setdefault(step.name, step)
+        self.by_name.setdefault(step.name, step)
 
     def _verb(self, node: Node) -> str | None:
         found = [key for key in node.keys if key in VERBS]
@@ -197,7 +179,7 @@ class _StepReader:
         given: str | None = fields.take("as")
         node = fields.node.get("as")
         if given is None or node is None:
-            taken = {*self.steps.by_name, *self._given, *RESERVED}
+            taken = {*self.by_name, *self._given, *RESERVED}
             count = 1
             while (made := base if count == 1 else f"{base}-{count}") in taken:
                 count += 1
@@ -206,7 +188,7 @@ class _StepReader:
             self._problems.say(
                 node.place, f"'{given}' cannot name a step", "that name has a meaning of its own; choose another"
             )
-        elif given in self.steps.by_name or ((first := self._given.get(given)) and first != node.place):
+        elif given in self.by_name or ((first := self._given.get(given)) and first != node.place):
             line = self._given[given].line
             self._problems.say(
                 node.place, f"two steps are called '{given}'", f"the first is on line {line}; rename one"
@@ -318,7 +300,7 @@ class _StepReader:
         """Whether this names a fault in force here; says what else it is."""
         if wanted in self._in_force:
             return True
-        step = self.steps.by_name.get(wanted)
+        step = self.by_name.get(wanted)
         match step:
             case Inject():
                 what = "is no longer in force here"
@@ -332,7 +314,7 @@ class _StepReader:
                 what, hint = f"is an action, and only faults are {done}", "an action has no undo"
             case Undo() | Wait():
                 what, hint = f"is no fault, and only faults are {done}", self._near(wanted)
-            case None if wanted in self.steps.broken:
+            case None if wanted in self.broken:
                 return False
             case None if wanted in self._given:
                 what = f"is {done} before it is defined"
@@ -349,6 +331,19 @@ class _StepReader:
     def _near(self, wanted: str) -> str:
         known = tuple(self._in_force)
         return nearest(wanted, known) or (f"in force here: {', '.join(known)}" if known else "nothing is in force here")
+
+
+@form.of(lambda: form.several({"oneOf": [verb.schema for verb in VERBS.values()]}))
+def read_steps(node: Node, what: str, problems: Problems) -> Steps:
+    """All steps of a scenario; what is wrong with them goes to `problems`."""
+    if node.kind != "sequence" or not node.items:
+        found = "an empty list" if node.kind == "sequence" else node.described()
+        problems.say(node.place, f"{what} must be a list of steps, found {found}", "write - inject: KIND, - wait: 5m")
+        return Steps(problems, incomplete=True)
+    if len(node.items) > MAX_STEPS:
+        problems.say(node.place, f"{what} has more than {MAX_STEPS} steps", "split it into several scenarios")
+        return Steps(problems, incomplete=True)
+    return Steps(problems, node.items)
 
 
 def _fault(kind: str, fields: Fields) -> FaultSpec:
