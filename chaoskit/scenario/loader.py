@@ -13,7 +13,7 @@ from chaoskit.scenario.fields import Fields, Problems, Record
 from chaoskit.scenario.model import Scenario
 from chaoskit.scenario.overrides import override
 from chaoskit.scenario.steps import Steps, read_steps
-from chaoskit.yaml_source import Node, read, read_text
+from chaoskit.yaml_source import read, read_text
 
 SCENARIO = Record(
     "a scenario",
@@ -49,12 +49,6 @@ def load_scenario(text_: str, file: str, overrides: Iterable[str] = ()) -> Scena
     """
     root = override(read(text_, file), overrides, "scenario")
     problems = Problems(file)
-    scenario = _scenario(root, file, problems)
-    problems.raise_if_any()
-    return scenario
-
-
-def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
     if not form.version_ok(root, "a scenario", problems):
         problems.raise_if_any()
     fields = Fields(root, SCENARIO, problems)
@@ -65,7 +59,7 @@ def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
     written = root.get("expect")
     if expect or (written is not None and written.value == "nothing"):
         check_settled(steps, expect, problems)
-    return Scenario(
+    scenario = Scenario(
         name=Path(file).stem,
         steps=tuple(steps.by_name.values()),
         expect=expect,
@@ -73,3 +67,5 @@ def _scenario(root: Node, file: str, problems: Problems) -> Scenario:
         place=Place(file, root.place.line),
         **read_,
     )
+    problems.raise_if_any()
+    return scenario

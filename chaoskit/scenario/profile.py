@@ -395,12 +395,6 @@ def load_profile(text_: str, file: str, overrides: Iterable[str] = ()) -> Profil
     """
     root = override(read(text_, file), overrides, "profile")
     problems = Problems(file)
-    profile = _profile(root, file, problems)
-    problems.raise_if_any()
-    return profile
-
-
-def _profile(root: Node, file: str, problems: Problems) -> Profile:
     if not form.version_ok(root, "a profile", problems):
         problems.raise_if_any()
     fields = Fields(root, PROFILE, problems)
@@ -413,7 +407,7 @@ def _profile(root: Node, file: str, problems: Problems) -> Profile:
     limits: Node | None = fields.take("limits")
     abort: tuple[Abort, ...] = fields.take("abort", ())
     names = [handle.partition(":")[2] for handle, _ in named.each()]
-    return Profile(
+    profile = Profile(
         name=Path(file).stem,
         target=target,
         time_scale=time_scale,
@@ -427,3 +421,5 @@ def _profile(root: Node, file: str, problems: Problems) -> Profile:
         protected=fields.take("protected", ()),
         hours=fields.take("hours", ()),
     )
+    problems.raise_if_any()
+    return profile
