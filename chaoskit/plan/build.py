@@ -74,7 +74,7 @@ def make_plan(
         alerts=tuple(alerts),
         steady_vs=max((range_of(config, alert.rule) for alert in alerts), default=0.0),
         end_vs=end_vs,
-        tail_vs=_tail_vs(config, alerts, time_scale) + _delay_s(profile) * time_scale,
+        tail_vs=_tail_vs(config, profile, alerts, time_scale),
         warnings=(),
         beside=frozenset(beside),
         controls=controls,
@@ -175,18 +175,15 @@ def wait_bound_vs(step: Wait, alerts: list[PlannedAlert], ran: set[str], undone:
     return max(bounds, default=0.0)
 
 
-def _tail_vs(config: AlertConfig, alerts: list[PlannedAlert], time_scale: float) -> float:
+def _tail_vs(config: AlertConfig, profile: Profile, alerts: list[PlannedAlert], time_scale: float) -> float:
+    """Until the last notice is told, and seen, which may be later than it was sent."""
     slowest = max(
         (notice.all_clear.hi_vs for alert in alerts for notice in alert.notices if notice.all_clear),
         default=config.route.group_interval_s,
     )
-    return slowest + windows.delivery_of(config, time_scale)
-
-
-def _delay_s(profile: Profile) -> float:
-    """By how much later than it was sent the last notice may be seen."""
     target = profile.target
-    return 0.0 if target == "local" else max((delay_of(target, by) for by in witnesses_of(profile)), default=0.0)
+    delays_s = (0.0 if target == "local" else delay_of(target, by) for by in witnesses_of(profile))
+    return slowest + windows.delivery_of(config, time_scale) + max(delays_s, default=0.0) * time_scale
 
 
 def _refuse_beyond_limits(plan: Plan) -> None:
