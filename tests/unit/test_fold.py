@@ -28,6 +28,7 @@ from chaoskit.run.metrics import RunMetrics
 from chaoskit.run.progress import Progress
 from chaoskit.verify.evidence import Evidence
 from chaoskit.verify.verify import plan_of
+from tests.golden.doctored import recorded, with_events
 
 KEPT = read_history(Path(__file__).parents[1] / "golden" / "kept.jsonl")
 ALERT = "WorkerUnhealthy"
@@ -72,6 +73,19 @@ def test_what_a_run_waits_for_and_what_is_judged_are_the_same_episodes() -> None
     assert [(e.labels, e.own) for e in progress.fold.episodes] == [(e.labels, e.own) for e in judged.episodes]
     assert progress.fold.faults.effects == judged.faults.effects
     assert progress.fold.outages == judged.outages
+
+
+def test_alerts_that_a_message_names_are_read_in_the_order_of_the_rules() -> None:
+    """And in no order of a set, which another process has otherwise."""
+    history = recorded("silenced")
+    plan = plan_of(history.header)
+    names = list(plan.every_s)
+    said = {"by": "mailbox on-call/email", "alerts": [], "subject": "Firing", "html": "", "text": " ".join(names[::-1])}
+    mail = msgspec.structs.replace(next(history.of(Notice)), **said)
+    evidence = Evidence(with_events(history, [*history.events[:-1], mail, history.events[-1]]), plan)
+    [read] = [notice for notice in evidence.notices if notice.by]
+    assert list(dict.fromkeys(alert.labels["alertname"] for alert in read.alerts)) == names
+    assert len(names) > 10
 
 
 def test_what_is_pending_since_before_its_step_is_waited_for_where_its_fault_began_before_that() -> None:
