@@ -152,6 +152,10 @@ class WitnessClient(Follower):
         if self._down:
             self._over.wait(_AGAIN_S)
 
+    def stop(self, timeout_s: float = WAIT_S + ANSWER_LIMIT_S) -> None:
+        """Ends the asking; waits for as long as an answer may take, so that what it tells is not lost. Idempotent."""
+        super().stop(timeout_s)
+
     def _say_watch(self, *, at_once: bool) -> None:
         """Nothing: how long it listened is the witness's own word, among the events of a look."""
 

@@ -95,11 +95,12 @@ class Follower(Looking):
         """Lets go of the mailbox, chat or witness; may be called twice."""
 
     def end(self) -> None:
-        """Looks a last time, and no more; idempotent."""
+        """Looks a last time, and no more, unless a look is still under way; idempotent."""
         if not self._over.is_set():
             self.stop()
-            self.look_once()
-            self._say_watch(at_once=True)
+            if not self._thread.is_alive():  # else two would tell the same notices
+                self.look_once()
+                self._say_watch(at_once=True)
             self.close()
 
     def _say_watch(self, *, at_once: bool) -> None:

@@ -16,6 +16,7 @@ from chaoskit.errors import EquipmentError
 from chaoskit.events import Equipment, Event, Notice, Watch
 from chaoskit.witness import client as client_module
 from chaoskit.witness.client import WitnessClient
+from chaoskit.witness.follower import Follower
 from chaoskit.witness.server import Settings, WitnessServer
 from tests.witness_examples import TOKEN, bearing, message, post, stop, witness, witness_again
 
@@ -199,3 +200,26 @@ def test_nobody_there_is_said() -> None:
 def test_somebody_else_there_is_said(server: WitnessServer) -> None:
     with pytest.raises(EquipmentError, match="answers 404"):
         follow(WitnessClient(server.url + "/elsewhere", bearing()))
+
+
+def test_where_a_look_is_still_under_way_at_the_end_no_other_tells_the_same() -> None:
+    asked, answer = threading.Event(), threading.Event()
+    looks: list[str] = []
+
+    class Slow(Follower):
+        def look(self, asked_at: float) -> Iterator[Event]:
+            looks.append(threading.current_thread().name)
+            if threading.current_thread() is not threading.main_thread():
+                asked.set()
+                answer.wait(10)
+            yield from ()
+
+        def stop(self, timeout_s: float = 0.01) -> None:
+            super().stop(timeout_s)
+
+    follower = Slow("slow", 0.05, lambda _: None)
+    follower.begin()
+    assert asked.wait(10)
+    follower.end()
+    answer.set()
+    assert looks == ["MainThread", "slow"]
