@@ -39,9 +39,9 @@ from collections.abc import Collection
 from fractions import Fraction
 from typing import Any
 
-from chaoskit.alerting.expression import Expr, expression, metric_names, selectors
+from chaoskit.alerting.expression import expression, metric_names, selectors
 from chaoskit.alerting.promql_durations import CannotScale, Scale, as_fraction
-from chaoskit.alerting.promql_lockstep import compare
+from chaoskit.alerting.promql_lockstep import accepted, compare
 from chaoskit.alerting.promql_meaning import Kind
 from chaoskit.alerting.promql_rewrite import Rewriting
 from chaoskit.alerting.promql_syntax import read
@@ -82,20 +82,13 @@ def is_instant(expr: str, instants: Collection[str] = ()) -> bool:
 
 def metrics(expr: str) -> frozenset[str]:
     """The names of all metrics that the expression reads by name; raises CannotScale where it is no PromQL."""
-    return metric_names(_read(expr))
+    return metric_names(accepted(expr))
 
 
 def reads_alert(expr: str, alert: str) -> bool:
     """Whether the expression reads the state of that alert through ALERTS or ALERTS_FOR_STATE; raises CannotScale."""
-    read = (each for each in selectors(_read(expr)) if each.name in ("ALERTS", "ALERTS_FOR_STATE"))
+    read = (each for each in selectors(accepted(expr)) if each.name in ("ALERTS", "ALERTS_FOR_STATE"))
     return any(matches_all((m for m in each.matchers if m.label == "alertname"), {"alertname": alert}) for each in read)
-
-
-def _read(expr: str) -> Expr:
-    try:
-        return expression(expr)
-    except ValueError as fault:
-        raise CannotScale("syntax", f"the PromQL parser does not accept the expression: {fault}") from None
 
 
 def at_scale(query: str, time_scale: float) -> str:

@@ -13,11 +13,12 @@ Anything else raises CannotScale.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from math import isfinite
 
-from chaoskit.alerting.expression import Expr, with_parentheses
+from chaoskit.alerting.expression import Expr, expression, with_parentheses
 from chaoskit.alerting.promql_durations import CannotScale, as_fraction
 from chaoskit.alerting.promql_meaning import PER_SECOND, names_an_own_length
 from chaoskit.alerting.promql_syntax import plain_spelling
@@ -35,8 +36,13 @@ def shape(expr: str, strings: dict[str, str]) -> Expr:
     text = plain_spelling(expr, strings)
     for old, new in _RENAMED.items():
         text = " ".join(new if word == old else word for word in text.split(" "))
+    return accepted(text, with_parentheses)
+
+
+def accepted(text: str, read: Callable[[str], Expr] = expression) -> Expr:
+    """The expression as this reader of the published parser's tree gives it; CannotScale (`syntax`) if it cannot."""
     try:
-        return with_parentheses(text)
+        return read(text)
     except ValueError as fault:
         raise CannotScale("syntax", f"the PromQL parser does not accept the expression: {fault}") from None
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import zip_longest
 from typing import TypeVar
 
 from chaoskit.alerting.alert import Alert, Answer, alert_of
@@ -185,15 +186,10 @@ class LintContext:
 
     def _text(self, file: str) -> list[str]:
         if file not in self._lines:
-            lines: list[str] = []
-            for key, text in self.config.sources.items():
-                name = key.partition(":")[2]
-                if name == file or name.startswith(f"{file} (document "):
-                    mine = text.split("\n")
-                    lines += [""] * (len(mine) - len(lines))
-                    for number, line in enumerate(mine):
-                        lines[number] = line if line.strip() else lines[number]
-            self._lines[file] = lines
+            named = ((key.partition(":")[2], text) for key, text in self.config.sources.items())
+            # Of each document of a file only its own lines are not blank.
+            parts = [t.split("\n") for name, t in named if name == file or name.startswith(f"{file} (document ")]
+            self._lines[file] = [next(filter(str.strip, some), "") for some in zip_longest(*parts, fillvalue="")]
         return self._lines[file]
 
 
