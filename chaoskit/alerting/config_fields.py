@@ -7,18 +7,24 @@ problem. The caller that created the Reading calls `finish`, which raises BadInp
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from chaoskit.alerting.config_secrets import Secrets, secrets_of
-from chaoskit.alerting.model import NotUnderstood
+from chaoskit.alerting.model import NotUnderstood, of_role
 from chaoskit.errors import BadInput, Place, Problem
 from chaoskit.units import parse_duration
 from chaoskit.yaml_source import FALSE, TRUE, Node, nearest, read
 
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 """Label names as every version of Prometheus accepts them."""
+
+
+def root_of(sources: Mapping[str, str], role: str) -> Node:
+    """The first document of a role's only file; an empty one without a file."""
+    file, text = next(iter(of_role(sources, role)), ("", ""))
+    return read(text, file, first=True) if file else Node("mapping", (), Place(""))
 
 
 def is_false(node: Node | None) -> bool:

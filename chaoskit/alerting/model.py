@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.errors import Place, Problem
-from chaoskit.yaml_source import Node, read
 
 Labels = Mapping[str, str]
 VOLUMES = ("healthy", "degraded", "incident")
@@ -26,12 +25,6 @@ REFUSES = " refuses the rule: "
 def of_role(sources: Mapping[str, str], role: str) -> list[tuple[str, str]]:
     """Name and text of every file of a role (prometheus, rules, alertmanager, promise, template, unread)."""
     return [(key.partition(":")[2], text) for key, text in sources.items() if key.startswith(f"{role}:")]
-
-
-def root_of(sources: Mapping[str, str], role: str) -> Node:
-    """The first document of a role's only file; an empty one without a file."""
-    file, text = next(iter(of_role(sources, role)), ("", ""))
-    return read(text, file, first=True) if file else Node("mapping", (), Place(""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from chaoskit.alerting.config_fields import Reading
+from chaoskit.alerting.config_fields import Reading, root_of
 from chaoskit.alerting.config_secrets import unmarked
-from chaoskit.alerting.model import AlertConfig, Relabel, root_of
+from chaoskit.alerting.model import AlertConfig, Relabel
 from chaoskit.alerting.relabel import read_steps
 from chaoskit.errors import Place
 from chaoskit.yaml_source import Node

@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
+from chaoskit.alerting.config_fields import root_of
 from chaoskit.alerting.config_secrets import becoming
-from chaoskit.alerting.model import AlertConfig, Integration, Receiver, Rule, of_role, root_of
+from chaoskit.alerting.model import AlertConfig, Integration, Receiver, Rule, of_role
 from chaoskit.alerting.rules import rule_document
 from chaoskit.diff.model import Change
 from chaoskit.errors import Place

@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
+from chaoskit.alerting.config_fields import root_of
 from chaoskit.alerting.expression import expression, selectors
-from chaoskit.alerting.model import AlertConfig, of_role, root_of
+from chaoskit.alerting.model import AlertConfig, of_role
 from chaoskit.alerting.promql import metrics, reads_alert
 from chaoskit.alerting.promql_durations import CannotScale, divide_text
 from chaoskit.alerting.rules import rule_document

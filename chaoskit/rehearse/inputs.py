@@ -7,7 +7,8 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob, root_of
+from chaoskit.alerting.config_fields import root_of
+from chaoskit.alerting.model import AlertConfig, Rule, ScrapeJob
 from chaoskit.alerting.prometheus_config import ASSUMED_INTERVAL_S
 from chaoskit.alerting.rules import rule_texts, rules_in
 from chaoskit.errors import BadInput, Place, Problem

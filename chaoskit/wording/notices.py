@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaoskit.alerting.config_fields import is_false
+from chaoskit.alerting.config_fields import is_false, root_of
 from chaoskit.alerting.expression import expression
 from chaoskit.alerting.integrations import KINDS
 from chaoskit.alerting.labels import labels_of, through_records
-from chaoskit.alerting.model import AlertConfig, Integration, Route, Rule, root_of
+from chaoskit.alerting.model import AlertConfig, Integration, Route, Rule
 from chaoskit.alerting.routing import alert_labels, group_labels, match_routes
 from chaoskit.wording.annotations import LABEL, expanded
 from chaoskit.wording.form import mail, named, shown, webhook

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from chaoskit.alerting.config_fields import root_of
 from chaoskit.alerting.expression import Expr, expression, metric_names, walk
-from chaoskit.alerting.model import root_of
 from chaoskit.alerting.quantity import constant
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaoskit.alerting.config_fields import is_false
-from chaoskit.alerting.model import root_of
+from chaoskit.alerting.config_fields import is_false, root_of
 from chaoskit.alerting.prometheus_shown import host_and_port
 from chaoskit.check.findings import Severity, Violation, lint
 from chaoskit.check.lint_context import LintContext
