@@ -120,8 +120,11 @@ def _hear(event: Event) -> None:
 
 
 def _took_s(phases: Mapping[str, float]) -> float:
-    """Real seconds from the end of a steady state to the end of the tail; 0 where it never came to its end."""
-    return round(phases["stopping"] - phases["steps"], 3) if phases.keys() >= {"steps", "stopping"} else 0.0
+    """Real seconds from the end of a steady state to the end of the tail; 0 where it never came to its end.
+
+    And where the clock was set back meanwhile: these are instants of the wall clock.
+    """
+    return max(0.0, round(phases["stopping"] - phases["steps"], 3)) if phases.keys() >= {"steps", "stopping"} else 0.0
 
 
 def _say(said: Said) -> None:

@@ -10,6 +10,7 @@ import pytest
 from chaoskit.errors import ExitCode
 from chaoskit.gate.candidate import LeftOut
 from chaoskit.gate.gate import Outcome, _again
+from chaoskit.gate.job import _took_s
 from chaoskit.gate.record import FILE, load_record, save_record
 from chaoskit.gate.schedule import StackPlan, Wave
 from chaoskit.gate.view import left_out_lines
@@ -91,3 +92,9 @@ def test_what_says_nothing_is_tried_again_and_so_is_a_stack_that_never_came_up(
     )
     outcome = Outcome(cast(Any, None), int(exit_code), 0.0, Path(), 1, verdict)
     assert outcome.says_nothing is again
+
+
+def test_a_scenario_takes_no_time_below_none_where_the_clock_was_set_back_meanwhile() -> None:
+    assert _took_s({"steady": 90.0, "steps": 100.0, "tail": 120.0, "stopping": 131.5}) == 31.5
+    assert _took_s({"steady": 90.0, "steps": 100.0, "tail": 60.0, "stopping": 71.5}) == 0.0
+    assert _took_s({"steady": 90.0}) == 0.0
