@@ -85,12 +85,13 @@ def or_shipped(files: ConfigFiles) -> ConfigFiles:
 
 
 def readable(paths: Iterable[Path]) -> Iterator[Scenario]:
-    """The scenarios in these files that can be read; each other one is told on standard error."""
+    """The scenarios in these files that can be read; each problem of another is told on standard error."""
     for path in paths:
         try:
             yield load_scenario_file(path)
         except BadInput as error:
-            click.echo(f"left out, cannot be read: {paragraph(str(error.problems[0]))}", err=True)
+            for problem in error.problems:
+                click.echo(f"left out, cannot be read: {paragraph(str(problem))}", err=True)
 
 
 def unknown(what: str, names: Iterable[str], known: Collection[str], hint: str = "") -> list[Problem]:

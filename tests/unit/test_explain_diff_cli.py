@@ -85,6 +85,20 @@ def test_explain_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["alerts"][0]["fault_to_phone_s"] == [70, 112]
 
 
+def test_each_problem_of_a_scenario_that_cannot_be_read_is_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first alone was told, so a person mended one and met the next."""
+    scenarios = tmp_path / "broken"
+    scenarios.mkdir()
+    (scenarios / "one.yml").write_text("name: one\nmixture: 3\nrungbook: x\n")
+    run(["explain", "WorkerDown", "--bundle", "old", "--scenarios", str(scenarios)])
+    said = capsys.readouterr().err
+    assert said.count("left out, cannot be read: ") >= 2
+    assert "'mixture'" in said
+    assert "'rungbook'" in said
+
+
 def test_rules_alone_and_manifests_can_be_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("m.yml").write_text(manifest(RULES))
     assert run(["explain", "WorkerDown", "--rules", "m.yml"]) is ExitCode.PASS
