@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -20,10 +21,11 @@ from chaoskit.adapters.queues import place
 from chaoskit.alerting.config import ConfigFiles
 from chaoskit.errors import BadInput, Refused
 from chaoskit.examine.preflight import refuse_unconfirmed
-from chaoskit.faults.base import Changeable, FaultError, Made, Settings, Target
+from chaoskit.faults.base import Changeable, Fault, FaultError, Made, Settings, Target
 from chaoskit.faults.process import _Replacements
 from chaoskit.faults.processes import find, lives, prepare, vouched
 from chaoskit.faults.registry import known, known_actions
+from chaoskit.faults.through import _ThroughFault
 from chaoskit.handles import handle_kinds, ways
 from chaoskit.handles.address import Address
 from chaoskit.run.inject import order
@@ -383,3 +385,15 @@ def test_a_plan_says_what_does_not_end_by_itself_and_a_run_wants_it_confirmed(tm
     profile.write_text(f"{HEAD}{link}\n")
     with pytest.raises(BadInput, match="'via' of the link 'db' cannot be the text 'path'"):
         plan_for(Asked(str(scenario), str(profile), ConfigFiles(bundle)))
+
+
+def test_all_that_a_fault_does_by_its_token_is_handed_to_the_adapter() -> None:
+    """A method of faults that is added and not handed on would undo with the kind's own way what an adapter did."""
+    by_token = {
+        name
+        for kind in (Fault, Changeable)
+        for name, method in inspect.getmembers(kind, inspect.isfunction)
+        if list(inspect.signature(method).parameters)[1:2] == ["undo"]
+    }
+    assert by_token >= {"start", "stop", "vouch", "change"}
+    assert by_token == {name for name in vars(_ThroughFault) if not name.startswith("_")} - {"prepare"}
