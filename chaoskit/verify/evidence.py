@@ -130,13 +130,13 @@ class Evidence(Fold):
     def stopped(self, begin: float, end: float) -> str:
         """Which processes of the target a signal kept stopped in [begin, end], though no fault did; empty where none.
 
-        Two looks must show it: a fault may stop a newborn process for a moment, to see whether it is its own.
+        Two looks must show it: a fault may stop a newborn process for a moment, to see whether it is its own. It may
+        have stood still since the look before them.
         """
         for one, other in itertools.pairwise(self.processor):
-            since, until = one.during[1], other.during[1]
-            if since <= end and until >= begin:
+            if one.during[0] <= end and other.during[1] >= begin:
                 both = [title for title in one.stopped.get(TARGET, ()) if title in other.stopped.get(TARGET, ())]
-                if titles := [title for title in both if not self._is_hit(title, since)]:
+                if titles := [title for title in both if not self._is_hit(title, one.during[1])]:
                     return f"{TARGET} ({', '.join(titles)})"
         return ""
 

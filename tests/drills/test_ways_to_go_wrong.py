@@ -100,12 +100,15 @@ def test_a_webhook_that_answers_slowly_has_been_told(drill: Drill) -> None:
 
 @pytest.mark.long
 def test_scrapes_that_never_end_in_time_hide_the_fault(drill: Drill) -> None:
-    """A metrics page that hangs longer than the scrape's time-out: nothing becomes pending, and no rule is to blame."""
+    """A metrics page that hangs longer than the scrape's time-out: the alert does not come, and no rule is to blame.
+
+    One scrape may still show the fault before the page hangs; then the alert becomes pending, and nothing more.
+    """
     ended = drill.run(when="step kill begins", do=pause("metrics"))
-    assert ended.code == 3
-    (row,) = ended.rows("detect")
-    assert row["result"] == "UNKNOWN"
-    assert "stood still" in row["reason"]
+    assert ended.code == 3, ended.said
+    assert "FAIL" not in {row["result"] for row in ended.verdict["rows"]}
+    way = [row for hop in ("detect", "hold") for row in ended.rows(hop) if row["result"] == "UNKNOWN"]
+    assert any("stood still" in row["reason"] for row in way), ended.said
 
 
 @pytest.mark.long

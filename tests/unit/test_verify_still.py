@@ -88,12 +88,12 @@ def target_is_killed(history: History) -> History:
     return beside(history, Equipment(name="target", state="down", detail="it ended with -9", t=at))
 
 
-def a_process_stops(title: str, looks: int = 2) -> Callable[[History], History]:
-    """A process of the target, at so many looks from the fault on."""
+def a_process_stops(title: str, looks: int = 2, after_s: float = 0.5) -> Callable[[History], History]:
+    """A process of the target, at so many looks from so long after the fault on; one look a real second."""
 
     def stop(history: History) -> History:
         others = mapped(history, lambda e: None if isinstance(e, Processor) else e)
-        at = next(history.of(FaultOk)).effect[1] + 0.5
+        at = next(history.of(FaultOk)).effect[1] + after_s
         seen = [
             Processor(
                 during=(at + n - 1, at + n),
@@ -136,6 +136,9 @@ CASES = {
     "the target is killed while pending": Case(never_fired, target_is_killed, "hold", "", "target was down"),
     "the target's metrics are stopped": Case(
         never_pending, a_process_stops("crm[k] metrics"), "detect", "", "crm[k] metrics) stood still"
+    ),
+    "they stop while pending, and a look shows it after the alert was due": Case(
+        never_fired, a_process_stops("crm[k] metrics", after_s=2.1), "hold", "", "crm[k] metrics) stood still"
     ),
 }
 
