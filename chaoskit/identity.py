@@ -108,7 +108,8 @@ def fate(token: Token) -> Fate:
         if token["boot"] != boot_id():
             return Fate.ENDED
         old = token.get("ticks") is None
-        if token.get("created") is None if old else not token.get("space") or token["space"] != space():
+        comparable = token.get("created") is not None if old else bool(token.get("space")) and token["space"] == space()
+        if not comparable:
             return Fate.UNKNOWN
         return _look(token, key, old)
 

@@ -6,8 +6,9 @@ the rest  by the token alone           in another process, after a crash
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from chaoskit.faults.base import Action, Changeable, Fault, FaultError, Kind, Made, S, Seen, Target, Undo
@@ -72,23 +73,43 @@ class _ThroughAction(_Through, Action[Any]):
 
 
 class _ThroughFault(_Through, Fault[Any]):
+    def _of(self, undo: Undo) -> Any:
+        return self._by(undo["via"]) if "via" in undo else super()
+
     def prepare(self, target: Target, settings: Any) -> Undo:
         if not (via := target.address.via):
             return super().prepare(target, settings)  # type: ignore[safe-super]
         return {"via": via, **self._by(via).prepare(target, settings)}
 
+    def start(self, undo: Undo) -> Seen:
+        return self._of(undo).start(undo)  # type: ignore[no-any-return]
 
-def _by_token(name: str) -> Callable[..., Any]:
-    """This method of a kind: its own, or the adapter's where the token says so."""
+    def stop(self, undo: Undo) -> Seen:
+        return self._of(undo).stop(undo)  # type: ignore[no-any-return]
 
-    def method(self: _ThroughFault, undo: Undo, *more: Any) -> Any:
-        one = self._by(undo["via"]) if "via" in undo else super(_ThroughFault, self)
-        if "via" in undo and name in ("alter", "change") and not isinstance(one, Changeable):
+    def lapse(self, undo: Undo) -> str:
+        return self._of(undo).lapse(undo)  # type: ignore[no-any-return]
+
+    def hold(self, undo: Undo, ended: threading.Event) -> None:
+        self._of(undo).hold(undo, ended)
+
+    def vouch(self, undo: Undo, made: Made) -> str:
+        return self._of(undo).vouch(undo, made)  # type: ignore[no-any-return]
+
+    def longest_s(self, undo: Undo) -> float:
+        return self._of(undo).longest_s(undo)  # type: ignore[no-any-return]
+
+    def longest_undo_s(self, undo: Undo) -> float:
+        return self._of(undo).longest_undo_s(undo)  # type: ignore[no-any-return]
+
+    def alter(self, undo: Undo, settings: Any) -> Undo:
+        return self._changeable(undo).alter(undo, settings)
+
+    def change(self, undo: Undo) -> Seen:
+        return self._changeable(undo).change(undo)
+
+    def _changeable(self, undo: Undo) -> Changeable[Any]:
+        one = self._of(undo)
+        if "via" in undo and not isinstance(one, Changeable):
             raise FaultError(f"{type(self).kind} via {undo['via']} has no levels: undo the fault, inject it anew")
-        return getattr(one, name)(undo, *more)
-
-    return method
-
-
-for _name in ("start", "stop", "lapse", "hold", "vouch", "longest_s", "longest_undo_s", "alter", "change"):
-    setattr(_ThroughFault, _name, _by_token(_name))
+        return one  # type: ignore[no-any-return]
